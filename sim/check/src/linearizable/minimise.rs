@@ -1,0 +1,150 @@
+//! Makes a violation small enough to read, without ever making one up.
+
+use super::Limits;
+use super::search::{Bounds, Found, Search, Span};
+use crate::history::Moment;
+use crate::model::Model;
+
+/// A part of a history that is not linearizable.
+pub(super) struct Witness<'a, I, O> {
+    pub(super) spans: Vec<Span<'a, I, O>>,
+    /// The return at which it became impossible.
+    pub(super) end: Option<Moment>,
+    /// Whether leaving out any one more operation was tried.
+    pub(super) is_minimal: bool,
+}
+
+/// The search with what is left of its budget.
+struct Trial<'s, 'm, M: Model> {
+    model: &'m M,
+    search: &'s mut Search<'m, M>,
+    steps: u64,
+    memory: usize,
+    /// Whether a limit left a smaller history undecided.
+    is_cut_short: bool,
+}
+
+/// Cuts a violation down to operations none of which can be left out.
+///
+/// Two reductions are sound, in that a history with a legal order still has one afterwards. The
+/// events after some point may be forgotten, which leaves the operations open there with unknown
+/// outcomes. And an operation may be left out where the model says so. Each reduced history is
+/// searched again and kept only if it is still a violation.
+pub(super) fn minimise<'a, 'm, M: Model>(
+    model: &'m M,
+    search: &mut Search<'m, M>,
+    spans: Vec<Span<'a, M::Input, M::Output>>,
+    limits: &Limits,
+) -> Witness<'a, M::Input, M::Output> {
+    let mut trial = Trial {
+        model,
+        search,
+        steps: limits.minimise_steps,
+        memory: limits.memory,
+        is_cut_short: false,
+    };
+    let mut spans = trial.forget_the_end(spans);
+    let end = spans
+        .iter()
+        .filter(|span| span.completed.is_some())
+        .filter_map(|span| span.operation.returned);
+    let end = end.max_by_key(|returned| returned.index);
+    // Large pieces first: most operations of a long history have nothing to do with the violation.
+    let mut size = spans.len() / 2;
+    while size > 1 {
+        trial.omit_pieces(&mut spans, size);
+        size /= 2;
+    }
+    while trial.omit_pieces(&mut spans, 1) {}
+    Witness { spans, end, is_minimal: trial.steps > 0 && !trial.is_cut_short }
+}
+
+impl<'m, M: Model> Trial<'_, 'm, M> {
+    /// Finds the first return at which the history is a violation and forgets what follows.
+    fn forget_the_end<'a>(
+        &mut self,
+        spans: Vec<Span<'a, M::Input, M::Output>>,
+    ) -> Vec<Span<'a, M::Input, M::Output>> {
+        let mut returns: Vec<u64> =
+            spans.iter().filter_map(|span| span.completed).map(|(index, _)| index).collect();
+        returns.sort_unstable();
+        let mut shortest = None;
+        let (mut low, mut high) = (0, returns.len());
+        // A longer part of a violation is one too, so halving finds the shortest. A part that the
+        // budget leaves undecided counts as none, and the answer is then only longer than needed.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let cut = until(&spans, returns[middle]);
+            if self.is_violation(&cut) {
+                shortest = Some(cut);
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        shortest.unwrap_or(spans)
+    }
+
+    /// Leaves out runs of operations where that is sound and still a violation.
+    fn omit_pieces(&mut self, spans: &mut Vec<Span<'_, M::Input, M::Output>>, size: usize) -> bool {
+        let mut has_omitted = false;
+        let mut end = spans.len();
+        while end > 0 && self.steps > 0 {
+            let start = end.saturating_sub(size);
+            if let Some(fewer) = self.without(spans, start..end)
+                && self.is_violation(&fewer)
+            {
+                *spans = fewer;
+                has_omitted = true;
+            }
+            end = start;
+        }
+        has_omitted
+    }
+
+    /// The spans without those of a range that may be left out, one after the other; `None` if
+    /// that is none of them.
+    fn without<'a>(
+        &self,
+        spans: &[Span<'a, M::Input, M::Output>],
+        range: std::ops::Range<usize>,
+    ) -> Option<Vec<Span<'a, M::Input, M::Output>>> {
+        let mut is_kept = vec![true; spans.len()];
+        // Reads go first, because a write can go only after the reads of its value.
+        for reads in [true, false] {
+            for omitted in range.clone().filter(|&span| spans[span].is_read_only == reads) {
+                is_kept[omitted] = false;
+                let mut kept = (0..spans.len())
+                    .filter(|&span| is_kept[span])
+                    .map(|span| (&spans[span].operation.input, spans[span].output()));
+                let span = &spans[omitted];
+                let may = self.model.may_omit(&span.operation.input, span.output(), &mut kept);
+                is_kept[omitted] = !may;
+            }
+        }
+        if is_kept.iter().all(|&kept| kept) {
+            return None;
+        }
+        Some(spans.iter().zip(is_kept).filter(|(_, kept)| *kept).map(|(span, _)| *span).collect())
+    }
+
+    fn is_violation(&mut self, spans: &[Span<'_, M::Input, M::Output>]) -> bool {
+        let bounds = Bounds { steps: self.steps, memory: self.memory };
+        let found = self.search.run(spans, bounds);
+        self.steps -= self.search.steps().min(self.steps);
+        self.is_cut_short |= matches!(found, Found::Limit(_));
+        found == Found::Impossible
+    }
+}
+
+/// The history up to and with an event: later operations are gone, later returns unknown.
+fn until<'a, I, O>(spans: &[Span<'a, I, O>], last: u64) -> Vec<Span<'a, I, O>> {
+    let mut cut = Vec::with_capacity(spans.len());
+    for &Span { operation, completed, is_read_only } in spans {
+        let completed = completed.filter(|&(returned, _)| returned <= last);
+        if operation.invoked.index < last && (completed.is_some() || !is_read_only) {
+            cut.push(Span { operation, completed, is_read_only });
+        }
+    }
+    cut
+}

@@ -1,0 +1,253 @@
+//! The one handle through which a protocol touches its world.
+
+use crate::address::{Address, NodeId, Port, Roster};
+use crate::net::{Messages, Socket};
+use crate::platform::{BindError, Platform, Wait};
+use crate::rng::Rng;
+use crate::shown::{Exhibit, Shown};
+use crate::task::Task;
+use crate::time::{Instant, WallTime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A node's network, clock, disk, randomness and tasks.
+///
+/// It is cheap to clone, `Send` and `Sync`, and has no type parameters: `async fn serve(env: Env)`
+/// runs in the simulated world and in production alike.
+#[derive(Clone)]
+pub struct Env(Arc<dyn Platform>);
+
+/// The deadline came first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the deadline passed")]
+pub struct Elapsed;
+
+/// Which of two raced futures was first, and its result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Either<A, B> {
+    /// The first one.
+    Left(A),
+    /// The second one.
+    Right(B),
+}
+
+impl Env {
+    /// The handle of a node on this platform.
+    pub fn new(platform: Arc<dyn Platform>) -> Env {
+        Env(platform)
+    }
+
+    /// The platform beneath, for those who write adapters and primitives.
+    pub fn platform(&self) -> &dyn Platform {
+        &*self.0
+    }
+
+    /// This node.
+    pub fn me(&self) -> NodeId {
+        self.0.me()
+    }
+
+    /// All nodes.
+    pub fn roster(&self) -> &Roster {
+        self.0.roster()
+    }
+
+    /// The nodes of a role in order, this one too if it is of the role.
+    pub fn peers(&self, role: &str) -> Vec<NodeId> {
+        self.roster().nodes(role).collect()
+    }
+
+    /// This port of every node of a role, in order.
+    pub fn addresses(&self, role: &str, port: Port) -> Vec<Address> {
+        self.roster().nodes(role).map(|node| Address::new(node, port)).collect()
+    }
+
+    /// The monotonic clock of this node.
+    pub fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    /// The wall clock of this node: it drifts, steps and goes back.
+    pub fn wall(&self) -> WallTime {
+        self.0.wall()
+    }
+
+    /// Waits for a while: perhaps longer, never shorter.
+    pub fn sleep(&self, duration: Duration) -> Sleep<'_> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    /// Waits until the monotonic clock shows `until`.
+    pub fn sleep_until(&self, until: Instant) -> Sleep<'_> {
+        Sleep { env: self, until, wait: Wait::default() }
+    }
+
+    /// Waits for `body`, but no longer than `limit`; then `body` is dropped.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the limit came first.
+    pub async fn timeout<F: Future>(&self, limit: Duration, body: F) -> Result<F::Output, Elapsed> {
+        self.deadline(self.now() + limit, body).await
+    }
+
+    /// Waits for `body`, but not beyond `until`; then `body` is dropped.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the deadline came first. A body that is ready at once wins in any case.
+    pub async fn deadline<F: Future>(&self, until: Instant, body: F) -> Result<F::Output, Elapsed> {
+        let mut body = pin!(body);
+        let mut sleep = self.sleep_until(until);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = body.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+
+    /// Binds a port for raw datagrams.
+    ///
+    /// # Errors
+    /// If the port is in use.
+    pub fn bind(&self, port: Port) -> Result<Socket, BindError> {
+        Socket::bind(self, port)
+    }
+
+    /// Binds a port for typed messages.
+    ///
+    /// # Errors
+    /// If the port is in use.
+    pub fn messages<M: Serialize + DeserializeOwned>(
+        &self,
+        port: Port,
+    ) -> Result<Messages<M>, BindError> {
+        Ok(Messages::new(self.bind(port)?))
+    }
+
+    /// Starts a task of this node. It goes on when the returned handle is dropped.
+    pub fn spawn<F>(&self, name: &'static str, body: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Task::spawn(self, name, body)
+    }
+
+    /// Runs work that blocks or computes for long without holding up the node.
+    ///
+    /// # Errors
+    /// If the node stops before the work is done, or the work panics.
+    pub async fn blocking<T, F>(&self, work: F) -> Result<T, crate::sync::Gone>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let (sender, receiver) = crate::sync::oneshot(self, "blocking");
+        self.0.run_blocking(Box::new(move || sender.send(work())));
+        receiver.await
+    }
+
+    /// The next 64 random bits.
+    pub fn random(&self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A random number below `bound` (zero if `bound` is zero), by multiplication, so that every
+    /// platform draws the same.
+    pub fn random_below(&self, bound: u64) -> u64 {
+        ((u128::from(self.random()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// The node's randomness as a generator of the rand crates.
+    pub fn rng(&self) -> Rng<'_> {
+        Rng(self)
+    }
+
+    /// Puts a value on show for properties.
+    pub fn show<T: Send + 'static>(&self, name: &'static str, value: T) -> Shown<T> {
+        let shown = Shown::new(value);
+        self.0.show(Exhibit::new(name, &shown, None));
+        shown
+    }
+
+    /// The node is whole: it has recovered and may bear its share of faults elsewhere.
+    pub fn ready(&self) {
+        self.0.ready();
+    }
+
+    /// A situation was reached that a good test reaches now and then.
+    pub fn sometimes(&self, name: &'static str) {
+        self.0.sometimes(name);
+    }
+
+    /// Whether to do the rare thing at this place; see [`buggify!`](crate::buggify).
+    pub fn buggify(&self, name: &'static str) -> bool {
+        self.0.buggify(name)
+    }
+
+    /// The value of a tuning constant: `default`, or in a test perhaps another one from `low` to
+    /// `high`.
+    pub fn knob(&self, name: &'static str, default: u64, low: u64, high: u64) -> u64 {
+        self.0.knob(name, default, low, high)
+    }
+
+    /// Whether a deliberate bug is switched on; see [`mutant!`](crate::mutant).
+    pub fn mutant(&self, name: &'static str) -> bool {
+        self.0.mutant(name)
+    }
+
+    /// A line for whoever reads the trace of a run. The text is made only if somebody reads it.
+    pub fn trace(&self, text: impl Fn() -> String) {
+        self.0.trace(&text);
+    }
+}
+
+/// Polls `first`, then `second`, until one of them is ready; the other is dropped. The order is
+/// fixed, because a race that is drawn by the library cannot be replayed.
+pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = first.as_mut().poll(cx) {
+            return Poll::Ready(Either::Left(output));
+        }
+        second.as_mut().poll(cx).map(Either::Right)
+    })
+    .await
+}
+
+/// Waits until the clock shows a moment. Dropping it takes the timer off.
+pub struct Sleep<'a> {
+    env: &'a Env,
+    until: Instant,
+    wait: Wait,
+}
+
+impl Sleep<'_> {
+    /// When it ends, at the earliest.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.env.0.poll_sleep(this.until, &mut this.wait, cx)
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        if self.wait.token != 0 || self.wait.own.is_some() {
+            self.env.0.cancel(&mut self.wait);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! How segments, batches and snapshots look on the disk.
+
+use crate::disk::DiskError;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this build writes. It reads every version up to this one.
+pub const VERSION: u16 = 1;
+
+/// What a disk writes as a whole, in bytes.
+pub const SECTOR: usize = 512;
+
+/// The largest batch that is believed when it is read.
+const BATCH_MAX: usize = 1 << 30;
+
+const SEGMENT_MAGIC: &[u8; 4] = b"sqJ\n";
+
+/// `checksum u32 | length u32 | first u64 | durable u64 | count u32`
+pub(super) const BATCH_HEADER: usize = 28;
+
+/// The place of a record in its journal, from 1; as a bound, the last record that is meant.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Position(pub u64);
+
+/// Whose journal it is. A journal of somebody else is refused, whatever it holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    /// The system.
+    pub cluster: String,
+    /// The node's readable name.
+    pub node: String,
+    /// The name of the journal, which is that of its machine.
+    pub journal: String,
+}
+
+/// Committed records that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// The last position that could be read before the damage.
+    pub after: Position,
+    /// Which file is damaged, and how.
+    pub reason: String,
+}
+
+/// Why a journal could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk failed.
+    #[error("journal: {0}")]
+    Disk(#[from] DiskError),
+    /// The disk belongs to another system, node or machine.
+    #[error("this is the journal {found:?}, not {wanted:?}")]
+    Foreign {
+        /// Whose it is.
+        found: Box<Identity>,
+        /// Whose was expected.
+        wanted: Box<Identity>,
+    },
+    /// A later version of the program wrote it.
+    #[error("{file} has format version {found}; this build reads up to {VERSION}")]
+    Version {
+        /// Which file.
+        file: String,
+        /// Its version.
+        found: u16,
+    },
+}
+
+pub(super) fn segment_path(journal: &str, number: u64) -> String {
+    format!("{journal}.{number:08}.log")
+}
+
+pub(super) fn snapshot_path(journal: &str) -> String {
+    format!("{journal}.snapshot")
+}
+
+/// The number of a segment's file name; `None` for other files.
+pub(super) fn segment_number(journal: &str, path: &str) -> Option<u64> {
+    let number = path.strip_prefix(journal)?.strip_prefix('.')?.strip_suffix(".log")?;
+    number.parse().ok().filter(|_| number.len() >= 8)
+}
+
+/// `magic | version u16 | length u16 | body | checksum u32`, filled up to a whole sector.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct SegmentHeader {
+    pub(super) identity: Identity,
+    pub(super) number: u64,
+    pub(super) first: u64,
+}
+
+/// What a header turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header<T> {
+    Good(T, usize),
+    Version(u16),
+    Bad,
+}
+
+impl SegmentHeader {
+    pub(super) fn new(identity: &Identity, number: u64, first: u64) -> SegmentHeader {
+        SegmentHeader { identity: identity.clone(), number, first }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        encode_header(SEGMENT_MAGIC, self)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Header<SegmentHeader> {
+        decode_header(SEGMENT_MAGIC, bytes)
+    }
+}
+
+pub(super) fn encode_header<T: Serialize>(magic: &[u8; 4], header: &T) -> Vec<u8> {
+    let body = postcard::to_stdvec(header).expect("strings and numbers can be encoded");
+    let mut bytes = magic.to_vec();
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(body.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
+    bytes
+}
+
+/// Reads a header, and says where the rest of the file begins.
+pub(super) fn decode_header<T: serde::de::DeserializeOwned>(
+    magic: &[u8; 4],
+    bytes: &[u8],
+) -> Header<T> {
+    let Some((head, _)) = bytes.split_first_chunk::<8>() else { return Header::Bad };
+    if &head[..4] != magic {
+        return Header::Bad;
+    }
+    let version = u16::from_le_bytes([head[4], head[5]]);
+    let end = 8 + usize::from(u16::from_le_bytes([head[6], head[7]]));
+    let checksum = bytes.get(end..end + 4);
+    if checksum != Some(&crc32c::crc32c(&bytes[..end.min(bytes.len())]).to_le_bytes()) {
+        return Header::Bad;
+    }
+    if version > VERSION {
+        return Header::Version(version);
+    }
+    match postcard::from_bytes(&bytes[8..end]) {
+        Ok(header) => Header::Good(header, (end + 4).next_multiple_of(SECTOR)),
+        Err(_) => Header::Bad,
+    }
+}
+
+/// A batch that is being filled.
+#[derive(Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    first: u64,
+    count: u32,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn start(&mut self, mut buffer: Vec<u8>, first: u64) {
+        buffer.clear();
+        buffer.resize(BATCH_HEADER, 0);
+        *self = Batch { bytes: buffer, first, count: 0 };
+    }
+
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        write(&mut self.bytes);
+        let length = (self.bytes.len() - at - 4) as u32;
+        self.bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        self.count += 1;
+    }
+
+    pub(super) fn finish(&mut self, durable: u64) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let length = (bytes.len() - BATCH_HEADER) as u32;
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.first.to_le_bytes());
+        bytes[16..24].copy_from_slice(&durable.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.count.to_le_bytes());
+        let checksum = crc32c::crc32c(&bytes[4..]);
+        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
+        self.count = 0;
+        bytes
+    }
+}
+
+/// A whole batch as it was read.
+pub(super) struct ReadBatch<'a> {
+    pub(super) first: u64,
+    pub(super) durable: u64,
+    pub(super) records: Vec<&'a [u8]>,
+    /// How many bytes it takes on the disk.
+    pub(super) length: usize,
+}
+
+/// Reads the batch at the start of `bytes`; `None` if there is no whole one.
+pub(super) fn read_batch(bytes: &[u8]) -> Option<ReadBatch<'_>> {
+    let header = bytes.get(..BATCH_HEADER)?;
+    let number = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
+    let long = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+    let length = number(4) as usize;
+    if length > BATCH_MAX {
+        return None;
+    }
+    let body = bytes.get(BATCH_HEADER..BATCH_HEADER + length)?;
+    if crc32c::crc32c(&bytes[4..BATCH_HEADER + length]) != number(0) {
+        return None;
+    }
+    let (mut records, mut rest) = (Vec::new(), body);
+    for _ in 0..number(24) {
+        let (size, after) = rest.split_first_chunk::<4>()?;
+        let (record, after) = after.split_at_checked(u32::from_le_bytes(*size) as usize)?;
+        records.push(record);
+        rest = after;
+    }
+    if records.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let length = (BATCH_HEADER + length).next_multiple_of(SECTOR);
+    Some(ReadBatch { first: long(8), durable: long(16), records, length })
+}

@@ -1,0 +1,262 @@
+//! A log of records that survives crashes: what was committed is read back, or its loss is noticed.
+//!
+//! Records are written in batches, each with a checksum, the position of its first record, and how
+//! far the log was known to be durable when the batch was written. That last number is what tells
+//! a torn tail (a batch that nobody was ever told of) from damage (a later batch vouches for the
+//! bytes that cannot be read). Damage in the very last batch cannot be told from a torn tail; see
+//! Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST 2018).
+//!
+//! Batches start at multiples of [`SECTOR`], so that a write that is torn by a power loss never
+//! touches a sector that holds committed records. Recovery copies the last segment into a new file
+//! before anything is appended: after a failed sync the old one may read back well and still not
+//! be on the disk (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
+
+mod format;
+mod recovery;
+mod snapshot;
+
+pub use format::{Damage, Identity, JournalError, Position, SECTOR, VERSION};
+pub use recovery::{Files, Recovered, recover};
+pub use snapshot::encode_snapshot;
+
+use crate::Env;
+use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
+use crate::platform::BoxFuture;
+use format::{SegmentHeader, segment_path, snapshot_path};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+/// A segment that has grown beyond this many bytes is followed by a new one.
+pub const SEGMENT_MAX: u64 = 1 << 20;
+
+/// The log of one machine on one node.
+pub struct Journal {
+    env: Env,
+    identity: Identity,
+    segment: u64,
+    file: FileToken,
+    offset: u64,
+    /// Segments before the current one, oldest first, each with its last position.
+    older: Vec<(u64, Position)>,
+    next: u64,
+    durable: u64,
+    staged: format::Batch,
+    spare: Vec<u8>,
+    commit: Option<Commit>,
+    roll: Option<BoxFuture<'static, Result<(FileToken, u64), DiskError>>>,
+    roll_wanted: bool,
+    write: Slot,
+    sync: Slot,
+    failed: Option<DiskError>,
+}
+
+/// A batch on its way to the disk.
+struct Commit {
+    upto: u64,
+    length: u64,
+    written: bool,
+    synced: bool,
+}
+
+impl Journal {
+    /// Recovers the journal called `name` of this node, or makes it. What was recovered is durable
+    /// once this returns.
+    ///
+    /// # Errors
+    /// [`JournalError`]: the disk fails, is another node's, or was written by a later version.
+    /// Damage is no error here; it is part of what was recovered.
+    pub async fn open(env: &Env, name: &str) -> Result<(Journal, Recovered), JournalError> {
+        let identity = Identity {
+            cluster: env.roster().cluster().to_owned(),
+            node: env.roster().name(env.me()),
+            journal: name.to_owned(),
+        };
+        let files = recovery::read(env, name).await?;
+        let recovered = recover(&identity, &files)?;
+        let next = recovered.next().0;
+        let (segment, file, offset) = recovery::reopen(env, &identity, &files, &recovered).await?;
+        let older = recovered.older_segments(segment);
+        let journal = Journal {
+            env: env.clone(),
+            identity,
+            segment,
+            file,
+            offset,
+            older,
+            next,
+            durable: next - 1,
+            staged: format::Batch::default(),
+            spare: Vec::new(),
+            commit: None,
+            roll: None,
+            roll_wanted: false,
+            write: Slot::default(),
+            sync: Slot::default(),
+            failed: None,
+        };
+        Ok((journal, recovered))
+    }
+
+    /// Adds a record to the next batch. It is durable once a commit reports its position.
+    pub fn append(&mut self, record: &[u8]) -> Position {
+        self.append_with(|into| into.extend_from_slice(record))
+    }
+
+    /// Adds the record that `write` appends to the buffer it is given.
+    pub fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Position {
+        if self.staged.is_empty() {
+            self.staged.start(std::mem::take(&mut self.spare), self.next);
+        }
+        self.staged.push(write);
+        let position = Position(self.next);
+        self.next += 1;
+        position
+    }
+
+    /// The position of the last record that was appended.
+    pub fn last(&self) -> Position {
+        Position(self.next - 1)
+    }
+
+    /// Everything up to this position is durable.
+    pub fn durable(&self) -> Position {
+        Position(self.durable)
+    }
+
+    /// Starts to write the batch if there is one and no other is on its way.
+    pub fn start(&mut self) {
+        if self.staged.is_empty() || self.commit.is_some() || self.roll.is_some() {
+            return;
+        }
+        if self.roll_wanted || self.offset > SEGMENT_MAX {
+            self.roll_wanted = false;
+            self.roll = Some(self.start_roll());
+            return;
+        }
+        self.submit();
+    }
+
+    fn submit(&mut self) {
+        let upto = self.next - 1;
+        let data = self.staged.finish(self.durable);
+        let length = data.len() as u64;
+        let platform = self.env.platform();
+        let (file, offset) = (self.file, self.offset);
+        self.write.submit(platform, Operation::Write { file, offset, data });
+        self.sync.submit(platform, Operation::Sync { file });
+        self.commit = Some(Commit { upto, length, written: false, synced: false });
+    }
+
+    fn start_roll(&self) -> BoxFuture<'static, Result<(FileToken, u64), DiskError>> {
+        let (env, number) = (self.env.clone(), self.segment + 1);
+        let header = SegmentHeader::new(&self.identity, number, self.durable + 1).encode();
+        let path = segment_path(&self.identity.journal, number);
+        Box::pin(recovery::create_segment(env, path, header))
+    }
+
+    /// Drives the batch that is on its way. Ready whenever one has become durable, with the last
+    /// position that is; pending if none is on its way.
+    ///
+    /// # Errors
+    /// What the disk answered. From then on every poll fails: nothing is known of the file, and
+    /// the node must stop and recover.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Position, DiskError>> {
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if let Some(roll) = &mut self.roll {
+            match roll.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Ready(Ok((file, offset))) => self.rolled(file, offset),
+            }
+        }
+        let Some(commit) = &mut self.commit else { return Poll::Pending };
+        if !commit.written {
+            match self.write.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(Done::Buffer(buffer))) => {
+                    commit.written = true;
+                    self.spare = buffer;
+                }
+                Poll::Ready(Ok(_)) => commit.written = true,
+                Poll::Ready(Err(error)) => return self.fail(error),
+            }
+        }
+        if !commit.synced {
+            match self.sync.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(_)) => commit.synced = true,
+                Poll::Ready(Err(error)) => return self.fail(error),
+            }
+        }
+        if !(commit.written && commit.synced) {
+            return Poll::Pending;
+        }
+        self.offset += commit.length;
+        self.durable = commit.upto;
+        self.commit = None;
+        Poll::Ready(Ok(Position(self.durable)))
+    }
+
+    fn rolled(&mut self, file: FileToken, offset: u64) {
+        self.roll = None;
+        self.older.push((self.segment, Position(self.durable)));
+        let close = Operation::Close { file: self.file };
+        Slot::default().submit(self.env.platform(), close);
+        self.segment += 1;
+        self.file = file;
+        self.offset = offset;
+        self.submit();
+    }
+
+    fn fail(&mut self, error: DiskError) -> Poll<Result<Position, DiskError>> {
+        self.failed = Some(error.clone());
+        Poll::Ready(Err(error))
+    }
+
+    /// Writes everything that was appended and waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Journal::poll`].
+    pub async fn commit(&mut self) -> Result<Position, DiskError> {
+        while self.durable < self.next - 1 {
+            self.start();
+            poll_fn(|cx| self.poll(cx)).await?;
+        }
+        Ok(self.durable())
+    }
+
+    /// Replaces the snapshot by one that covers every record up to `upto`, and then removes the
+    /// segments that hold nothing else. The records themselves need not be durable yet. Pass
+    /// `upto` to [`Journal::covered`] when the future is done.
+    pub fn replace_snapshot(
+        &mut self,
+        upto: Position,
+        body: &[u8],
+    ) -> BoxFuture<'static, Result<(), DiskError>> {
+        let (env, name) = (self.env.clone(), self.identity.journal.clone());
+        let content = encode_snapshot(&self.identity, upto, body);
+        let done = self.older.iter().take_while(|(_, last)| *last <= upto);
+        let covered: Vec<u64> = done.map(|(number, _)| *number).collect();
+        // The next batch starts a new segment, so that the next snapshot can drop this one.
+        self.roll_wanted = true;
+        Box::pin(async move {
+            env.replace_file(&snapshot_path(&name), content).await?;
+            for number in &covered {
+                env.remove_file(&segment_path(&name, *number)).await?;
+            }
+            if covered.is_empty() { Ok(()) } else { env.sync_directory("").await }
+        })
+    }
+
+    /// Forgets the segments that a durable snapshot up to this position made superfluous.
+    pub fn covered(&mut self, upto: Position) {
+        self.older.retain(|(_, last)| *last > upto);
+    }
+
+    /// Whose journal it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}

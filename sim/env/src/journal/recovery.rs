@@ -1,0 +1,220 @@
+//! Reading a journal back after a crash.
+
+use super::format::{
+    Damage, Header, Identity, JournalError, Position, SECTOR, SegmentHeader, read_batch,
+    segment_number, segment_path, snapshot_path,
+};
+use super::snapshot::{ReadSnapshot, read_snapshot};
+use crate::Env;
+use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
+use crate::shown::Image;
+
+/// The files of a journal as they were found.
+#[derive(Default)]
+pub struct Files {
+    snapshot: Option<Vec<u8>>,
+    segments: Vec<(u64, Vec<u8>)>,
+}
+
+impl Files {
+    /// The files of the journal called `name` in a disk image.
+    pub fn of(image: &dyn Image, name: &str) -> Files {
+        let mut segments: Vec<(u64, Vec<u8>)> = Vec::new();
+        for path in image.list("") {
+            if let Some(number) = segment_number(name, &path) {
+                segments.push((number, image.file(&path).unwrap_or_default()));
+            }
+        }
+        segments.sort_by_key(|(number, _)| *number);
+        Files { snapshot: image.file(&snapshot_path(name)), segments }
+    }
+}
+
+/// What a journal held.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The newest snapshot and the last position that it contains.
+    pub snapshot: Option<(Position, Vec<u8>)>,
+    /// The records behind the snapshot, in order.
+    pub records: Vec<Vec<u8>>,
+    /// Committed records that cannot be read. The records end before them.
+    pub damage: Option<Damage>,
+    /// How many bytes of a tail that was never committed are dropped.
+    pub torn: u64,
+    next: u64,
+    segments: Vec<(u64, Position)>,
+    /// How much of the last segment is good, and the position behind its last record.
+    last_good: usize,
+    last_end: u64,
+}
+
+impl Recovered {
+    /// The position of the next record.
+    pub fn next(&self) -> Position {
+        Position(self.next)
+    }
+
+    pub(super) fn older_segments(&self, current: u64) -> Vec<(u64, Position)> {
+        self.segments.iter().copied().filter(|(number, _)| *number != current).collect()
+    }
+
+    fn damaged(&mut self, reason: String) {
+        self.damage = Some(Damage { after: Position(self.next - 1), reason });
+    }
+}
+
+/// Works out what the files say. The last good record is followed by nothing, by a torn tail, or
+/// by damage.
+///
+/// # Errors
+/// If the files are another's or of a later version.
+pub fn recover(identity: &Identity, files: &Files) -> Result<Recovered, JournalError> {
+    let mut recovered = Recovered { next: 1, ..Recovered::default() };
+    let snapshot = files.snapshot.as_deref().map(read_snapshot);
+    match snapshot {
+        None => {}
+        Some(ReadSnapshot::Good { identity: found, upto, body }) => {
+            check_identity(identity, found)?;
+            recovered.next = upto.0 + 1;
+            recovered.snapshot = Some((upto, body));
+        }
+        Some(ReadSnapshot::Version(found)) => {
+            return Err(JournalError::Version { file: snapshot_path(&identity.journal), found });
+        }
+        // A snapshot is put in place only after it was synced, so this one was whole once.
+        Some(ReadSnapshot::Bad) => recovered.damaged("the snapshot is unreadable".to_owned()),
+    }
+    let last = files.segments.len().saturating_sub(1);
+    for (at, (number, bytes)) in files.segments.iter().enumerate() {
+        recovered.last_end = recovered.next;
+        let good = read_segment(identity, *number, bytes, at == last, &mut recovered)?;
+        recovered.segments.push((*number, Position(recovered.next - 1)));
+        recovered.last_good = good;
+        if recovered.damage.is_some() {
+            break;
+        }
+    }
+    Ok(recovered)
+}
+
+fn check_identity(wanted: &Identity, found: Identity) -> Result<(), JournalError> {
+    if *wanted == found {
+        return Ok(());
+    }
+    Err(JournalError::Foreign { found: Box::new(found), wanted: Box::new(wanted.clone()) })
+}
+
+/// Reads one segment and says how many of its bytes are good.
+fn read_segment(
+    identity: &Identity,
+    number: u64,
+    bytes: &[u8],
+    is_last: bool,
+    recovered: &mut Recovered,
+) -> Result<usize, JournalError> {
+    let path = segment_path(&identity.journal, number);
+    let (header, start) = match SegmentHeader::decode(bytes) {
+        Header::Good(header, start) => (header, start),
+        Header::Version(found) => return Err(JournalError::Version { file: path, found }),
+        Header::Bad => {
+            // The last segment may have been under construction, but then it holds nothing.
+            if !is_last || vouches(bytes, recovered.next) {
+                recovered.damaged(format!("the header of {path} is unreadable"));
+            } else {
+                recovered.torn += bytes.len() as u64;
+            }
+            return Ok(0);
+        }
+    };
+    check_identity(identity, header.identity)?;
+    if header.first > recovered.next {
+        recovered.damaged(format!("the records before {path} are missing"));
+        return Ok(0);
+    }
+    let (mut at, mut position) = (start.min(bytes.len()), header.first);
+    while let Some(batch) = read_batch(&bytes[at..]).filter(|batch| batch.first == position) {
+        for record in &batch.records {
+            if position == recovered.next {
+                recovered.records.push(record.to_vec());
+                recovered.next += 1;
+            }
+            position += 1;
+        }
+        at = (at + batch.length).min(bytes.len());
+    }
+    let rest = &bytes[at..];
+    if !is_last && rest.iter().any(|byte| *byte != 0) || vouches(rest, position) {
+        recovered.damaged(format!("{path} is unreadable from byte {at} on"));
+    } else {
+        recovered.torn += rest.len() as u64;
+    }
+    recovered.last_end = position;
+    Ok(at)
+}
+
+/// Whether a later batch says that the record at `position` was durable.
+fn vouches(bytes: &[u8], position: u64) -> bool {
+    let mut sectors = bytes.chunks(SECTOR).enumerate().skip(1);
+    sectors.any(|(index, _)| {
+        read_batch(&bytes[index * SECTOR..]).is_some_and(|batch| batch.durable >= position)
+    })
+}
+
+/// Reads the journal's files.
+pub(super) async fn read(env: &Env, name: &str) -> Result<Files, DiskError> {
+    let mut files = Files::default();
+    for path in env.list("").await? {
+        if let Some(number) = segment_number(name, &path) {
+            let bytes = env.read_file(&path).await?.unwrap_or_default();
+            files.segments.push((number, bytes));
+        } else if path == snapshot_path(name) {
+            files.snapshot = env.read_file(&path).await?;
+        }
+    }
+    files.segments.sort_by_key(|(number, _)| *number);
+    Ok(files)
+}
+
+/// Opens the segment to append to: a fresh copy of what was good in the last one, or the first.
+pub(super) async fn reopen(
+    env: &Env,
+    identity: &Identity,
+    files: &Files,
+    recovered: &Recovered,
+) -> Result<(u64, FileToken, u64), DiskError> {
+    let name = &identity.journal;
+    let (number, content) = match files.segments.last() {
+        // Damage is kept as it is, for whoever looks into it; the journal goes on behind it.
+        Some((number, _)) if recovered.damage.is_some() => (number + 1, None),
+        // A snapshot may be ahead of the records that were durable. Positions have no gaps within
+        // a segment, so the segment, which then holds nothing that counts, begins anew.
+        Some((number, bytes))
+            if recovered.last_good > 0 && recovered.last_end == recovered.next =>
+        {
+            (*number, Some(bytes[..recovered.last_good].to_vec()))
+        }
+        Some((number, _)) => (*number, None),
+        None => (1, None),
+    };
+    let content =
+        content.unwrap_or_else(|| SegmentHeader::new(identity, number, recovered.next).encode());
+    let path = segment_path(name, number);
+    let (file, offset) = create_segment(env.clone(), path, content).await?;
+    Ok((number, file, offset))
+}
+
+/// Makes a segment with this content durable under its name, and opens it for appending.
+pub(super) async fn create_segment(
+    env: Env,
+    path: String,
+    mut content: Vec<u8>,
+) -> Result<(FileToken, u64), DiskError> {
+    content.resize(content.len().next_multiple_of(SECTOR), 0);
+    let length = content.len() as u64;
+    env.replace_file(&path, content).await?;
+    let open = Operation::Open { path, create: false };
+    match Slot::default().run(env.platform(), open).await? {
+        Done::Opened { file, .. } => Ok((file, length)),
+        _ => Err(DiskError::Other("the disk answered another question".to_owned())),
+    }
+}

@@ -1,0 +1,328 @@
+//! The one driver of machines.
+//!
+//! It takes whatever inputs wait, one turn each, and writes the records of all of them as one
+//! batch. While that batch syncs it takes further turns into the next one: timers and early
+//! messages go on during a slow sync.
+
+use super::handle::{Asked, Handle, Requests, lock};
+use super::turn::{Tail, Turn};
+use super::{Machine, Mended, RequestId};
+use crate::Env;
+use crate::address::{Address, Port};
+use crate::disk::DiskError;
+use crate::journal::{Damage, Identity, Journal, JournalError, Position, recover};
+use crate::net::Messages;
+use crate::platform::{BindError, BoxFuture, Wait};
+use crate::shown::{Audit, Exhibit, Image, Shown};
+use crate::sync::OneshotSender;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+/// Why a machine did not start.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its journal could not be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Its disk failed.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+    /// Its port is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Committed records are unreadable and the machine would not go on without them.
+    #[error("committed records behind position {} are unreadable: {}", .0.after.0, .0.reason)]
+    Damaged(Damage),
+    /// A record or the snapshot is intact but is none of this machine's.
+    #[error("the journal holds records of another kind of machine: {0}")]
+    Undecodable(String),
+}
+
+/// Why a machine stopped.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StopReason {
+    /// Its disk failed, so nothing is known of what it holds: the node must stop and recover.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+    /// The node's sockets have closed.
+    #[error("the node has stopped")]
+    Closed,
+}
+
+/// How many inputs of one kind are taken before the disk has its say again.
+const TURNS_MAX: usize = 256;
+
+/// Recovers the machine called `name` and gives a handle to it and the future that runs it. The
+/// name is that of its journal and of its port.
+///
+/// # Errors
+/// [`OpenError`].
+pub async fn open<M: Machine>(
+    env: &Env,
+    name: &'static str,
+    config: M::Config,
+) -> Result<(Handle<M>, impl Future<Output = Result<(), StopReason>> + use<M>), OpenError> {
+    let (mut journal, recovered) = Journal::open(env, name).await?;
+    let mut machine = rebuild::<M>(&config, &recovered.snapshot, &recovered.records)?;
+    if let Some(damage) = &recovered.damage {
+        if machine.mend(damage) == Mended::Refuse {
+            return Err(OpenError::Damaged(damage.clone()));
+        }
+        // The journal must not show the damage again, and nobody may hear of the new state
+        // before it is durable.
+        let upto = journal.last();
+        journal.replace_snapshot(upto, &encode(&machine)).await?;
+        journal.covered(upto);
+    }
+    let last = journal.last().0;
+    let tail = Arc::new(Mutex::new(Tail { last, durable: last, bytes: Vec::new() }));
+    let live = Shown::new(machine);
+    let audit = JournalAudit {
+        identity: journal.identity().clone(),
+        config: Arc::new(config),
+        live: live.clone(),
+        tail: Arc::clone(&tail),
+    };
+    env.platform().show(Exhibit::new(name, &live, Some(Arc::new(audit))));
+    let messages = env.messages(Port::named(name))?;
+    let handle = Handle::new(env, name, live.clone());
+    let mut driver = Driver {
+        env: env.clone(),
+        live,
+        turn: Turn::new(env, messages.port(), journal, tail),
+        messages,
+        requests: Arc::clone(&handle.requests),
+        replies: BTreeMap::new(),
+        sleep: Wait::default(),
+        sleeping_until: None,
+        compaction: None,
+        started: false,
+    };
+    Ok((handle, async move { poll_fn(|cx| driver.poll(cx)).await }))
+}
+
+fn rebuild<M: Machine>(
+    config: &M::Config,
+    snapshot: &Option<(Position, Vec<u8>)>,
+    records: &[Vec<u8>],
+) -> Result<M, OpenError> {
+    let undecodable = |error: postcard::Error| OpenError::Undecodable(error.to_string());
+    let snapshot = match snapshot {
+        Some((_, bytes)) => Some(postcard::from_bytes(bytes).map_err(undecodable)?),
+        None => None,
+    };
+    let mut machine = M::restore(config, snapshot);
+    for bytes in records {
+        machine.apply(&postcard::from_bytes(bytes).map_err(undecodable)?);
+    }
+    Ok(machine)
+}
+
+fn encode<M: Machine>(machine: &M) -> Vec<u8> {
+    postcard::to_stdvec(&machine.snapshot()).expect("a machine's snapshot can be encoded")
+}
+
+struct Driver<M: Machine> {
+    env: Env,
+    live: Shown<M>,
+    turn: Turn<M>,
+    messages: Messages<M::Message>,
+    requests: Requests<M>,
+    replies: BTreeMap<RequestId, OneshotSender<M::Reply>>,
+    sleep: Wait,
+    sleeping_until: Option<Instant>,
+    compaction: Option<(Position, BoxFuture<'static, Result<(), DiskError>>)>,
+    started: bool,
+}
+
+impl<M: Machine> Driver<M> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StopReason>> {
+        if !self.started {
+            self.started = true;
+            self.take_turn(|machine, turn| machine.on_start(turn));
+        }
+        loop {
+            let mut busy = match self.poll_messages(cx) {
+                Ok(busy) => busy,
+                Err(reason) => return Poll::Ready(Err(reason)),
+            };
+            busy |= self.poll_requests(cx);
+            busy |= self.poll_timers(cx);
+            match self.poll_disk(cx) {
+                Ok(more) => busy |= more,
+                Err(error) => return Poll::Ready(Err(StopReason::Disk(error))),
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_turn(&mut self, handle: impl FnOnce(&mut M, &mut Turn<M>)) {
+        self.turn.now = self.env.now();
+        handle(&mut self.live.lock(), &mut self.turn);
+        self.turn.finish();
+        self.env.platform().touched(self.live.number());
+        self.release();
+    }
+
+    fn release(&mut self) {
+        let replies = &mut self.replies;
+        self.turn.release(&mut |id, reply| {
+            if let Some(sender) = replies.remove(&id) {
+                sender.send(reply);
+            }
+        });
+    }
+
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Result<bool, StopReason> {
+        for taken in 0..TURNS_MAX {
+            match self.messages.poll_receive(cx) {
+                Poll::Pending => return Ok(taken > 0),
+                Poll::Ready(Err(_)) => return Err(StopReason::Closed),
+                Poll::Ready(Ok((from, message))) => self.take_message(from, message),
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_message(&mut self, from: Address, message: M::Message) {
+        self.take_turn(|machine, turn| machine.on_message(from, message, turn));
+    }
+
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..TURNS_MAX {
+            let mut queue = lock(&self.requests);
+            let Some(asked) = queue.waiting.pop_front() else {
+                let known = queue.driver.as_ref().is_some_and(|old| old.will_wake(cx.waker()));
+                let old = if known { None } else { queue.driver.replace(cx.waker().clone()) };
+                drop(queue);
+                drop(old);
+                return taken > 0;
+            };
+            drop(queue);
+            let Asked { id, request, reply } = asked;
+            self.replies.insert(id, reply);
+            self.take_turn(|machine, turn| machine.on_request(id, request, turn));
+        }
+        true
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut fired = false;
+        loop {
+            let timers = &self.turn.timers;
+            let next = timers.iter().enumerate().min_by_key(|(at, (when, _))| (*when, *at));
+            let Some((at, (when, _))) = next else {
+                self.forget_sleep();
+                return fired;
+            };
+            let when = *when;
+            if self.sleeping_until != Some(when) {
+                self.forget_sleep();
+                self.sleeping_until = Some(when);
+            }
+            if self.env.platform().poll_sleep(when, &mut self.sleep, cx).is_pending() {
+                return fired;
+            }
+            self.sleeping_until = None;
+            self.sleep = Wait::default();
+            let (_, timer) = self.turn.timers.remove(at);
+            self.take_turn(|machine, turn| machine.on_timer(timer, turn));
+            fired = true;
+        }
+    }
+
+    fn forget_sleep(&mut self) {
+        if self.sleeping_until.take().is_some() {
+            self.env.platform().cancel(&mut self.sleep);
+            self.sleep = Wait::default();
+        }
+    }
+
+    fn poll_disk(&mut self, cx: &mut Context<'_>) -> Result<bool, DiskError> {
+        self.poll_compaction(cx)?;
+        self.turn.journal.start();
+        let Poll::Ready(result) = self.turn.journal.poll(cx) else { return Ok(false) };
+        let upto = result?;
+        self.turn.tail.lock().unwrap_or_else(PoisonError::into_inner).durable(upto.0);
+        self.release();
+        self.take_turn(|machine, turn| machine.on_durable(upto, turn));
+        Ok(true)
+    }
+
+    fn poll_compaction(&mut self, cx: &mut Context<'_>) -> Result<(), DiskError> {
+        if self.turn.compact && self.compaction.is_none() {
+            self.turn.compact = false;
+            let upto = self.turn.journal.last();
+            let body = encode(&*self.live.lock());
+            self.compaction = Some((upto, self.turn.journal.replace_snapshot(upto, &body)));
+        }
+        let Some((upto, work)) = &mut self.compaction else { return Ok(()) };
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            result?;
+            self.turn.journal.covered(*upto);
+            self.compaction = None;
+        }
+        Ok(())
+    }
+}
+
+impl<M: Machine> Drop for Driver<M> {
+    fn drop(&mut self) {
+        self.forget_sleep();
+        let left = {
+            let mut queue = lock(&self.requests);
+            queue.open = false;
+            (std::mem::take(&mut queue.waiting), queue.driver.take())
+        };
+        drop(left);
+    }
+}
+
+/// Checks that recovery from the disk, together with what is still in flight, gives the live
+/// state.
+struct JournalAudit<M: Machine> {
+    identity: Identity,
+    config: Arc<M::Config>,
+    live: Shown<M>,
+    tail: Arc<Mutex<Tail>>,
+}
+
+impl<M: Machine> Audit for JournalAudit<M> {
+    fn audit(&self, image: &dyn Image) -> Result<(), String> {
+        let name = &self.identity.journal;
+        let files = crate::journal::Files::of(image, name);
+        let recovered = recover(&self.identity, &files).map_err(|e| e.to_string())?;
+        if let Some(damage) = recovered.damage {
+            return Err(format!("{name}: recovery would find damage: {}", damage.reason));
+        }
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let reached = recovered.next().0 - 1;
+        if reached < tail.durable || reached > tail.last {
+            return Err(format!(
+                "{name}: recovery would reach record {reached}, but {} were reported durable and \
+                 {} exist",
+                tail.durable, tail.last
+            ));
+        }
+        let mut machine = rebuild::<M>(&self.config, &recovered.snapshot, &recovered.records)
+            .map_err(|e| e.to_string())?;
+        let (mut rest, mut position) = (tail.bytes.as_slice(), tail.durable);
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+            position += 1;
+            if position > reached {
+                machine.apply(&postcard::from_bytes(record).map_err(|e| e.to_string())?);
+            }
+            rest = after;
+        }
+        if encode(&machine) == encode(&*self.live.lock()) {
+            return Ok(());
+        }
+        Err(format!("{name}: recovery would give another state than the live one"))
+    }
+}

@@ -1,0 +1,157 @@
+//! The traits under [`Env`](crate::Env): what a world, simulated or real, has to offer a node.
+//!
+//! Protocol authors never see them. Whoever writes an adapter implements [`Platform`] with its
+//! parts; every method is object-safe and those on hot paths are poll-based, so that a sleep or a
+//! receive allocates nothing.
+
+use crate::address::{Address, NodeId, Port, Roster};
+use crate::disk::{Completion, Operation};
+use crate::shown::Exhibit;
+use crate::time::{Instant, WallTime};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A future on the heap that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The most bytes one datagram may carry, in both worlds.
+pub const DATAGRAM_MAX: usize = 1 << 20;
+
+/// One pending sleep. The simulator keeps a token in it, a real adapter its own timer.
+#[derive(Default)]
+pub struct Wait {
+    /// The simulator's name for the timer; zero if there is none.
+    pub token: u64,
+    /// A real adapter's timer, made at the first poll that has to wait.
+    pub own: Option<BoxFuture<'static, ()>>,
+}
+
+/// A node's clocks.
+pub trait Clock: Send + Sync {
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+    /// The wall clock.
+    fn wall(&self) -> WallTime;
+    /// Ready once the monotonic clock has reached `until`: perhaps late, never early.
+    fn poll_sleep(&self, until: Instant, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<()>;
+    /// Forgets the timer of a sleep that is given up.
+    fn cancel(&self, wait: &mut Wait);
+}
+
+/// Why a port could not be bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody on this node has the port, or a port whose name hashes to the same number.
+    #[error("port {0:?} is in use on this node")]
+    InUse(Port),
+    /// The node has been stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// The socket is closed: the node has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the socket is closed")]
+pub struct Closed;
+
+/// Datagrams: lost, duplicated, reordered and damaged on their way, at most [`DATAGRAM_MAX`] bytes.
+pub trait Network: Send + Sync {
+    /// Binds a port of this node.
+    ///
+    /// # Errors
+    /// If the port is in use.
+    fn bind(&self, port: Port) -> Result<Box<dyn Datagrams>, BindError>;
+    /// Sends and never waits: a full queue drops and counts. `kind` tells apart what a lane
+    /// carries (the variant of a typed message); it is not transmitted. A payload above
+    /// [`DATAGRAM_MAX`] is dropped and counted.
+    fn send(&self, from: Port, to: Address, kind: u8, payload: &[u8]);
+}
+
+/// A bound port. Dropping it gives the port back.
+pub trait Datagrams: Send + Sync {
+    /// The port, which for [`Port::ANY`] is known only now.
+    fn port(&self) -> Port;
+    /// The next datagram, which replaces what `into` held, and where it came from.
+    fn poll_receive(
+        &mut self,
+        into: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Address, Closed>>;
+}
+
+/// Files and directories whose data, length and names become durable apart from each other.
+pub trait Disk: Send + Sync {
+    /// Starts an operation, which goes on even if nobody waits for it. Operations on one file take
+    /// effect in the order in which they are submitted, so a sync covers every earlier write.
+    fn submit(&self, operation: Operation, done: Completion);
+}
+
+/// Tasks of the node: they run on its thread and die with it.
+pub trait Spawner: Send + Sync {
+    /// Starts a task.
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>);
+    /// Runs work that blocks or computes for long: on a pool in production, after a drawn delay
+    /// in the world.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
+    /// The running task is about to wait for a channel, semaphore or the like of this name.
+    /// Whoever asks who waits for whom is told so.
+    fn waits_for(&self, kind: &'static str, name: &'static str) {
+        let _ = (kind, name);
+    }
+}
+
+/// All entropy of the node.
+pub trait Random: Send + Sync {
+    /// The next 64 random bits.
+    fn next_u64(&self) -> u64;
+}
+
+/// What a test wants to know of a node. In production nobody asks, and every method does nothing.
+pub trait Observer: Send + Sync {
+    /// The node is whole again: it has recovered and may bear its share.
+    fn ready(&self) {}
+    /// State that properties may look at.
+    fn show(&self, exhibit: Exhibit) {
+        let _ = exhibit;
+    }
+    /// The exhibit with this number has changed.
+    fn touched(&self, exhibit: u64) {
+        let _ = exhibit;
+    }
+    /// A situation was reached that a good test reaches now and then.
+    fn sometimes(&self, name: &'static str) {
+        let _ = name;
+    }
+    /// Whether to do the rare thing at this place. See [`buggify!`](crate::buggify).
+    fn buggify(&self, name: &'static str) -> bool {
+        let _ = name;
+        false
+    }
+    /// The value of a tuning constant: `default`, or in a test perhaps another one of the range.
+    fn knob(&self, name: &'static str, default: u64, low: u64, high: u64) -> u64 {
+        let _ = (name, low, high);
+        default
+    }
+    /// Whether the deliberate bug of this name is switched on. See [`mutant!`](crate::mutant).
+    fn mutant(&self, name: &'static str) -> bool {
+        let _ = name;
+        false
+    }
+    /// A line for whoever reads the trace of a run. It never changes what happens.
+    fn trace(&self, text: &dyn Fn() -> String) {
+        let _ = text;
+    }
+    /// Something came in that no correct peer sends. It is counted and dropped.
+    fn rejected(&self, from: Address, why: &'static str) {
+        let _ = (from, why);
+    }
+}
+
+/// A node's whole world: the parts above behind one pointer.
+pub trait Platform: Clock + Network + Disk + Spawner + Random + Observer {
+    /// This node.
+    fn me(&self) -> NodeId;
+    /// All nodes.
+    fn roster(&self) -> &Roster;
+}

@@ -1,0 +1,177 @@
+//! State that properties may look at while the code that owns it goes on changing it.
+
+use crate::Env;
+use crate::address::NodeId;
+use std::any::Any;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A value of a node that properties may read: what a machine's handle holds, or what
+/// [`Env::show`] made. Clones show the same value.
+pub struct Shown<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    value: Mutex<T>,
+    number: AtomicU64,
+}
+
+impl<T> Clone for Shown<T> {
+    fn clone(&self) -> Shown<T> {
+        Shown { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: Send + 'static> Shown<T> {
+    pub(crate) fn new(value: T) -> Shown<T> {
+        let inner = Inner { value: Mutex::new(value), number: AtomicU64::new(0) };
+        Shown { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.inner.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.inner.number.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the value.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// Changes the value and lets the properties that look at it run again.
+    pub fn update<R>(&self, env: &Env, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.lock());
+        env.platform().touched(self.number());
+        result
+    }
+}
+
+/// A machine's shown state together with the way to rebuild it, for the engine's own audit.
+pub trait Audit: Send + Sync {
+    /// Recovers from the disk image and what is still in flight, and compares with the live state.
+    ///
+    /// # Errors
+    /// What differs, in words.
+    fn audit(&self, image: &dyn Image) -> Result<(), String>;
+}
+
+/// The files of a node as a crash at this moment could leave them.
+pub trait Image {
+    /// The content of a file, or `None` if it is not there.
+    fn file(&self, path: &str) -> Option<Vec<u8>>;
+    /// The names of the files in a directory, sorted.
+    fn list(&self, directory: &str) -> Vec<String>;
+}
+
+/// One value on show: who shows it, under which name, and how to check it against the disk.
+pub struct Exhibit {
+    name: &'static str,
+    shown: Box<dyn Showable>,
+    audit: Option<Arc<dyn Audit>>,
+}
+
+trait Showable: Send + Sync {
+    fn any(&self) -> &(dyn Any + Send + Sync);
+    fn number(&self, number: u64);
+}
+
+impl<T: Send + 'static> Showable for Shown<T> {
+    fn any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    fn number(&self, number: u64) {
+        self.inner.number.store(number, Ordering::Relaxed);
+    }
+}
+
+impl Exhibit {
+    pub(crate) fn new<T: Send + 'static>(
+        name: &'static str,
+        shown: &Shown<T>,
+        audit: Option<Arc<dyn Audit>>,
+    ) -> Exhibit {
+        Exhibit { name, shown: Box::new(shown.clone()), audit }
+    }
+
+    /// The name under which the value is shown.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The audit of a machine's state.
+    pub fn audit(&self) -> Option<&Arc<dyn Audit>> {
+        self.audit.as_ref()
+    }
+
+    /// Sets the number under which changes are reported to [`Observer::touched`].
+    ///
+    /// [`Observer::touched`]: crate::platform::Observer::touched
+    pub fn set_number(&self, number: u64) {
+        self.shown.number(number);
+    }
+}
+
+/// An exhibit in its place on a node, as a [`View`] shows it.
+pub struct Place {
+    /// Whose it is.
+    pub node: NodeId,
+    /// The number of the exhibit: what [`Exhibit::set_number`] got.
+    pub number: u64,
+    /// The value.
+    pub exhibit: Exhibit,
+}
+
+/// What a property sees: the shown state of all running nodes at one moment.
+pub struct View<'a> {
+    places: &'a [Place],
+    now_ns: u64,
+    read: Cell<u64>,
+}
+
+impl<'a> View<'a> {
+    /// A view of these exhibits, which stand in node order, at this time of the run.
+    pub fn new(places: &'a [Place], now_ns: u64) -> View<'a> {
+        View { places, now_ns, read: Cell::new(0) }
+    }
+
+    /// Every running node that shows a `T`, in node order.
+    pub fn up<T: Send + 'static>(&self) -> impl Iterator<Item = Up<'_, T>> {
+        self.places.iter().filter_map(|place| {
+            let shown = place.exhibit.shown.any().downcast_ref::<Shown<T>>()?;
+            self.read.set(self.read.get() | 1 << (place.number % 64));
+            Some(Up { node: place.node, name: place.exhibit.name, guard: shown.lock() })
+        })
+    }
+
+    /// Nanoseconds since the run began, on the clock of no node.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// One bit for each exhibit that was read (its number modulo 64).
+    pub fn read_bits(&self) -> u64 {
+        self.read.get()
+    }
+}
+
+/// The shown value of one running node.
+pub struct Up<'a, T> {
+    /// Whose it is.
+    pub node: NodeId,
+    /// The name under which it is shown.
+    pub name: &'static str,
+    guard: MutexGuard<'a, T>,
+}
+
+impl<T> std::ops::Deref for Up<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
