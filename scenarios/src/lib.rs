@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The scenarios of the pattern library, and the specimens and mutants that test the tester.
+
+pub mod register;
+
+use squall::Scenario;
+
+/// Every scenario whose properties must hold.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![register::atomic()]
+}
+
+/// Every specimen and mutant: each must break the property that it names.
+pub fn specimens() -> Vec<Scenario> {
+    register::mutants()
+}

@@ -2,7 +2,7 @@
 //!
 //! A [`History`] holds what clients asked, what they were told and when; a [`Recorder`] builds one
 //! while a system runs. A [`Model`] says what a correct system does one operation at a time, and
-//! [`linearizable`] searches for an order of the operations that the model allows. When there is
+//! [`linearizable()`] searches for an order of the operations that the model allows. When there is
 //! none, the answer is a [`Violation`]: the smallest part of the history that was found to be wrong
 //! by itself.
 //!

@@ -142,7 +142,7 @@ enum State {
 }
 
 /// The way back of one operation. Dropping it unanswered answers [`DiskError::Stopped`].
-pub struct Completion(Arc<Mutex<State>>);
+pub struct Completion(Option<Arc<Mutex<State>>>);
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,8 +151,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl Completion {
     /// Hands the result to whoever waits. This wakes a task: an adapter calls it outside of any
     /// lock of its own.
-    pub fn complete(self, result: Result<Done, DiskError>) {
-        Completion::settle(&self.0, result);
+    pub fn complete(mut self, result: Result<Done, DiskError>) {
+        // Whoever waits may use its slot again before this is dropped, so the drop must not look.
+        if let Some(state) = self.0.take() {
+            Completion::settle(&state, result);
+        }
     }
 
     fn settle(state: &Mutex<State>, result: Result<Done, DiskError>) {
@@ -167,8 +170,8 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if matches!(*lock(&self.0), State::Pending(_)) {
-            Completion::settle(&self.0, Err(DiskError::Stopped));
+        if let Some(state) = self.0.take() {
+            Completion::settle(&state, Err(DiskError::Stopped));
         }
     }
 }
@@ -196,7 +199,7 @@ impl Slot {
             self.0 = Arc::default();
         }
         *lock(&self.0) = State::Pending(None);
-        disk.submit(operation, Completion(Arc::clone(&self.0)));
+        disk.submit(operation, Completion(Some(Arc::clone(&self.0))));
     }
 
     /// The result of the operation that was started last; each result is handed out once.

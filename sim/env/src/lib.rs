@@ -39,7 +39,7 @@ pub use env::{Either, Elapsed, Env, Sleep, race};
 pub use files::File;
 pub use machine::{Handle, Machine, Never, Position, RequestId, Turn, open};
 pub use net::{MessageSender, Messages, Socket};
-pub use outcome::Outcome;
+pub use outcome::{HasOutcome, Outcome};
 pub use rng::Rng;
 pub use shown::{Shown, View};
 pub use task::Task;

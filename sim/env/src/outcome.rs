@@ -12,3 +12,27 @@ pub enum Outcome {
     /// It may have taken effect, or may yet, or never will: the reply is missing.
     Indeterminate,
 }
+
+/// An error that knows what it says about the operation's effect.
+pub trait HasOutcome {
+    /// What is known of the effect.
+    fn outcome(&self) -> Outcome;
+}
+
+impl HasOutcome for Outcome {
+    fn outcome(&self) -> Outcome {
+        *self
+    }
+}
+
+impl HasOutcome for crate::request::CallError {
+    fn outcome(&self) -> Outcome {
+        crate::request::CallError::outcome(*self)
+    }
+}
+
+impl HasOutcome for crate::machine::RequestError {
+    fn outcome(&self) -> Outcome {
+        crate::machine::RequestError::outcome(*self)
+    }
+}

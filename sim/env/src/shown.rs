@@ -145,7 +145,12 @@ impl<'a> View<'a> {
         self.places.iter().filter_map(|place| {
             let shown = place.exhibit.shown.any().downcast_ref::<Shown<T>>()?;
             self.read.set(self.read.get() | 1 << (place.number % 64));
-            Some(Up { node: place.node, name: place.exhibit.name, guard: shown.lock() })
+            Some(Up {
+                node: place.node,
+                name: place.exhibit.name,
+                number: place.number,
+                guard: shown.lock(),
+            })
         })
     }
 
@@ -166,6 +171,8 @@ pub struct Up<'a, T> {
     pub node: NodeId,
     /// The name under which it is shown.
     pub name: &'static str,
+    /// Which exhibit it is: another number for the same node means another boot.
+    pub number: u64,
     guard: MutexGuard<'a, T>,
 }
 

@@ -1,1 +1,91 @@
-//! Placeholder.
+//! Runs a node in production: the world of squall-env on tokio, with sockets, files and the
+//! system's clock.
+//!
+//! A service is an `async fn serve(env: Env)`. What the simulated world explored is what runs here:
+//! the same function, the same protocols, and by default the same single thread for its tasks.
+//!
+//! ```no_run
+//! # async fn serve(env: squall_env::Env) -> Result<(), squall_env::disk::DiskError> { Ok(()) }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = std::fs::read_to_string("replica-1.json")?;
+//! squall_real::run(serde_json::from_str(&file)?, serve)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | part | how it is done |
+//! |---|---|
+//! | tasks | a tokio runtime of the node's own; a task that panics stops the node |
+//! | clock | one that counts the time during which the system is suspended, where there is one |
+//! | network | frames with checksums over TCP, bounded queues, connections that mend themselves |
+//! | disk | a thread that carries out operations in the order in which they are submitted |
+//! | randomness | ChaCha12, seeded by the operating system |
+//! | observer | rejections are counted and traced; all that serves tests does nothing |
+//!
+//! # Network
+//!
+//! A datagram is a frame on a TCP connection. Each node opens a connection of its own to every peer
+//! that it sends to, when it first does so, and sends on that one; so two nodes that talk to each
+//! other have two connections, and neither has to agree with the other on which to keep. A node
+//! without an address of its own, such as a client, is answered over the connection that it opened
+//! last. Both sides of a connection ping, and give it up when it is silent for too long.
+//!
+//! The first bytes on a connection are a greeting that names the format's version, the cluster and
+//! the node. Who belongs to another cluster, speaks another version, or claims a name that is not
+//! on the roster is refused. The sender of a datagram is whom the greeting named, never a field of
+//! a frame. Whoever names no node is a guest, and gets a number that lasts as long as its
+//! connection.
+//!
+//! Connections are plain TCP: nothing is encrypted, and a name is a claim that nobody proves.
+//! Anyone who reaches the port can take the name of any node, so the network between the nodes has
+//! to be private.
+//!
+//! # Disk
+//!
+//! A node's files are in a directory of its own, which it keeps locked. No path leads out of it,
+//! unless through a symbolic link that somebody else has put there. A write that was not synced may
+//! be lost with the power. After a sync that failed the file is used no more until the node is
+//! started again, under any of its open handles or by its name: the system may have dropped what it
+//! could not write, and call the next sync a success. Directories can be synced on Unix; elsewhere
+//! that is an error, for nothing could be promised.
+//!
+//! # Ends
+//!
+//! A node ends when its service returns, when it is stopped, or when one of its tasks panics, and
+//! what comes first counts. Its tasks are dropped, its connections and files closed, and disk
+//! operations that have not begun are answered with
+//! [`DiskError::Stopped`](squall_env::disk::DiskError::Stopped). What waits in a queue for a peer
+//! is lost, as any datagram may be: who must be heard waits for an answer.
+//!
+//! # Limits
+//!
+//! Whatever a peer can make grow is bounded by [`Limits`]. A full queue drops, a counter in
+//! [`Metrics`] says so, and nobody waits.
+//!
+//! Deliberately absent: encryption, streams, name resolution, a global runtime, and any hook by
+//! which a test could reach into a node.
+
+mod accept;
+mod clock;
+mod config;
+mod connection;
+mod counters;
+mod disk;
+mod entropy;
+mod error;
+mod files;
+mod frame;
+mod hello;
+mod inbox;
+mod link;
+mod network;
+mod node;
+mod outbox;
+mod platform;
+mod tasks;
+
+pub use config::{CONNECTIONS_MAX, Config, ConfigError, Limits, NAME_BYTES_MAX, THREADS_MAX};
+pub use counters::{Counters, Metrics};
+pub use error::RunError;
+pub use files::LOCK_FILE;
+pub use node::{BLOCKING_LINGER, Node, run};

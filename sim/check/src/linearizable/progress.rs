@@ -110,3 +110,45 @@ fn scatter(operation: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+
+    #[test]
+    fn different_sets_have_different_keys_and_equal_sets_equal_ones() {
+        // Every third operation completed, and what is tried lies on both sides of a word's end.
+        let mut progress = Progress::default();
+        progress.fill((0..400).map(|operation| operation % 3 == 0));
+        let tried = [0, 1, 2, 3, 93, 94, 95, 97, 189, 192, 195, 396];
+        (0..189).filter(|operation| !tried.contains(operation)).for_each(|op| progress.insert(op));
+        let mut keys = Vec::new();
+        for subset in 0..1_u32 << tried.len() {
+            let chosen = || (0..tried.len()).filter(|bit| subset & (1 << bit) != 0);
+            chosen().for_each(|bit| progress.insert(tried[bit]));
+            let mut key = Vec::new();
+            progress.write_key(&mut key);
+            chosen().for_each(|bit| progress.remove(tried[bit]));
+            chosen().rev().for_each(|bit| progress.insert(tried[bit]));
+            let mut again = Vec::new();
+            progress.write_key(&mut again);
+            chosen().rev().for_each(|bit| progress.remove(tried[bit]));
+            assert_eq!(key, again, "{subset:b}");
+            keys.push(key);
+        }
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn a_key_does_not_grow_with_what_is_behind_it() {
+        let mut progress = Progress::default();
+        progress.fill((0..100_000).map(|_| true));
+        (0..99_000).for_each(|operation| progress.insert(operation));
+        let mut key = Vec::new();
+        progress.write_key(&mut key);
+        assert!(key.len() < 8, "{} words", key.len());
+    }
+}

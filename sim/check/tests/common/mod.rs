@@ -29,10 +29,12 @@ pub fn history(script: &str) -> RegisterHistory {
             b"done" => recorder.ok(end(), Return::Written, at_ns),
             b"fail" => recorder.fail(end(), at_ns),
             b"?" => recorder.unknown(end(), at_ns),
-            b"r" => drop(open.insert(process, recorder.invoke(process, Call::Read, at_ns))),
+            b"r" => {
+                open.insert(process, recorder.invoke(process, Call::Read, at_ns));
+            }
             [b'w', ..] => {
                 let call = Call::Write(what[1..].parse().expect("a value"));
-                drop(open.insert(process, recorder.invoke(process, call, at_ns)));
+                open.insert(process, recorder.invoke(process, call, at_ns));
             }
             _ => recorder.ok(end(), Return::Value(what.parse().expect("a value")), at_ns),
         }
@@ -75,8 +77,7 @@ pub fn build(actions: &[(u8, u8, u8)], clients: usize, most: usize) -> RegisterH
             slot @ Some(_) => {
                 let Some(Waiting { id, call, answer }) = slot.take() else { continue };
                 match (kind % 8, answer) {
-                    (4, answer) => {
-                        drop(answer);
+                    (4, _) => {
                         recorder.unknown(id, at);
                         processes[client] += clients as u64;
                     }

@@ -1,0 +1,194 @@
+//! Reads and writes: the two phases that a client goes through.
+
+use super::machine::{Message, NAME, Tag};
+use squall_env::platform::{BindError, Closed};
+use squall_env::{Address, Env, HasOutcome, Instant, Messages, Outcome, Port, mutant};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a client waits for answers before it asks again those who have not answered.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A reader and writer of the register. It does one operation at a time.
+pub struct RegisterClient {
+    env: Env,
+    messages: Messages<Message>,
+    replicas: Vec<Address>,
+    writer: u64,
+    last_sequence: u64,
+    rounds: u64,
+}
+
+/// Why an operation did not finish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// No majority answered in time, and nothing was written.
+    #[error("no majority of replicas answered in time; nothing was written")]
+    NoQuorum,
+    /// No majority confirmed the write in time: it may take effect or not.
+    #[error("no majority of replicas confirmed the write in time; it may take effect or not")]
+    Unconfirmed,
+    /// The node has stopped.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl HasOutcome for RegisterError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            RegisterError::NoQuorum => Outcome::NotDone,
+            RegisterError::Unconfirmed | RegisterError::Closed(_) => Outcome::Indeterminate,
+        }
+    }
+}
+
+impl RegisterClient {
+    /// A client of the replicas that are the nodes of `role`.
+    ///
+    /// # Errors
+    /// If the node has stopped.
+    pub fn open(env: &Env, role: &str) -> Result<RegisterClient, BindError> {
+        // A client that starts anew must be another writer, or it would use a tag again that its
+        // predecessor left behind on a minority.
+        let writer = if mutant!(env, "register/reuses-tag-after-restart") {
+            u64::from(env.me().ordinal())
+        } else {
+            env.random()
+        };
+        Ok(RegisterClient {
+            env: env.clone(),
+            messages: env.messages(Port::ANY)?,
+            replicas: env.addresses(role, Port::named(NAME)),
+            writer,
+            last_sequence: 0,
+            rounds: env.random(),
+        })
+    }
+
+    fn quorum(&self) -> usize {
+        if mutant!(self.env, "register/quorum-off-by-one") {
+            return self.replicas.len() / 2;
+        }
+        self.replicas.len() / 2 + 1
+    }
+
+    /// Reads the register; `None` if it was never written.
+    ///
+    /// # Errors
+    /// If no majority answered within `limit`.
+    pub async fn read(&mut self, limit: Duration) -> Result<Option<Vec<u8>>, RegisterError> {
+        let deadline = self.env.now() + limit;
+        let newest = self.query(deadline).await?;
+        let Newest { tag, value, everywhere } = newest;
+        if !everywhere && !mutant!(self.env, "register/reads-without-write-back") {
+            self.env.sometimes("a read had to write back");
+            match self.store(tag, value.clone(), deadline).await {
+                // The reader has changed nothing that anybody could see.
+                Err(RegisterError::Unconfirmed) => return Err(RegisterError::NoQuorum),
+                other => other?,
+            }
+        }
+        Ok((tag != Tag::default()).then_some(value))
+    }
+
+    /// Writes the register.
+    ///
+    /// # Errors
+    /// If no majority answered within `limit`. The error knows whether the write may take effect.
+    pub async fn write(&mut self, value: Vec<u8>, limit: Duration) -> Result<(), RegisterError> {
+        let deadline = self.env.now() + limit;
+        let Newest { tag, .. } = self.query(deadline).await?;
+        // A tag of an earlier write of its own may have reached only a minority.
+        let sequence = tag.sequence.max(self.last_sequence) + 1;
+        self.last_sequence = sequence;
+        self.store(Tag { sequence, writer: self.writer }, value, deadline).await
+    }
+
+    async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {
+        let round = self.next_round();
+        let mut newest = (Tag::default(), Vec::new());
+        let (mut least, mut answered) = (None, BTreeSet::new());
+        let quorum = self.quorum();
+        let question = Message::Query { round };
+        self.ask(&question, &answered);
+        while answered.len() < quorum {
+            let next = self.answer(&question, &answered, deadline).await?;
+            let Some((from, answer)) = next else { return Err(RegisterError::NoQuorum) };
+            let Message::Newest { round: of, tag, value } = answer else { continue };
+            if of != round || !answered.insert(from) {
+                continue;
+            }
+            least = Some(least.map_or(tag, |least: Tag| least.min(tag)));
+            if tag > newest.0 {
+                newest = (tag, value);
+            }
+        }
+        let everywhere = least == Some(newest.0);
+        Ok(Newest { tag: newest.0, value: newest.1, everywhere })
+    }
+
+    async fn store(
+        &mut self,
+        tag: Tag,
+        value: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<(), RegisterError> {
+        let round = self.next_round();
+        let mut answered = BTreeSet::new();
+        let quorum = self.quorum();
+        let question = Message::Store { round, tag, value };
+        self.ask(&question, &answered);
+        while answered.len() < quorum {
+            let next = self.answer(&question, &answered, deadline).await?;
+            let Some((from, answer)) = next else { return Err(RegisterError::Unconfirmed) };
+            if answer == (Message::Stored { round }) {
+                answered.insert(from);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_round(&mut self) -> u64 {
+        self.rounds = self.rounds.wrapping_add(1);
+        self.rounds
+    }
+
+    fn ask(&mut self, question: &Message, answered: &BTreeSet<Address>) {
+        for replica in self.replicas.iter().filter(|r| !answered.contains(r)) {
+            self.messages.send(*replica, question);
+        }
+    }
+
+    /// The next answer of a replica. Whenever none came for a while, those who have not answered
+    /// are asked again. `None` once the deadline is over.
+    async fn answer(
+        &mut self,
+        question: &Message,
+        answered: &BTreeSet<Address>,
+        deadline: Instant,
+    ) -> Result<Option<(Address, Message)>, RegisterError> {
+        loop {
+            let now = self.env.now();
+            if now >= deadline {
+                return Ok(None);
+            }
+            let until = deadline.min(now + RETRY);
+            match self.env.deadline(until, self.messages.receive()).await {
+                Ok(received) => {
+                    let (from, message) = received?;
+                    if self.replicas.contains(&from) {
+                        return Ok(Some((from, message)));
+                    }
+                }
+                Err(_) => self.ask(question, answered),
+            }
+        }
+    }
+}
+
+struct Newest {
+    tag: Tag,
+    value: Vec<u8>,
+    /// Whether the whole majority has this tag, so that no write-back is needed.
+    everywhere: bool,
+}

@@ -1,0 +1,157 @@
+//! A replica of the register.
+
+use serde::{Deserialize, Serialize};
+use squall_env::machine::{OpenError, StopReason};
+use squall_env::{Address, Env, Machine, Never, Turn, mutant, open};
+
+/// The name of the replica's journal and port.
+pub const NAME: &str = "register";
+
+/// After so many stored values a replica replaces its journal by a snapshot.
+const RECORDS_MAX: u64 = 256;
+
+/// What orders the values. No two different values ever have the same tag.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Tag {
+    /// One more than the greatest that the writer saw on a majority.
+    pub sequence: u64,
+    /// Tells writers apart. A writer that starts anew is another writer, because it has forgotten
+    /// which tags it used.
+    pub writer: u64,
+}
+
+/// What clients and replicas tell each other. `round` connects an answer with its question.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Message {
+    /// What is your newest tag, and what stands under it?
+    Query {
+        /// The question's number.
+        round: u64,
+    },
+    /// Store this, unless you have something newer.
+    Store {
+        /// The question's number.
+        round: u64,
+        /// The value's tag.
+        tag: Tag,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// The answer to `Query`. A tag of zero stands for a register that was never written.
+    Newest {
+        /// The question's number.
+        round: u64,
+        /// The newest tag.
+        tag: Tag,
+        /// What stands under it.
+        value: Vec<u8>,
+    },
+    /// The answer to `Store`: this tag or a newer one is durable here.
+    Stored {
+        /// The question's number.
+        round: u64,
+    },
+}
+
+/// One replica. It remembers the highest tag it was ever asked to store.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Replica {
+    tag: Tag,
+    value: Vec<u8>,
+    since_snapshot: u64,
+}
+
+/// What a replica persists.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Record {
+    /// A value with its tag.
+    Stored(Tag, Vec<u8>),
+}
+
+impl Replica {
+    /// The highest tag it was asked to store.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    fn store(&mut self, tag: Tag, value: Vec<u8>, turn: &mut Turn<Replica>) {
+        if tag <= self.tag {
+            return;
+        }
+        turn.persist(self, Record::Stored(tag, value));
+        self.since_snapshot += 1;
+        if self.since_snapshot >= RECORDS_MAX {
+            self.since_snapshot = 0;
+            turn.compact();
+        }
+    }
+}
+
+impl Machine for Replica {
+    type Config = ();
+    type Timer = Never;
+    type Message = Message;
+    type Request = Never;
+    type Reply = Never;
+    type Record = Record;
+    type Snapshot = (Tag, Vec<u8>);
+
+    fn restore((): &(), snapshot: Option<(Tag, Vec<u8>)>) -> Replica {
+        let (tag, value) = snapshot.unwrap_or_default();
+        Replica { tag, value, since_snapshot: 0 }
+    }
+
+    fn apply(&mut self, Record::Stored(tag, value): &Record) {
+        self.tag = *tag;
+        self.value.clone_from(value);
+    }
+
+    fn snapshot(&self) -> (Tag, Vec<u8>) {
+        (self.tag, self.value.clone())
+    }
+
+    fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Replica>) {
+        match message {
+            Message::Query { round } => {
+                let (tag, value) = self.snapshot();
+                turn.send(from, Message::Newest { round, tag, value });
+            }
+            Message::Store { round, tag, value } => {
+                if mutant!(turn, "register/acknowledges-before-durable") {
+                    turn.send_early(from, Message::Stored { round });
+                    self.store(tag, value, turn);
+                    return;
+                }
+                self.store(tag, value, turn);
+                // Leaves when all that was persisted before it is durable.
+                turn.send(from, Message::Stored { round });
+            }
+            Message::Newest { .. } | Message::Stored { .. } => {
+                turn.reject(from, "an answer reached a replica");
+            }
+        }
+    }
+}
+
+/// Why a replica stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It had to stop.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+}
+
+/// A node that is a replica of the register.
+///
+/// # Errors
+/// If the replica cannot be opened or has to stop; the node should then be started anew.
+pub async fn serve(env: Env) -> Result<(), ServeError> {
+    let (_replica, run) = open::<Replica>(&env, NAME, ()).await?;
+    env.ready();
+    Ok(run.await?)
+}

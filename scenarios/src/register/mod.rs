@@ -1,0 +1,99 @@
+//! Scenarios of the atomic register.
+
+use squall::{Client, Scenario, Tolerance, linearizable};
+use squall_check::{Register, RegisterCall, RegisterReturn};
+use squall_env::HasOutcome;
+use squall_env::platform::BindError;
+use squall_protocols::register::{RegisterClient, RegisterError, invariants, serve};
+use std::time::Duration;
+
+/// How many operations each client does while there are faults.
+const OPERATIONS: u64 = 20;
+
+/// How long a client waits for one operation.
+const OPERATION_MAX: Duration = Duration::from_millis(1_500);
+
+/// Readers and writers of one register on three to five replicas, of which a minority at a time
+/// may crash, lose what it had not synced, stand still, or have a failing disk.
+pub fn atomic() -> Scenario {
+    Scenario::new("register/atomic")
+        .nodes("replica", 3..=5, serve)
+        .clients("client", 2..=4, workload)
+        .tolerates(
+            Tolerance::minority_impaired("replica")
+                .impaired("client", squall::Most::Any)
+                .any_network()
+                .any_clock()
+                .crashes()
+                .lost_unsynced_writes()
+                .failing_disks(),
+        )
+        .always("stored tags never go back", invariants::tags_never_go_back)
+        .sometimes("a read had to write back")
+        .check(linearizable(Register::<Option<u64>>::new(None)))
+        .finishes_within(Duration::from_secs(30))
+}
+
+/// Reads and writes at random while there are faults, and then reads once more.
+///
+/// # Errors
+/// If the client's node has stopped.
+pub async fn workload(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let mut register = RegisterClient::open(&env, "replica")?;
+    while let Some(operation) = client.next_operation(OPERATIONS) {
+        let pause = operation.draw(0, 250_000);
+        env.sleep(Duration::from_micros(pause)).await;
+        if operation.draw(1, 2) == 0 {
+            read(&client, &mut register).await;
+        } else {
+            let value = u64::from(env.me().ordinal()) << 32 | operation.number();
+            let wall = env.wall();
+            env.trace(|| format!("writes {value}, by its own wall clock at {wall:?}"));
+            write(&client, &mut register, value).await;
+        }
+    }
+    client.after_heal().await;
+    while read(&client, &mut register).await.is_err() {}
+    Ok(())
+}
+
+type Model = Register<Option<u64>>;
+
+/// Reads and records it.
+async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {
+    let work = async {
+        let value = register.read(OPERATION_MAX).await?;
+        // What is no number was written by none of these clients, which no write explains.
+        let number = |bytes: Vec<u8>| bytes.try_into().map_or(u64::MAX, u64::from_le_bytes);
+        Ok(RegisterReturn::Value(value.map(number)))
+    };
+    client.perform::<Model, RegisterError>(RegisterCall::Read, work).await.map(drop)
+}
+
+/// Writes and records it.
+async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
+    let work = async {
+        register.write(value.to_le_bytes().to_vec(), OPERATION_MAX).await?;
+        Ok(RegisterReturn::Written)
+    };
+    let written: Result<_, RegisterError> =
+        client.perform::<Model, RegisterError>(RegisterCall::Write(Some(value)), work).await;
+    if let Err(error) = written {
+        client.env().trace(|| format!("{error} ({:?})", error.outcome()));
+    }
+}
+
+/// One line of the register gone wrong, each in its own way, under the plans of the good code.
+pub fn mutants() -> Vec<Scenario> {
+    let broken = "the history is linearizable";
+    let mutant = |name: &str, switch| {
+        atomic().mutant(&format!("mutant/{name}"), switch, broken)
+    };
+    vec![
+        mutant("register-reads-without-write-back", "register/reads-without-write-back"),
+        mutant("register-acknowledges-before-durable", "register/acknowledges-before-durable"),
+        mutant("register-quorum-off-by-one", "register/quorum-off-by-one"),
+        mutant("register-reuses-tag-after-restart", "register/reuses-tag-after-restart"),
+    ]
+}

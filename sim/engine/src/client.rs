@@ -1,0 +1,249 @@
+//! Clients: nodes that load a system and record what they see of it.
+
+use crate::check::Trial;
+use crate::choice::{Choices, Domain, Entity, below};
+use crate::digest::{Code, hash_bytes};
+use crate::world::with;
+use serde::Serialize;
+use squall_check::{Model, Recorder};
+use squall_env::{Env, HasOutcome, Instant, Outcome};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// What a workload gets: the node's environment, its operations, and a recorder of their history.
+pub struct Client {
+    env: Env,
+    trials: Arc<Vec<Box<dyn Trial>>>,
+    backend: Backend,
+}
+
+enum Backend {
+    /// In the world the node itself is forgotten in a crash, and the count of operations is not.
+    World { node: u32, token: u64 },
+    /// Among real processes one client lives as long as its process.
+    Real(Arc<Standalone>),
+}
+
+struct Standalone {
+    number: u64,
+    of: u64,
+    seed: u64,
+    origin: Instant,
+    epoch_ns: u64,
+    operations: AtomicU64,
+    processes: AtomicU64,
+}
+
+/// One operation of a client: its number, and what it draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    number: u64,
+    entity: Entity,
+    choices: Choices,
+}
+
+impl Operation {
+    /// Which operation of its client it is, from 0.
+    pub fn number(self) -> u64 {
+        self.number
+    }
+
+    /// Draws the `argument`th argument: a number below `bound`. It hangs on the client, the
+    /// operation and the argument alone, so an operation that is left out moves no other.
+    pub fn draw(self, argument: u64, bound: u64) -> u64 {
+        let entity = self.entity.with(self.number);
+        below(self.choices.draw(Domain::Operation, entity, argument), bound)
+    }
+}
+
+impl Client {
+    pub(crate) fn in_world(
+        env: Env,
+        node: u32,
+        token: u64,
+        trials: Arc<Vec<Box<dyn Trial>>>,
+    ) -> Client {
+        Client { env, trials, backend: Backend::World { node, token } }
+    }
+
+    /// A client of real processes: the `number`th (from 0) of so many, which draws its operations
+    /// from a seed. `epoch_ns` is what the common clock of all recording processes showed when the
+    /// environment's clock showed now.
+    pub fn standalone(
+        env: Env,
+        (number, of): (u64, u64),
+        seed: u64,
+        epoch_ns: u64,
+        trials: Vec<Box<dyn Trial>>,
+    ) -> Client {
+        let origin = env.now();
+        let standalone = Standalone {
+            number,
+            of,
+            seed,
+            origin,
+            epoch_ns,
+            operations: AtomicU64::new(0),
+            processes: AtomicU64::new(0),
+        };
+        Client { env, trials: Arc::new(trials), backend: Backend::Real(Arc::new(standalone)) }
+    }
+
+    /// The node's environment.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The next operation, while fewer than `limit` have begun. A restarted client goes on where
+    /// the one before it stopped. Operations that the plan leaves out are passed over.
+    pub fn next_operation(&self, limit: u64) -> Option<Operation> {
+        match &self.backend {
+            Backend::World { node, token } => {
+                with(|world| world.next_operation(*node, *token, limit)).flatten()
+            }
+            Backend::Real(own) => {
+                let number = own.operations.fetch_add(1, Ordering::Relaxed);
+                let choices = Choices::new(own.seed, 0);
+                let entity = choices.root().with(own.number);
+                (number < limit).then_some(Operation { number, entity, choices })
+            }
+        }
+    }
+
+    /// Waits until the plan's faults are over; among real processes, not at all.
+    pub async fn after_heal(&self) {
+        let until = match &self.backend {
+            Backend::World { node, token } => {
+                with(|world| world.local_heal(*node, *token)).flatten()
+            }
+            Backend::Real(_) => None,
+        };
+        if let Some(until) = until {
+            self.env.sleep_until(until).await;
+        }
+    }
+
+    /// Does an operation and records its call, its return, and what is known of its effect. One
+    /// that is cut off by a crash stays open: its outcome is unknown.
+    ///
+    /// # Errors
+    /// What `work` answers.
+    ///
+    /// # Panics
+    /// If no history of this model is checked in the scenario.
+    pub async fn perform<M: Model, E: HasOutcome>(
+        &self,
+        input: M::Input,
+        work: impl Future<Output = Result<M::Output, E>>,
+    ) -> Result<M::Output, E> {
+        let recorder = self.recorder::<M>();
+        let Some((process, at)) = self.moment(Code::Invoke, &input, 0) else {
+            return work.await;
+        };
+        let id = recorder.invoke(process, input, at);
+        let result = work.await;
+        let (outcome, detail) = match &result {
+            Ok(output) => (Outcome::Done, encode(output)),
+            Err(error) => (error.outcome(), 0),
+        };
+        // A client that crashed in the meantime saw nothing any more.
+        let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };
+        match (&result, outcome) {
+            (Ok(output), _) => recorder.ok(id, output.clone(), at),
+            (Err(_), Outcome::NotDone) => recorder.fail(id, at),
+            (Err(_), _) => {
+                recorder.unknown(id, at);
+                self.next_process();
+            }
+        }
+        result
+    }
+
+    fn recorder<M: Model>(&self) -> &Recorder<M::Input, M::Output> {
+        let mut typed = self.trials.iter().map(|trial| trial.recorder().downcast_ref());
+        typed
+            .find_map(|recorder| recorder)
+            .expect("the scenario checks a history of the model that its client records")
+    }
+
+    /// The process that acts and the time; nothing once the client has crashed.
+    fn moment(&self, code: Code, what: &impl Serialize, detail: u64) -> Option<(u64, u64)> {
+        match &self.backend {
+            Backend::World { node, token } => {
+                let detail = encode(what) ^ detail.rotate_left(1);
+                with(|world| world.moment(*node, *token, code, detail)).flatten()
+            }
+            Backend::Real(own) => {
+                let since = (self.env.now() - own.origin).as_nanos() as u64;
+                let process = own.number + own.of * own.processes.load(Ordering::Relaxed);
+                Some((process, own.epoch_ns + since))
+            }
+        }
+    }
+
+    /// A process with an unknown outcome is not used again.
+    fn next_process(&self) {
+        match &self.backend {
+            Backend::World { node, token } => {
+                with(|world| world.next_process(*node, *token));
+            }
+            Backend::Real(own) => {
+                own.processes.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn encode(value: &impl Serialize) -> u64 {
+    postcard::to_stdvec(value).map_or(0, |bytes| hash_bytes(&bytes))
+}
+
+impl crate::world::World {
+    fn next_operation(&mut self, node: u32, token: u64, limit: u64) -> Option<Operation> {
+        if !self.alive(node, token) {
+            return None;
+        }
+        loop {
+            let client = &mut self.nodes[node as usize];
+            let (number, entity) = (client.operations, client.entity);
+            if number >= limit {
+                return None;
+            }
+            client.operations += 1;
+            if !self.skips(node, number) {
+                return Some(Operation { number, entity, choices: self.choices });
+            }
+        }
+    }
+
+    fn local_heal(&self, node: u32, token: u64) -> Option<Instant> {
+        if !self.alive(node, token) {
+            return None;
+        }
+        let clock = self.nodes[node as usize].clock;
+        Some(Instant::from_nanos(clock.local(self.heal_at) + 1))
+    }
+
+    fn moment(&mut self, node: u32, token: u64, code: Code, detail: u64) -> Option<(u64, u64)> {
+        if !self.alive(node, token) {
+            return None;
+        }
+        let process = self.process(node);
+        self.note(node, code, [process, detail]);
+        Some((process, self.now))
+    }
+
+    fn next_process(&mut self, node: u32, token: u64) {
+        if self.alive(node, token) {
+            self.nodes[node as usize].processes += 1;
+        }
+    }
+
+    /// Processes are numbered such that the client is the remainder by the number of clients.
+    fn process(&self, node: u32) -> u64 {
+        let clients = self.nodes.iter().filter(|node| node.client).count() as u64;
+        let before = self.nodes[..node as usize].iter().filter(|node| node.client).count();
+        before as u64 + clients * self.nodes[node as usize].processes
+    }
+}

@@ -1,0 +1,341 @@
+//! The plan of a run as data: its weather, its episodes, and what an editor changed.
+//!
+//! A seed and a plan say everything about a run of a scenario. The plan is drawn from the seed
+//! before the run begins; written down, it can be read, edited and replayed.
+
+mod draw;
+
+
+pub use draw::{Frame, draw};
+
+use crate::table::Fault;
+use serde::{Deserialize, Serialize};
+
+/// The version of the plan format that this build writes; it reads no later one.
+pub const FORMAT: u32 = 1;
+
+/// Everything about a run that is neither the scenario nor the seed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// How many nodes each role has.
+    pub nodes: Vec<RoleNodes>,
+    /// When the faults end and the world heals, in nanoseconds from the start.
+    pub heal_at_ns: u64,
+    /// Rates and distributions that hold throughout.
+    pub weather: Weather,
+    /// Faults with a beginning and an end.
+    pub episodes: Vec<Episode>,
+    /// Single decisions that are not left to the seed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+    /// Another set of keyed choices under the same seed.
+    #[serde(default)]
+    pub salt: u64,
+    /// The deliberate bug that is switched on, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+}
+
+/// The size of a role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleNodes {
+    /// The role.
+    pub role: String,
+    /// How many nodes.
+    pub nodes: u16,
+}
+
+/// How long messages or disk operations take.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Latency {
+    /// Anything between the two, equally likely.
+    Uniform {
+        /// The least, in nanoseconds.
+        low_ns: u64,
+        /// The most, in nanoseconds.
+        high_ns: u64,
+    },
+    /// The least, and an exponentially distributed rest.
+    Exponential {
+        /// The least, in nanoseconds.
+        low_ns: u64,
+        /// The mean of the rest, in nanoseconds.
+        mean_ns: u64,
+    },
+    /// Mostly between the first two; now and then up to the third.
+    Tail {
+        /// The least, in nanoseconds.
+        low_ns: u64,
+        /// The most of the common case, in nanoseconds.
+        high_ns: u64,
+        /// The most of the rare case, in nanoseconds.
+        tail_ns: u64,
+        /// How rare, in parts per million.
+        tail_ppm: u32,
+    },
+}
+
+/// Rates and distributions of a whole run. A rate of zero switches its fault off, and then nothing
+/// is drawn for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weather {
+    /// Between nodes.
+    pub latency: Latency,
+    /// From and to clients; mostly next to nothing, since a slow client hides anomalies.
+    pub client_latency: Latency,
+    /// Lost messages, in parts per million.
+    pub loss_ppm: u32,
+    /// Messages that arrive twice, in parts per million.
+    pub duplication_ppm: u32,
+    /// Messages that are held back, in parts per million.
+    pub reordering_ppm: u32,
+    /// How long they are held back at most, in nanoseconds.
+    pub reordering_ns: u64,
+    /// Damaged messages, in parts per million.
+    pub corruption_ppm: u32,
+    /// Reads, writes and the like.
+    pub disk_latency: Latency,
+    /// Syncs.
+    pub sync_latency: Latency,
+    /// Whether a power loss takes unsynced data.
+    pub lost_writes: bool,
+    /// Whether a power loss tears sectors.
+    pub torn_writes: bool,
+    /// Whether a power loss takes unsynced names.
+    pub lost_entries: bool,
+    /// Failing operations, in parts per million.
+    pub eio_ppm: u32,
+    /// Failing syncs, in parts per million.
+    pub sync_failure_ppm: u32,
+    /// How far a monotonic clock's rate is off at most, in parts per million.
+    pub clock_rate_ppm: u32,
+    /// How far a wall clock's rate is off at most, in parts per million.
+    pub wall_drift_ppm: u32,
+    /// Whether `buggify!` sites may fire.
+    pub buggify: bool,
+    /// Whether knobs are turned.
+    pub knobs: bool,
+}
+
+/// A fault with its own end: to take the episode out of a plan takes out both.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Episode {
+    /// Names the episode within its plan, and the boots that follow a crash.
+    pub id: u32,
+    /// What happens.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// When it begins.
+    pub from: When,
+    /// How long it lasts, in nanoseconds; without it, for ever. A step of a clock lasts for ever
+    /// in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ns: Option<u64>,
+}
+
+/// When an episode begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum When {
+    /// At this time of the run, in nanoseconds.
+    AtNs(u64),
+    /// At the target's so-manieth disk operation (from 1) that starts at this time or later.
+    Operation {
+        /// The time, in nanoseconds.
+        after_ns: u64,
+        /// Which operation.
+        number: u32,
+    },
+}
+
+/// What an episode does to whom. Nodes go by their readable names, as in `replica-2`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Kind {
+    /// The node is down, and then starts anew from its disk. Without `power_loss` its operating
+    /// system lives on, and so does what it had in its caches.
+    Crash {
+        /// Who.
+        node: String,
+        /// Whether what was not synced may be lost.
+        power_loss: bool,
+    },
+    /// As a crash; struck while the node recovers from the one before.
+    CrashInRecovery {
+        /// Who.
+        node: String,
+        /// Whether what was not synced may be lost.
+        power_loss: bool,
+    },
+    /// The node stands still.
+    Pause {
+        /// Who.
+        node: String,
+    },
+    /// No disk operation of the node completes.
+    Stall {
+        /// Who.
+        node: String,
+    },
+    /// These nodes and all others do not reach each other.
+    Partition {
+        /// The one side.
+        nodes: Vec<String>,
+    },
+    /// These nodes do not reach the others, but hear them.
+    PartitionOneWay {
+        /// Who is not heard.
+        nodes: Vec<String>,
+    },
+    /// This node reaches nobody and nobody reaches it.
+    IsolateOne {
+        /// Who.
+        node: String,
+    },
+    /// The node's wall clock jumps.
+    WallStep {
+        /// Who.
+        node: String,
+        /// By how much, in nanoseconds; negative is back.
+        by_ns: i64,
+    },
+}
+
+impl Kind {
+    /// The kind of fault.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Kind::Crash { .. } => Fault::Crash,
+            Kind::CrashInRecovery { .. } => Fault::CrashInRecovery,
+            Kind::Pause { .. } => Fault::Pause,
+            Kind::Stall { .. } => Fault::Stall,
+            Kind::Partition { .. } => Fault::Partition,
+            Kind::PartitionOneWay { .. } => Fault::OneWay,
+            Kind::IsolateOne { .. } => Fault::IsolateOne,
+            Kind::WallStep { .. } => Fault::WallStep,
+        }
+    }
+
+    /// The nodes that are named.
+    pub fn nodes(&self) -> &[String] {
+        match self {
+            Kind::Crash { node, .. }
+            | Kind::CrashInRecovery { node, .. }
+            | Kind::Pause { node }
+            | Kind::Stall { node }
+            | Kind::IsolateOne { node }
+            | Kind::WallStep { node, .. } => std::slice::from_ref(node),
+            Kind::Partition { nodes } | Kind::PartitionOneWay { nodes } => nodes,
+        }
+    }
+}
+
+/// One decision that is not left to the seed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Override {
+    /// What becomes of one message. It is named by its lane and content, then by its count.
+    Message {
+        /// The sender.
+        from: String,
+        /// The receiver.
+        to: String,
+        /// The port's number.
+        port: u32,
+        /// The kind of message.
+        message_kind: u8,
+        /// The hash of its bytes, if that names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payload: Option<u64>,
+        /// Which one on that lane (with that payload, if it is given), from 0.
+        nth: u64,
+        /// What becomes of it.
+        fate: Fate,
+    },
+    /// A client leaves out an operation.
+    SkipOperation {
+        /// Which client.
+        client: String,
+        /// Which operation, from 0.
+        number: u64,
+    },
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fate {
+    /// It is lost.
+    Lost,
+    /// It arrives once and undamaged after so many nanoseconds.
+    DeliveredAfterNs(u64),
+}
+
+impl Weather {
+    /// Weather without faults; messages take one to ten milliseconds.
+    pub fn calm() -> Weather {
+        let ms = 1_000_000;
+        Weather {
+            latency: Latency::Uniform { low_ns: ms, high_ns: 10 * ms },
+            client_latency: Latency::Uniform { low_ns: ms / 10, high_ns: ms },
+            loss_ppm: 0,
+            duplication_ppm: 0,
+            reordering_ppm: 0,
+            reordering_ns: 0,
+            corruption_ppm: 0,
+            disk_latency: Latency::Uniform { low_ns: ms / 50, high_ns: ms / 5 },
+            sync_latency: Latency::Uniform { low_ns: ms / 5, high_ns: 3 * ms },
+            lost_writes: false,
+            torn_writes: false,
+            lost_entries: false,
+            eio_ppm: 0,
+            sync_failure_ppm: 0,
+            clock_rate_ppm: 0,
+            wall_drift_ppm: 0,
+            buggify: false,
+            knobs: false,
+        }
+    }
+}
+
+impl Plan {
+    /// A plan without faults for these roles.
+    pub fn calm(nodes: Vec<RoleNodes>, heal_at_ns: u64) -> Plan {
+        Plan {
+            nodes,
+            heal_at_ns,
+            weather: Weather::calm(),
+            episodes: Vec::new(),
+            overrides: Vec::new(),
+            salt: 0,
+            mutant: None,
+        }
+    }
+
+    /// Whether the plan has this fault at all.
+    pub fn configures(&self, fault: Fault) -> bool {
+        let weather = &self.weather;
+        match fault {
+            Fault::Latency => true,
+            Fault::Loss => weather.loss_ppm > 0,
+            Fault::Duplication => weather.duplication_ppm > 0,
+            Fault::Reordering => weather.reordering_ppm > 0,
+            Fault::Corruption => weather.corruption_ppm > 0,
+            Fault::LostWrites => weather.lost_writes,
+            Fault::TornWrites => weather.torn_writes,
+            Fault::LostEntries => weather.lost_entries,
+            Fault::Eio => weather.eio_ppm > 0,
+            Fault::SyncFailure => weather.sync_failure_ppm > 0,
+            Fault::ClockRate => weather.clock_rate_ppm > 0,
+            Fault::WallDrift => weather.wall_drift_ppm > 0,
+            Fault::Buggify => weather.buggify,
+            Fault::Knobs => weather.knobs,
+            _ => self.episodes.iter().any(|episode| episode.kind.fault() == fault),
+        }
+    }
+}

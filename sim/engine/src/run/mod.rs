@@ -1,0 +1,429 @@
+//! One run of a scenario: a pure function of build, scenario, seed and plan.
+
+mod panics;
+mod properties;
+mod watchdog;
+
+use crate::check::{Judgement, Operations, Trial};
+use crate::client::Client;
+use crate::digest::{Code, Digest};
+use crate::failure::{Class, Failure};
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Start};
+use crate::table::{Counter, Fault, FaultSet};
+use crate::world::{Boot, Installed, Line, Outside, POLLS_MAX, TaskId, World, with};
+use properties::Properties;
+use squall_env::platform::BoxFuture;
+use squall_env::shown::Place;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+const MARK_HEAL: u32 = 0;
+const MARK_LATE: u32 = 1;
+const MARK_GOAL: u32 = 2;
+
+/// How a run is watched. None of it changes what happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// Whether to keep everything that happens, for a trace or a comparison.
+    pub log: bool,
+    /// Whether histories are judged.
+    pub judge: bool,
+    /// Stops the run at this time, in nanoseconds, whatever its state.
+    pub until_ns: u64,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch { log: false, judge: true, until_ns: u64::MAX }
+    }
+}
+
+/// What came of a run.
+pub struct Outcome {
+    /// What happened, in one number for each node.
+    pub digest: Digest,
+    /// The first thing that went wrong.
+    pub failure: Option<Failure>,
+    /// When it ended, in nanoseconds of its own time.
+    pub end_ns: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// How many datagrams were sent.
+    pub messages: u64,
+    /// How the operations of all histories ended.
+    pub operations: Operations,
+    /// How often each fault struck or was refused.
+    pub faults: [Counter; Fault::COUNT],
+    /// The faults that the plan has.
+    pub configured: FaultSet,
+    /// The situations that were reached, with how often.
+    pub sometimes: Vec<(&'static str, u64)>,
+    /// Of the plan's overrides, how many matched, and how many there are.
+    pub overrides: (usize, usize),
+    pub(crate) log: Vec<Line>,
+}
+
+/// Runs a scenario with the plan of its seed.
+pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
+    run_plan(scenario, seed, &scenario.plan(seed), Watch::default())
+}
+
+/// Runs a scenario with this seed and plan.
+///
+/// # Panics
+/// If a run is under way in this thread.
+pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
+    panics::install();
+    let clients = scenario.client_roles();
+    let mut world = World::new(seed, plan, &clients, scenario.budget(plan));
+    world.tolerated = scenario.tolerance.faults();
+    world.log = watch.log.then(Vec::new);
+    world.mark_at(plan.heal_at_ns, MARK_HEAL);
+    for node in 0..world.nodes.len() as u32 {
+        world.outside.push(Outside::Boot(node));
+    }
+    let _installed = Installed::new(world);
+    let _inside = panics::Inside::new();
+    let trials = scenario.judges.iter().map(|judge| judge.begin()).collect();
+    let mut run = Run {
+        scenario,
+        trials: Arc::new(trials),
+        properties: Properties::new(scenario),
+        watchdog: watchdog::Watch::new(&scenario.name, seed),
+        outside: Vec::new(),
+        watch,
+    };
+    run.drive();
+    run.finish(plan)
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    trials: Arc<Vec<Box<dyn Trial>>>,
+    properties: Properties,
+    watchdog: watchdog::Watch,
+    outside: Vec<Outside>,
+    watch: Watch,
+}
+
+/// What the loop does next, with the world left.
+enum Step {
+    Outside,
+    Check,
+    Poll(TaskId, BoxFuture<'static, ()>, Waker),
+    Mark(u32),
+    Livelock,
+    Idle,
+    End,
+}
+
+fn next_step(world: &mut World, until: u64) -> Step {
+    loop {
+        if world.failure.is_some() {
+            return Step::End;
+        }
+        if !world.outside.is_empty() {
+            return Step::Outside;
+        }
+        if world.dirty != 0 {
+            return Step::Check;
+        }
+        if world.is_livelock() {
+            return Step::Livelock;
+        }
+        if let Some((id, future, waker)) = world.next_task() {
+            return Step::Poll(id, future, waker);
+        }
+        if let Some(mark) = world.mark.take() {
+            return Step::Mark(mark);
+        }
+        if !world.next_event(until) {
+            return if world.next_time().is_some() { Step::End } else { Step::Idle };
+        }
+    }
+}
+
+impl Run<'_> {
+    fn drive(&mut self) {
+        let until = self.watch.until_ns;
+        let mut step = with(|world| next_step(world, until)).unwrap_or(Step::End);
+        loop {
+            match step {
+                Step::Poll(id, mut future, waker) => {
+                    let polled = self.poll(&mut future, &waker);
+                    let after = with(|world| {
+                        let left = world.polled(id, future, waker, polled);
+                        // Whatever is left over is user code's: it goes outside, first of all.
+                        match left {
+                            Some(future) => (next_after(world, until, &future), Some(future)),
+                            None => (next_step(world, until), None),
+                        }
+                    });
+                    let Some((next, left)) = after else { return };
+                    match left {
+                        Some(future) if polled => guarded(|| drop(future)),
+                        Some(future) => drop_quietly(future),
+                        None => {}
+                    }
+                    step = next;
+                    continue;
+                }
+                Step::Outside => self.work_outside(),
+                Step::Check => self.properties.check(),
+                Step::Mark(mark) => self.mark(mark),
+                Step::Livelock => livelock(),
+                Step::Idle => self.idle(),
+                Step::End => return,
+            }
+            if self.goals_met() {
+                return;
+            }
+            step = with(|world| next_step(world, until)).unwrap_or(Step::End);
+        }
+    }
+
+    /// Polls a task; `true` if it is over.
+    fn poll(&mut self, future: &mut BoxFuture<'static, ()>, waker: &Waker) -> bool {
+        self.watchdog.enter();
+        let mut cx = Context::from_waker(waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+        self.watchdog.leave();
+        match polled {
+            Ok(Poll::Pending) => false,
+            Ok(Poll::Ready(())) => true,
+            Err(_) => {
+                let panic = panics::take();
+                with(|world| world.panicked(&panic));
+                true
+            }
+        }
+    }
+
+    fn work_outside(&mut self) {
+        with(|world| std::mem::swap(&mut world.outside, &mut self.outside));
+        let mut work = std::mem::take(&mut self.outside);
+        for item in work.drain(..) {
+            self.do_outside(item);
+        }
+        // What this brought up is in the world's own list; the buffer is used again.
+        self.outside = work;
+    }
+
+    fn do_outside(&mut self, item: Outside) {
+        match item {
+            Outside::Wake(waker) => guarded(|| waker.wake()),
+            Outside::DropWaker(waker) => guarded(|| drop(waker)),
+            Outside::Complete(done, result) => guarded(|| done.complete(result)),
+            Outside::DropCompletion(done) => guarded(|| drop(done)),
+            Outside::DropFuture(future) => drop_quietly(future),
+            Outside::Work(work) => guarded(work),
+            Outside::Boot(node) => self.boot(node),
+            Outside::Audit => self.properties.audit(),
+            Outside::Remains { node, places, audit } => {
+                if audit {
+                    properties::audit_remains(node, &places);
+                }
+                drop_places(places);
+            }
+        }
+    }
+
+    /// Starts a role anew.
+    fn boot(&mut self, node: u32) {
+        let Some(Boot { env, node, token }) = with(|world| world.boot(node)) else { return };
+        let role = &self.scenario.roles[usize::from(env.me().role())];
+        let trials = Arc::clone(&self.trials);
+        let served = catch_unwind(AssertUnwindSafe(|| match &role.start {
+            Start::Node(start) => start(env),
+            Start::Client(start) => {
+                env.ready();
+                start(Client::in_world(env, node, token, trials))
+            }
+        }));
+        let Ok(served) = served else {
+            let panic = panics::take();
+            with(|world| world.panicked_at(node, &panic));
+            return;
+        };
+        let task: BoxFuture<'static, ()> = Box::pin(async move {
+            let ended = served.await;
+            with(|world| world.exited(node, token, ended.as_ref().err().map(String::as_str)));
+        });
+        with(|world| world.spawn(node, "main", task));
+    }
+
+    fn mark(&mut self, mark: u32) {
+        match mark {
+            MARK_HEAL => {
+                let bound = self.scenario.finish_within.as_nanos() as u64;
+                with(|world| {
+                    world.heal();
+                    world.mark_at(world.now + bound, MARK_LATE);
+                    for (_, within, _) in &self.scenario.goals {
+                        world.mark_at(world.now + within.as_nanos() as u64, MARK_GOAL);
+                    }
+                });
+                self.properties.healed();
+            }
+            MARK_GOAL => {
+                let bounds = self.scenario.goals.iter().map(|(name, within, _)| (*name, *within));
+                with(|world| {
+                    let since = world.now.saturating_sub(world.heal_at);
+                    for (name, within) in bounds {
+                        let late = since >= within.as_nanos() as u64;
+                        if late && !self.properties.reached(name) {
+                            world.stuck(Class::Property, name);
+                        }
+                    }
+                });
+            }
+            _ => {
+                with(|world| {
+                    if !world.clients_finished() {
+                        world.stuck(Class::Property, "every client finishes");
+                    }
+                });
+            }
+        }
+    }
+
+    /// Nothing is left to happen.
+    fn idle(&mut self) {
+        with(|world| world.stuck(Class::Deadlock, "every client finishes"));
+    }
+
+    fn goals_met(&self) -> bool {
+        let clients = with(|world| world.clients_finished() && world.ready.is_empty());
+        clients.unwrap_or(true)
+            && !self.scenario.client_roles().is_empty()
+            && self.properties.all_reached()
+    }
+
+    fn finish(mut self, plan: &Plan) -> Outcome {
+        let failed = with(|world| world.failure.is_some()).unwrap_or(true);
+        if !failed && self.watch.until_ns == u64::MAX {
+            self.properties.check();
+            self.properties.audit();
+        }
+        let mut operations = Operations::default();
+        for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {
+            let failed = with(|world| world.failure.is_some()).unwrap_or(true);
+            let (judgement, counts) = trial.judge(self.watch.judge && !failed);
+            operations.ok += counts.ok;
+            operations.fail += counts.fail;
+            operations.unknown += counts.unknown;
+            with(|world| world.judged(judge.name(), judgement));
+        }
+        let outcome = with(|world| Outcome {
+            digest: world.digest(),
+            failure: world.failure.take(),
+            end_ns: world.now,
+            events: world.counters.events,
+            messages: world.counters.messages,
+            operations,
+            faults: world.faults,
+            configured: configured(plan),
+            sometimes: std::mem::take(&mut world.sometimes),
+            overrides: world.overrides_matched(),
+            log: world.log.take().unwrap_or_default(),
+        });
+        let left = with(World::dismantle).unwrap_or_default();
+        for item in left {
+            self.do_outside(item);
+        }
+        outcome.expect("the world is installed until the run ends")
+    }
+}
+
+/// The next step after a poll whose future is still to be dropped: dropping it may change things,
+/// so only what is fixed already is looked at.
+fn next_after(world: &mut World, _until: u64, _left: &BoxFuture<'static, ()>) -> Step {
+    if world.failure.is_some() { Step::End } else { Step::Outside }
+}
+
+fn configured(plan: &Plan) -> FaultSet {
+    let on = FaultSet::ALL.iter().filter(|fault| plan.configures(*fault));
+    on.fold(FaultSet::default(), FaultSet::with)
+}
+
+/// Runs user code that is not a task. A panic in it fails the run.
+fn guarded(work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        let panic = panics::take();
+        with(|world| world.panicked(&panic));
+    }
+}
+
+/// Drops a future whose node is down: a panic in one of its destructors has no effect any more.
+fn drop_quietly(future: BoxFuture<'static, ()>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
+        panics::take();
+    }
+}
+
+fn drop_places(places: Vec<Place>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(places))).is_err() {
+        panics::take();
+    }
+}
+
+fn livelock() {
+    with(|world| {
+        let failure = Failure {
+            class: Class::Livelock,
+            property: "time moves on".to_owned(),
+            place: world.who_runs().first().cloned().unwrap_or_default(),
+            story: std::iter::once(format!("{POLLS_MAX} polls and time did not move; these run:"))
+                .chain(world.who_runs())
+                .collect(),
+            at_ns: world.now,
+        };
+        world.fail(failure);
+    });
+}
+
+impl World {
+    fn panicked(&mut self, panic: &panics::Panic) {
+        let node = self.current.map(|id| self.node_of(id));
+        self.panicked_at(node.unwrap_or_else(|| self.itself()), panic);
+    }
+
+    fn panicked_at(&mut self, node: u32, panic: &panics::Panic) {
+        let name = self.nodes.get(node as usize).map_or_else(
+            || "a waker or a blocking call".to_owned(),
+            |node| self.roster.name(node.id),
+        );
+        self.note(node, Code::Panic, [crate::choice::hash_text(&panic.message), 0]);
+        let failure = Failure {
+            class: Class::Panic,
+            property: "no node panics".to_owned(),
+            place: panic.place.clone(),
+            story: vec![format!("{name} panicked at {}: {}", panic.place, panic.message)],
+            at_ns: self.now,
+        };
+        self.fail(failure);
+    }
+
+    /// A goal was not reached: who waits for whom.
+    fn stuck(&mut self, class: Class, goal: &str) {
+        let head = match class {
+            Class::Deadlock => "nothing is left to happen; these wait:".to_owned(),
+            _ => "the time after healing is over; these wait:".to_owned(),
+        };
+        let story = std::iter::once(head).chain(self.who_waits()).collect();
+        let property = goal.to_owned();
+        self.fail(Failure { class, property, place: String::new(), story, at_ns: self.now });
+    }
+
+    fn judged(&mut self, name: &str, judgement: Judgement) {
+        let (class, story) = match judgement {
+            Judgement::Fine => return,
+            Judgement::Wrong(story) => (Class::Property, story),
+            Judgement::Undecided(why) => (Class::Undecided, vec![why]),
+        };
+        let (property, place) = (name.to_owned(), String::new());
+        self.fail(Failure { class, property, place, story, at_ns: self.now });
+    }
+}

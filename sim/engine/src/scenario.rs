@@ -1,0 +1,284 @@
+//! A scenario: a system, its load, the faults that it survives, and what must hold.
+
+use crate::check::Judge;
+use crate::client::Client;
+use crate::plan::{self, Frame, Plan};
+use crate::table::FaultSet;
+use crate::tolerance::Tolerance;
+use crate::world::Budget;
+use squall_env::platform::BoxFuture;
+use squall_env::shown::Image;
+use squall_env::{Env, NodeId, View};
+use std::fmt::Display;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+type Ending = Result<(), String>;
+pub(crate) type CheckFn = Box<dyn FnMut(&View<'_>) -> Result<(), String>>;
+pub(crate) type AuditFn = Box<dyn FnMut(&AuditView<'_>) -> Result<(), String>>;
+pub(crate) type GoalFn = Box<dyn FnMut(&View<'_>) -> bool>;
+type Maker<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+pub(crate) enum Start {
+    Node(Box<dyn Fn(Env) -> BoxFuture<'static, Ending> + Send + Sync>),
+    Client(Box<dyn Fn(Client) -> BoxFuture<'static, Ending> + Send + Sync>),
+}
+
+pub(crate) struct Role {
+    pub(crate) name: String,
+    low: u16,
+    high: u16,
+    pub(crate) start: Start,
+}
+
+/// What an audit sees: the live state, and each node's disk as the worst crash now could leave it.
+pub struct AuditView<'a> {
+    /// The shown state of running nodes.
+    pub view: &'a View<'a>,
+    pub(crate) disks: &'a [(NodeId, Box<dyn Image + 'a>)],
+}
+
+impl AuditView<'_> {
+    /// The disk of a node, up or down.
+    pub fn disk(&self, node: NodeId) -> Option<&dyn Image> {
+        self.disks.iter().find(|(owner, _)| *owner == node).map(|(_, image)| &**image)
+    }
+
+    /// All disks in node order.
+    pub fn disks(&self) -> impl Iterator<Item = (NodeId, &dyn Image)> {
+        self.disks.iter().map(|(node, image)| (*node, &**image))
+    }
+}
+
+/// A system under test. Built by chained calls, it is run by [`Scenario::seeds`] or the command
+/// line.
+pub struct Scenario {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) tolerance: Tolerance,
+    pub(crate) heal_after: Duration,
+    pub(crate) finish_within: Duration,
+    pub(crate) always: Vec<(&'static str, Maker<CheckFn>)>,
+    pub(crate) audits: Vec<(&'static str, Maker<AuditFn>)>,
+    pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
+    pub(crate) sometimes: Vec<&'static str>,
+    pub(crate) judges: Vec<Box<dyn Judge>>,
+    pub(crate) mutant: Option<&'static str>,
+    pub(crate) breaks: Option<&'static str>,
+    /// Where `cargo test` keeps the plans of failures.
+    pub(crate) failures: String,
+}
+
+impl Scenario {
+    /// A scenario with this name, best `folder/name`.
+    pub fn new(name: &str) -> Scenario {
+        Scenario {
+            name: name.to_owned(),
+            roles: Vec::new(),
+            tolerance: Tolerance::nothing(),
+            heal_after: Duration::from_secs(3),
+            finish_within: Duration::from_secs(30),
+            always: Vec::new(),
+            audits: Vec::new(),
+            goals: Vec::new(),
+            sometimes: Vec::new(),
+            judges: Vec::new(),
+            mutant: None,
+            breaks: None,
+            failures: "squall-failures".to_owned(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a role: how many nodes it has, and what each runs at every boot. It is a function or a
+    /// closure that captures nothing of the heap, so that nothing survives a crash but the disk.
+    ///
+    /// # Panics
+    /// If the role exists already, or may have no nodes.
+    #[must_use]
+    pub fn nodes<F, Fut, E>(mut self, role: &str, nodes: RangeInclusive<u16>, serve: F) -> Scenario
+    where
+        F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        let start = move |env: Env| -> BoxFuture<'static, Ending> {
+            let served = serve(env);
+            Box::pin(async move { served.await.map_err(|error| error.to_string()) })
+        };
+        self.add(role, nodes, Start::Node(Box::new(start)));
+        self
+    }
+
+    /// Adds a role of clients: nodes with a workload. The run is over when all have finished.
+    ///
+    /// # Panics
+    /// As [`Scenario::nodes`].
+    #[must_use]
+    pub fn clients<F, Fut, E>(mut self, role: &str, nodes: RangeInclusive<u16>, load: F) -> Scenario
+    where
+        F: Fn(Client) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        let start = move |client: Client| -> BoxFuture<'static, Ending> {
+            let loading = load(client);
+            Box::pin(async move { loading.await.map_err(|error| error.to_string()) })
+        };
+        self.add(role, nodes, Start::Client(Box::new(start)));
+        self
+    }
+
+    fn add(&mut self, role: &str, nodes: RangeInclusive<u16>, start: Start) {
+        let (low, high) = nodes.into_inner();
+        assert!(self.roles.iter().all(|r| r.name != role), "role {role:?} is added twice");
+        assert!(1 <= low && low <= high, "role {role:?} needs at least one node");
+        self.roles.push(Role { name: role.to_owned(), low, high, start });
+    }
+
+    /// What the system promises to survive.
+    #[must_use]
+    pub fn tolerates(mut self, tolerance: Tolerance) -> Scenario {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// How long faults go on before the world heals. The default is 3 s.
+    #[must_use]
+    pub fn heals_after(mut self, time: Duration) -> Scenario {
+        self.heal_after = time;
+        self
+    }
+
+    /// How long after the world has healed the clients may take to finish. The default is 30 s.
+    #[must_use]
+    pub fn finishes_within(mut self, time: Duration) -> Scenario {
+        self.finish_within = time;
+        self
+    }
+
+    /// Something that must hold after every event. `make` gives the check of one run, which may
+    /// remember what it saw; it runs only after something that it looked at has changed.
+    #[must_use]
+    pub fn always<C>(
+        mut self,
+        name: &'static str,
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        C: FnMut(&View<'_>) -> Result<(), String> + 'static,
+    {
+        self.always.push((name, Box::new(move || Box::new(make()))));
+        self
+    }
+
+    /// Something expensive that must hold: checked at restarts, when the world heals, and at the
+    /// end.
+    #[must_use]
+    pub fn audit<C>(
+        mut self,
+        name: &'static str,
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        C: FnMut(&AuditView<'_>) -> Result<(), String> + 'static,
+    {
+        self.audits.push((name, Box::new(move || Box::new(make()))));
+        self
+    }
+
+    /// A situation that a good test reaches now and then; the code announces it with
+    /// [`Env::sometimes`]. A sweep of 200 seeds or more that never sees it fails.
+    #[must_use]
+    pub fn sometimes(mut self, name: &'static str) -> Scenario {
+        self.sometimes.push(name);
+        self
+    }
+
+    /// Something that must come to hold within a time after the world has healed.
+    #[must_use]
+    pub fn eventually<C>(
+        mut self,
+        name: &'static str,
+        within: Duration,
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> Scenario
+    where
+        C: FnMut(&View<'_>) -> bool + 'static,
+    {
+        self.goals.push((name, within, Box::new(move || Box::new(make()))));
+        self
+    }
+
+    /// Judges what the clients record.
+    #[must_use]
+    pub fn check(mut self, judge: impl Judge + 'static) -> Scenario {
+        self.judges.push(Box::new(judge));
+        self
+    }
+
+    /// The same scenario under another name, with a deliberate bug switched on: one that must
+    /// break this property.
+    #[must_use]
+    pub fn mutant(mut self, name: &str, mutant: &'static str, breaks: &'static str) -> Scenario {
+        self.name = name.to_owned();
+        self.mutant = Some(mutant);
+        self.breaks = Some(breaks);
+        self
+    }
+
+    /// Marks the scenario as a specimen: code that is wrong on purpose and must break this
+    /// property.
+    #[must_use]
+    pub fn breaks(mut self, property: &'static str) -> Scenario {
+        self.breaks = Some(property);
+        self
+    }
+
+    /// The property that a specimen or mutant must break.
+    pub fn broken_property(&self) -> Option<&'static str> {
+        self.breaks
+    }
+
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        self.plan_with(seed, FaultSet::ALL)
+    }
+
+    /// The plan of a seed, drawn from these faults alone.
+    pub fn plan_with(&self, seed: u64, faults: FaultSet) -> Plan {
+        let roles: Vec<_> = self
+            .roles
+            .iter()
+            .map(|role| {
+                let client = matches!(role.start, Start::Client(_));
+                (role.name.clone(), role.low, role.high, client)
+            })
+            .collect();
+        let impairable = self.tolerance.roles();
+        let frame = Frame {
+            roles: &roles,
+            faults: self.tolerance.faults().and(faults),
+            impairable: &impairable,
+            heal_at_ns: self.heal_after.as_nanos() as u64,
+        };
+        let mut plan = plan::draw(seed, &frame);
+        plan.mutant = self.mutant.map(str::to_owned);
+        plan
+    }
+
+    pub(crate) fn client_roles(&self) -> Vec<&str> {
+        let clients = self.roles.iter().filter(|role| matches!(role.start, Start::Client(_)));
+        clients.map(|role| role.name.as_str()).collect()
+    }
+
+    pub(crate) fn budget(&self, plan: &Plan) -> Budget {
+        let of = |role: &plan::RoleNodes| self.tolerance.budget(&role.role, role.nodes);
+        Budget(plan.nodes.iter().map(of).collect())
+    }
+}

@@ -1,0 +1,274 @@
+//! The clocks of a node, and its timers.
+
+use super::queue::{Event, Kind};
+use super::tasks::{TaskId, Waiter};
+use super::{World, with};
+use crate::choice::Domain;
+use crate::digest::Code;
+use squall_env::Instant;
+use squall_env::platform::Wait;
+use std::task::{Context, Poll, Waker};
+
+const BILLION: i128 = 1_000_000_000;
+
+/// Where the wall clocks start: 2025-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
+const EPOCH: i64 = 1_735_689_600_000_000_000;
+
+/// A node's clocks as functions of the time of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NodeClock {
+    /// What the monotonic clock showed when the run began.
+    pub(crate) origin: u64,
+    /// How much faster than true the monotonic clock runs, in parts per billion.
+    pub(crate) rate_ppb: i64,
+    pub(crate) wall_offset: i64,
+    pub(crate) wall_drift_ppb: i64,
+}
+
+impl NodeClock {
+    /// What the monotonic clock shows at a time of the run.
+    #[inline]
+    pub(crate) fn local(&self, time: u64) -> u64 {
+        if self.rate_ppb == 0 {
+            return self.origin + time;
+        }
+        let gained = i128::from(time) * i128::from(self.rate_ppb) / BILLION;
+        self.origin + (i128::from(time) + gained).max(0) as u64
+    }
+
+    /// The first time of the run at which the monotonic clock shows at least `local`.
+    pub(crate) fn time_of(&self, local: u64) -> u64 {
+        let since = local.saturating_sub(self.origin);
+        if self.rate_ppb == 0 {
+            return since;
+        }
+        let scaled = i128::from(since) * BILLION / (BILLION + i128::from(self.rate_ppb));
+        let mut time = u64::try_from(scaled).unwrap_or(u64::MAX).saturating_sub(1);
+        // Rounding is off by less than two, and early by nothing.
+        while time < u64::MAX && self.local(time) < local {
+            time += 1;
+        }
+        time
+    }
+
+    pub(crate) fn wall(&self, time: u64) -> i64 {
+        let drifted = i128::from(time) * i128::from(self.wall_drift_ppb) / BILLION;
+        EPOCH + self.wall_offset + (i128::from(time) + drifted) as i64
+    }
+}
+
+/// A timer. A cancelled one may be parked: the next sleep of the node that ends later takes it
+/// over, which spares the queue a dead entry for every timeout that did not run out.
+#[derive(Default)]
+pub(crate) struct Timer {
+    pub(crate) era: u32,
+    pub(crate) node: u32,
+    /// When it is to fire; zero if it was cancelled.
+    deadline: u64,
+    /// When its entry in the queue comes up.
+    queued: u64,
+    tie: u32,
+    waiter: Waiter,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The node's parked timer.
+#[derive(Clone, Copy)]
+pub(crate) struct Parked(u32);
+
+impl Default for Parked {
+    fn default() -> Parked {
+        Parked(NONE)
+    }
+}
+
+impl World {
+    pub(crate) fn poll_sleep(
+        &mut self,
+        node: u32,
+        until: Instant,
+        wait: &mut Wait,
+        own: Option<TaskId>,
+        foreign: &mut Option<Waker>,
+    ) -> Poll<()> {
+        let local = self.nodes[node as usize].clock.local(self.now);
+        if local >= until.as_nanos() {
+            self.cancel_timer(node, wait);
+            return Poll::Ready(());
+        }
+        if let Some(slot) = self.timer_of(wait) {
+            match own {
+                Some(id) => {
+                    if !matches!(self.timers[slot].waiter, Waiter::Task(old) if old == id) {
+                        self.drop_waiter(slot, Waiter::Task(id));
+                    }
+                }
+                None => {
+                    if let Some(waker) = foreign.take() {
+                        self.drop_waiter(slot, Waiter::Foreign(waker));
+                    }
+                }
+            }
+        } else {
+            let waiter = match (own, foreign.take()) {
+                (Some(id), _) => Waiter::Task(id),
+                (None, Some(waker)) => Waiter::Foreign(waker),
+                (None, None) => Waiter::Nobody,
+            };
+            wait.token = self.start_timer(node, until.as_nanos(), waiter);
+        }
+        self.waits("sleep", "");
+        Poll::Pending
+    }
+
+    fn drop_waiter(&mut self, slot: u32, new: Waiter) {
+        let old = std::mem::replace(&mut self.timers[slot].waiter, new);
+        if let Waiter::Foreign(waker) = old {
+            self.outside.push(super::Outside::DropWaker(waker));
+        }
+    }
+
+    fn timer_of(&self, wait: &Wait) -> Option<u32> {
+        let (era, slot) = ((wait.token >> 32) as u32, (wait.token as u32).checked_sub(1)?);
+        let timer = self.timers.get(slot)?;
+        (timer.era == era && timer.deadline != 0).then_some(slot)
+    }
+
+    fn start_timer(&mut self, node: u32, until: u64, waiter: Waiter) -> u64 {
+        self.note(node, Code::SleepUntil, [until, 0]);
+        let owner = &mut self.nodes[node as usize];
+        owner.timer_count += 1;
+        let deadline = owner.clock.time_of(until).max(self.now + 1);
+        let tie = self.choices.draw(Domain::EventOrder, owner.boot_entity, owner.timer_count);
+        let tie = (tie >> 32) as u32;
+        let parked = owner.parked.0;
+        if parked != NONE && self.timers[parked].queued < deadline {
+            self.nodes[node as usize].parked = Parked(NONE);
+            let timer = &mut self.timers[parked];
+            timer.era = timer.era.wrapping_add(1);
+            timer.deadline = deadline;
+            timer.tie = tie;
+            timer.waiter = waiter;
+            return u64::from(timer.era) << 32 | u64::from(parked + 1);
+        }
+        let slot = self.timers.take();
+        let timer = &mut self.timers[slot];
+        let era = timer.era.wrapping_add(1);
+        *timer = Timer { era, node, deadline, queued: deadline, tie, waiter };
+        self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
+        u64::from(era) << 32 | u64::from(slot + 1)
+    }
+
+    pub(crate) fn cancel_timer(&mut self, node: u32, wait: &mut Wait) {
+        let Some(slot) = self.timer_of(wait) else { return };
+        wait.token = 0;
+        self.note(node, Code::TimerDropped, [0, 0]);
+        self.timers[slot].deadline = 0;
+        self.drop_waiter(slot, Waiter::Nobody);
+        let parked = &mut self.nodes[node as usize].parked;
+        if parked.0 == NONE {
+            parked.0 = slot;
+        }
+    }
+
+    /// A timer's entry has come up.
+    pub(crate) fn timer_event(&mut self, event: Event) {
+        let slot = event.slot();
+        let timer = &mut self.timers[slot];
+        let node = timer.node;
+        if timer.deadline > event.time() {
+            // It was taken over by a later sleep.
+            timer.queued = timer.deadline;
+            self.queue.push(Event::new(timer.deadline, timer.tie, Kind::Timer, slot));
+            return;
+        }
+        if timer.deadline == 0 {
+            let parked = &mut self.nodes[node as usize].parked;
+            if parked.0 == slot {
+                parked.0 = NONE;
+            }
+            self.timers.give_back(slot);
+            return;
+        }
+        if self.nodes[node as usize].paused > 0 {
+            self.nodes[node as usize].held.push(event);
+            return;
+        }
+        self.advance(event.time());
+        let timer = &mut self.timers[slot];
+        timer.deadline = 0;
+        timer.era = timer.era.wrapping_add(1);
+        let waiter = std::mem::take(&mut timer.waiter);
+        self.timers.give_back(slot);
+        self.note(node, Code::TimerFired, [0, 0]);
+        self.tell(waiter);
+    }
+
+    /// Forgets every timer of a node that goes down.
+    pub(crate) fn drop_timers(&mut self, node: u32) {
+        let mine: Vec<u32> = self
+            .timers
+            .iter()
+            .filter(|(_, timer)| timer.node == node && timer.deadline != 0)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in mine {
+            self.timers[slot].deadline = 0;
+            let era = self.timers[slot].era.wrapping_add(1);
+            self.timers[slot].era = era;
+            self.drop_waiter(slot, Waiter::Nobody);
+        }
+    }
+}
+
+/// A sleep polled by whoever holds the context; see [`World::poll_sleep`].
+pub(crate) fn poll_sleep(
+    node: u32,
+    token: u64,
+    until: Instant,
+    wait: &mut Wait,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let mut foreign = None;
+    loop {
+        let polled = with(|world| {
+            if !world.alive(node, token) {
+                return Some(Poll::Pending);
+            }
+            let own = world.own_waker(cx);
+            let known = own.is_some() || foreign.is_some();
+            let due = world.nodes[node as usize].clock.local(world.now) >= until.as_nanos();
+            // A foreign waker is cloned outside: its code is not ours.
+            (known || due).then(|| world.poll_sleep(node, until, wait, own, &mut foreign))
+        });
+        match polled {
+            None => return Poll::Pending,
+            Some(Some(polled)) => return polled,
+            Some(None) => foreign = Some(cx.waker().clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_is_never_early_on_any_clock() {
+        for rate_ppb in [0, 1, -1, 20_000_000, -20_000_000, 999, -123_457] {
+            let clock = NodeClock { origin: 17, rate_ppb, ..NodeClock::default() };
+            for local in (17..5_000_000_000_000u64).step_by(77_777_777_777) {
+                let time = clock.time_of(local);
+                assert!(clock.local(time) >= local, "{rate_ppb} {local}");
+                assert!(time == 0 || clock.local(time - 1) < local, "{rate_ppb} {local}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fast_clock_gains_what_its_rate_says() {
+        let clock = NodeClock { rate_ppb: 1_000_000, ..NodeClock::default() };
+        assert_eq!(clock.local(1_000_000_000), 1_001_000_000);
+    }
+}

@@ -1,0 +1,459 @@
+//! A node's files, once as programs see them and once as a power loss would find them.
+//!
+//! Writes, lengths and names become durable apart from each other. What is not durable is kept as
+//! any subset: every sector of a file takes any of the contents it had since the last sync, the
+//! length any of its lengths, and every change of a name happened or did not (the model of ALICE:
+//! Pillai et al., OSDI 2014). A rename is one change: its target has the old file or the new one.
+
+use crate::choice::{Choices, Domain, Entity, below, hash_text};
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+/// What a disk writes as a whole.
+pub(crate) const SECTOR: usize = 512;
+
+/// What a power loss may do to what was not synced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Losses {
+    pub(crate) writes: bool,
+    pub(crate) torn: bool,
+    pub(crate) entries: bool,
+}
+
+/// Which of the losses did something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) writes: u64,
+    pub(crate) torn: u64,
+    pub(crate) entries: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    /// Bytes of the file's log, written at an offset.
+    Write { offset: usize, start: usize, length: usize },
+    Length(usize),
+}
+
+#[derive(Default)]
+struct Inode {
+    is_directory: bool,
+    data: Vec<u8>,
+    durable: Vec<u8>,
+    /// Changes that no sync has covered yet, and how many were covered before them.
+    pending: VecDeque<Change>,
+    covered: u64,
+    /// The bytes of pending writes.
+    log: Vec<u8>,
+}
+
+impl Inode {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.data.len() < end {
+            self.data.resize(end, 0);
+        }
+        self.data[offset..end].copy_from_slice(bytes);
+        let start = self.log.len();
+        self.log.extend_from_slice(bytes);
+        self.pending.push_back(Change::Write { offset, start, length: bytes.len() });
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.data.resize(length, 0);
+        self.pending.push_back(Change::Length(length));
+    }
+
+    /// Makes the first changes durable, up to this count since the file was made.
+    fn sync(&mut self, upto: u64, keep: bool) {
+        while self.covered < upto {
+            let Some(change) = self.pending.pop_front() else { break };
+            self.covered += 1;
+            match change {
+                _ if !keep => {}
+                Change::Length(length) => self.durable.resize(length, 0),
+                Change::Write { offset, start, length } => {
+                    let end = offset + length;
+                    if self.durable.len() < end {
+                        self.durable.resize(end, 0);
+                    }
+                    self.durable[offset..end].copy_from_slice(&self.log[start..start + length]);
+                }
+            }
+        }
+        if self.pending.is_empty() {
+            self.log.clear();
+        }
+    }
+
+    /// The content that a power loss leaves.
+    fn after_power_loss(&self, draw: &dyn Fn(u64) -> u64, losses: Losses) -> (Vec<u8>, Lost) {
+        let mut lost = Lost::default();
+        if !losses.writes || self.pending.is_empty() {
+            let mut whole = self.durable.clone();
+            for change in &self.pending {
+                apply(&mut whole, *change, &self.log);
+            }
+            return (whole, lost);
+        }
+        let kept_length = below(draw(0), self.pending.len() as u64 + 1) as usize;
+        let mut length = self.durable.len();
+        let mut longest = length;
+        for (at, change) in self.pending.iter().enumerate() {
+            let after = match *change {
+                Change::Length(length) => length,
+                Change::Write { offset, length: bytes, .. } => length_after(length, offset + bytes),
+            };
+            longest = longest.max(after);
+            if at < kept_length {
+                length = after;
+            }
+        }
+        let mut content = Vec::with_capacity(longest);
+        for sector in 0..longest.div_ceil(SECTOR) {
+            let bits = draw(1 + sector as u64);
+            let (bytes, torn) = self.sector_after(sector, bits, losses.torn);
+            lost.torn += u64::from(torn);
+            content.extend_from_slice(&bytes);
+        }
+        content.resize(length, 0);
+        lost.writes = u64::from(content != self.data);
+        (content, lost)
+    }
+
+    /// One of the contents that a sector had since the last sync, or a mixture of two.
+    fn sector_after(&self, sector: usize, bits: u64, tear: bool) -> ([u8; SECTOR], bool) {
+        let start = sector * SECTOR;
+        let mut versions = vec![[0; SECTOR]];
+        copy_into(&mut versions[0], start, 0, &self.durable);
+        for change in &self.pending {
+            let mut next = versions[versions.len() - 1];
+            match *change {
+                Change::Length(length) if length < start + SECTOR => {
+                    next[length.saturating_sub(start)..].fill(0);
+                }
+                Change::Length(_) => {}
+                Change::Write { offset, start: from, length } => {
+                    copy_into(&mut next, start, offset, &self.log[from..from + length]);
+                }
+            }
+            if next != versions[versions.len() - 1] {
+                versions.push(next);
+            }
+        }
+        let picked = below(bits, versions.len() as u64) as usize;
+        let mut bytes = versions[picked];
+        let bits = crate::choice::mix(bits);
+        if !tear || versions.len() < 2 || bits & 1 == 0 {
+            return (bytes, false);
+        }
+        // The head is of another version than the tail, as when power fails while it is written.
+        let other = &versions[(picked + 1) % versions.len()];
+        let cut = 1 + below(crate::choice::mix(bits), SECTOR as u64 - 1) as usize;
+        bytes[..cut].copy_from_slice(&other[..cut]);
+        (bytes, !versions.contains(&bytes))
+    }
+}
+
+fn length_after(length: usize, end: usize) -> usize {
+    length.max(end)
+}
+
+fn apply(content: &mut Vec<u8>, change: Change, log: &[u8]) {
+    match change {
+        Change::Length(length) => content.resize(length, 0),
+        Change::Write { offset, start, length } => {
+            if content.len() < offset + length {
+                content.resize(offset + length, 0);
+            }
+            content[offset..offset + length].copy_from_slice(&log[start..start + length]);
+        }
+    }
+}
+
+/// Copies what of `bytes` (which begin at `offset` of the file) falls into the sector at `start`.
+fn copy_into(sector: &mut [u8; SECTOR], start: usize, offset: usize, bytes: &[u8]) {
+    let from = start.max(offset);
+    let to = (start + SECTOR).min(offset + bytes.len());
+    if from < to {
+        sector[from - start..to - start].copy_from_slice(&bytes[from - offset..to - offset]);
+    }
+}
+
+#[derive(Clone)]
+struct NameChange {
+    directory: String,
+    number: u64,
+    kind: NameKind,
+}
+
+#[derive(Clone)]
+enum NameKind {
+    Bind { name: String, inode: u32 },
+    Unbind { name: String },
+    Rename { from: String, to: String, inode: u32 },
+}
+
+type Names = BTreeMap<String, u32>;
+
+fn rename(names: &mut Names, kind: &NameKind) {
+    match kind {
+        NameKind::Bind { name, inode } => {
+            names.insert(name.clone(), *inode);
+        }
+        NameKind::Unbind { name } => {
+            names.remove(name);
+        }
+        NameKind::Rename { from, to, inode } => {
+            if names.get(from) == Some(inode) {
+                names.remove(from);
+            }
+            names.insert(to.clone(), *inode);
+        }
+    }
+}
+
+/// The directory part of a path.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// All files of one node.
+#[derive(Default)]
+pub(crate) struct Files {
+    inodes: Vec<Option<Inode>>,
+    names: Names,
+    durable: Names,
+    pending: Vec<NameChange>,
+    changes: u64,
+    /// Inodes that are open, with how often.
+    open: BTreeMap<u32, u32>,
+}
+
+impl Files {
+    pub(crate) fn find(&self, path: &str) -> Option<u32> {
+        self.names.get(path).copied().filter(|inode| !self.is_directory(*inode))
+    }
+
+    fn is_directory(&self, inode: u32) -> bool {
+        self.inodes[inode as usize].as_ref().is_some_and(|inode| inode.is_directory)
+    }
+
+    pub(crate) fn directory_exists(&self, path: &str) -> bool {
+        path.is_empty() || self.names.get(path).is_some_and(|inode| self.is_directory(*inode))
+    }
+
+    pub(crate) fn make(&mut self, path: &str, is_directory: bool) -> u32 {
+        let fresh = Some(Inode { is_directory, ..Inode::default() });
+        let inode = match self.inodes.iter().position(Option::is_none) {
+            Some(free) => {
+                self.inodes[free] = fresh;
+                free as u32
+            }
+            None => {
+                self.inodes.push(fresh);
+                self.inodes.len() as u32 - 1
+            }
+        };
+        self.change(parent(path), NameKind::Bind { name: path.to_owned(), inode });
+        inode
+    }
+
+    pub(crate) fn remove(&mut self, path: &str) {
+        self.change(parent(path), NameKind::Unbind { name: path.to_owned() });
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        let Some(inode) = self.names.get(from).copied() else { return };
+        let kind = NameKind::Rename { from: from.to_owned(), to: to.to_owned(), inode };
+        self.change(parent(to), kind);
+    }
+
+    fn change(&mut self, directory: &str, kind: NameKind) {
+        rename(&mut self.names, &kind);
+        self.changes += 1;
+        let directory = directory.to_owned();
+        self.pending.push(NameChange { directory, number: self.changes, kind });
+    }
+
+    pub(crate) fn list(&self, directory: &str) -> Vec<String> {
+        let inside = |path: &&String| parent(path) == directory;
+        let files = self.names.iter().filter(|(_, inode)| !self.is_directory(**inode));
+        let names = files.map(|(path, _)| path).filter(inside);
+        names.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect()
+    }
+
+    fn inode(&mut self, inode: u32) -> &mut Inode {
+        self.inodes[inode as usize].as_mut().expect("an open file exists")
+    }
+
+    pub(crate) fn opened(&mut self, inode: u32) {
+        *self.open.entry(inode).or_default() += 1;
+    }
+
+    pub(crate) fn closed(&mut self, inode: u32) {
+        if let Some(count) = self.open.get_mut(&inode) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(&inode);
+                self.collect();
+            }
+        }
+    }
+
+    pub(crate) fn length(&mut self, inode: u32) -> u64 {
+        self.inode(inode).data.len() as u64
+    }
+
+    pub(crate) fn read(&mut self, inode: u32, offset: u64, length: usize, into: &mut Vec<u8>) {
+        let data = &self.inode(inode).data;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+        let end = start.saturating_add(length).min(data.len());
+        into.clear();
+        into.extend_from_slice(&data[start..end]);
+    }
+
+    pub(crate) fn write(&mut self, inode: u32, offset: u64, bytes: &[u8]) {
+        self.inode(inode).write(offset as usize, bytes);
+    }
+
+    pub(crate) fn truncate(&mut self, inode: u32, length: u64) {
+        self.inode(inode).truncate(length as usize);
+    }
+
+    /// How many changes a sync that starts now covers.
+    pub(crate) fn sync_mark(&mut self, inode: u32) -> u64 {
+        let inode = self.inode(inode);
+        inode.covered + inode.pending.len() as u64
+    }
+
+    /// A sync is done. If it failed, what it should have made durable counts as clean and is not
+    /// on the disk.
+    pub(crate) fn synced(&mut self, inode: u32, mark: u64, well: bool) {
+        if let Some(Some(inode)) = self.inodes.get_mut(inode as usize) {
+            inode.sync(mark, well);
+        }
+    }
+
+    pub(crate) fn directory_mark(&self) -> u64 {
+        self.changes
+    }
+
+    pub(crate) fn directory_synced(&mut self, directory: &str, mark: u64, well: bool) {
+        let (names, durable) = (std::mem::take(&mut self.pending), &mut self.durable);
+        self.pending = names
+            .into_iter()
+            .filter(|change| {
+                let covered = change.directory == directory && change.number <= mark;
+                if covered && well {
+                    rename(durable, &change.kind);
+                }
+                !covered
+            })
+            .collect();
+        self.collect();
+    }
+
+    /// Forgets files that nobody can reach any more.
+    fn collect(&mut self) {
+        let mut used = vec![false; self.inodes.len()];
+        let named = self.names.values().chain(self.durable.values()).chain(self.open.keys());
+        for inode in named {
+            used[*inode as usize] = true;
+        }
+        for change in &self.pending {
+            if let NameKind::Bind { inode, .. } | NameKind::Rename { inode, .. } = &change.kind {
+                used[*inode as usize] = true;
+            }
+        }
+        for (inode, used) in self.inodes.iter_mut().zip(used) {
+            if !used {
+                *inode = None;
+            }
+        }
+    }
+
+    /// The files as a power loss now would leave them: path, inode, content.
+    pub(crate) fn after_power_loss(
+        &self,
+        choices: &Choices,
+        crash: Entity,
+        losses: Losses,
+    ) -> (BTreeMap<String, (u32, Vec<u8>)>, Lost) {
+        let mut lost = Lost::default();
+        let mut names = self.durable.clone();
+        for change in &self.pending {
+            let (NameKind::Bind { name, .. }
+            | NameKind::Unbind { name }
+            | NameKind::Rename { to: name, .. }) = &change.kind;
+            let entity = crash.named(name);
+            let bits = choices.draw(Domain::CrashEntry, entity, change.number);
+            if losses.entries && bits & 1 == 0 {
+                lost.entries += 1;
+            } else {
+                rename(&mut names, &change.kind);
+            }
+        }
+        let mut left = BTreeMap::new();
+        for (path, inode) in &names {
+            let Some(Some(file)) = self.inodes.get(*inode as usize) else { continue };
+            if file.is_directory {
+                left.insert(path.clone(), (*inode, Vec::new()));
+                continue;
+            }
+            let directory = parent(path);
+            if !directory.is_empty() && !names.contains_key(directory) {
+                continue;
+            }
+            let entity = crash.named(path);
+            let draw = |n| choices.draw(Domain::CrashData, entity, n);
+            let (content, parts) = file.after_power_loss(&draw, losses);
+            lost.writes += parts.writes;
+            lost.torn += parts.torn;
+            left.insert(path.clone(), (*inode, content));
+        }
+        (left, lost)
+    }
+
+    /// The files as programs see them.
+    pub(crate) fn now(&self) -> BTreeMap<String, Vec<u8>> {
+        let content = |inode: &u32| match self.inodes.get(*inode as usize) {
+            Some(Some(file)) if !file.is_directory => Some(file.data.clone()),
+            _ => None,
+        };
+        let files = self.names.iter();
+        files.filter_map(|(path, inode)| Some((path.clone(), content(inode)?))).collect()
+    }
+
+    /// The power fails.
+    pub(crate) fn lose_power(
+        &mut self,
+        choices: &Choices,
+        crash: Entity,
+        losses: Losses,
+    ) -> (Lost, u64) {
+        let (left, lost) = self.after_power_loss(choices, crash, losses);
+        let mut hash = 0;
+        self.names = left.iter().map(|(path, (inode, _))| (path.clone(), *inode)).collect();
+        self.durable = self.names.clone();
+        self.pending.clear();
+        for (path, (inode, content)) in left {
+            hash ^= hash_text(&path) ^ crate::digest::hash_bytes(&content);
+            let file = self.inode(inode);
+            file.covered += file.pending.len() as u64;
+            file.pending.clear();
+            file.log.clear();
+            file.durable.clone_from(&content);
+            file.data = content;
+        }
+        self.open.clear();
+        self.collect();
+        (lost, hash)
+    }
+
+    /// The process ends and the operating system lives on, with all that it has cached.
+    pub(crate) fn close_all(&mut self) {
+        self.open.clear();
+        self.collect();
+    }
+}

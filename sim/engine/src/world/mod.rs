@@ -1,0 +1,414 @@
+//! The simulated world: one thread, one seed, virtual time.
+//!
+//! A world is installed in its thread while a run is under way and is reached from there by the
+//! handles that nodes hold, which carry only numbers. No user code (a poll, a waker, a destructor,
+//! a property) ever runs while the world is borrowed: what has to run is put into `outside` and
+//! done by the loop in [`crate::run`].
+
+mod clock;
+mod disk;
+mod fault;
+mod files;
+mod ledger;
+mod net;
+mod overrides;
+mod platform;
+mod process;
+mod queue;
+mod tasks;
+mod waits;
+
+pub(crate) use ledger::Budget;
+pub(crate) use platform::Platform;
+pub(crate) use process::{Boot, Node, State};
+pub(crate) use tasks::TaskId;
+
+use crate::choice::{Choices, Entity};
+use crate::digest::{Code, Digest, Entry, NodeDigest};
+use crate::failure::Failure;
+use crate::plan::{Plan, Weather};
+use crate::table::{Counter, Fault, FaultSet};
+use queue::{Counts, Event, Kind, Queue, Slab};
+use squall_env::disk::{Completion, DiskError, Done};
+use squall_env::platform::BoxFuture;
+use squall_env::shown::Place;
+use squall_env::{NodeId, Roster};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::Waker;
+
+thread_local! {
+    static WORLD: RefCell<Option<Box<World>>> = const { RefCell::new(None) };
+    static NUMBERS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Reaches the installed world. Without one (a destructor that runs after the run, say) nothing
+/// happens and the answer is `None`.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
+    WORLD
+        .try_with(|cell| {
+            let mut borrowed = cell.try_borrow_mut().ok()?;
+            borrowed.as_mut().map(|world| f(world))
+        })
+        .ok()
+        .flatten()
+}
+
+/// A number that no other world or boot of this thread has.
+fn fresh_number() -> u64 {
+    NUMBERS.with(|numbers| {
+        numbers.set(numbers.get() + 1);
+        numbers.get()
+    })
+}
+
+/// The world of a run, installed in this thread. Dropping it takes the world out.
+pub(crate) struct Installed;
+
+impl Installed {
+    /// # Panics
+    /// If a run is under way in this thread already.
+    pub(crate) fn new(world: World) -> Installed {
+        WORLD.with(|cell| {
+            let mut cell = cell.borrow_mut();
+            assert!(cell.is_none(), "a run cannot be started from within a run");
+            *cell = Some(Box::new(world));
+        });
+        Installed
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        let world = WORLD.with(|cell| cell.borrow_mut().take());
+        // What the world holds is user code's; its destructors find no world any more.
+        drop(world);
+    }
+}
+
+/// Something that has to be done while the world is not borrowed.
+pub(crate) enum Outside {
+    Wake(Waker),
+    DropWaker(Waker),
+    Complete(Completion, Result<Done, DiskError>),
+    DropCompletion(Completion),
+    DropFuture(BoxFuture<'static, ()>),
+    /// A crash left these exhibits behind; with `audit`, they are compared with the disk first.
+    Remains { node: u32, places: Vec<Place>, audit: bool },
+    Work(Box<dyn FnOnce() + Send>),
+    Boot(u32),
+    Audit,
+}
+
+/// Numbers of a run.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counters {
+    pub(crate) events: u64,
+    pub(crate) polls: u64,
+    pub(crate) messages: u64,
+    pub(crate) overflowed: u64,
+    pub(crate) rejected: u64,
+}
+
+/// What a reader of a trace sees.
+pub(crate) enum Line {
+    Entry(Entry),
+    Text { time: u64, node: u16, text: String },
+}
+
+pub(crate) struct World {
+    pub(crate) number: u64,
+    pub(crate) now: u64,
+    pub(crate) choices: Choices,
+    pub(crate) weather: Weather,
+    pub(crate) healed: bool,
+    pub(crate) heal_at: u64,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) nodes: Vec<Node>,
+    role_starts: Vec<u32>,
+    queue: Queue,
+    tasks: Slab<tasks::Task>,
+    pub(crate) ready: tasks::Ready,
+    pub(crate) current: Option<TaskId>,
+    /// The address behind the running task's waker.
+    current_waker: usize,
+    timers: Slab<clock::Timer>,
+    messages: Slab<net::Message>,
+    sockets: Slab<net::Socket>,
+    disk_operations: Slab<disk::DiskOperation>,
+    work: Slab<Option<process::Work>>,
+    counts: Counts,
+    cuts: Vec<net::Cut>,
+    episodes: Vec<fault::State>,
+    overrides: overrides::Overrides,
+    mutant: Option<String>,
+    pub(crate) budget: Budget,
+    pub(crate) faults: [Counter; Fault::COUNT],
+    pub(crate) tolerated: FaultSet,
+    pub(crate) outside: Vec<Outside>,
+    digests: Vec<NodeDigest>,
+    pub(crate) log: Option<Vec<Line>>,
+    pub(crate) counters: Counters,
+    polls_at_this_time: u64,
+    pub(crate) places: Vec<Place>,
+    exhibits: u64,
+    pub(crate) dirty: u64,
+    pub(crate) sometimes: Vec<(&'static str, u64)>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) mark: Option<u32>,
+    pub(crate) audits: u64,
+}
+
+/// A million polls without time moving is a livelock.
+pub(crate) const POLLS_MAX: u64 = 1_000_000;
+
+impl World {
+    /// The world of this seed and plan, with no node started yet.
+    pub(crate) fn new(seed: u64, plan: &Plan, clients: &[&str], budget: Budget) -> World {
+        let mut roster = Roster::new("squall");
+        for role in &plan.nodes {
+            roster = roster.with(role.role.clone(), role.nodes);
+        }
+        let choices = Choices::new(seed, plan.salt);
+        let mut nodes = Vec::new();
+        let mut role_starts = Vec::new();
+        for role in &plan.nodes {
+            role_starts.push(nodes.len() as u32);
+            let entity = choices.root().named(&role.role);
+            let client = clients.contains(&role.role.as_str());
+            for ordinal in 1..=role.nodes {
+                let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
+                let entity = entity.with(u64::from(ordinal));
+                nodes.push(Node::new(id, entity, client, &choices, &plan.weather));
+            }
+        }
+        let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
+        let roster = Arc::new(roster);
+        let mut world = World {
+            number: fresh_number(),
+            now: 0,
+            choices,
+            weather: plan.weather.clone(),
+            healed: false,
+            heal_at: plan.heal_at_ns,
+            overrides: overrides::Overrides::new(&plan.overrides, &roster),
+            roster,
+            nodes,
+            role_starts,
+            queue: Queue::default(),
+            tasks: Slab::default(),
+            ready: tasks::Ready::default(),
+            current: None,
+            current_waker: 0,
+            timers: Slab::default(),
+            messages: Slab::default(),
+            sockets: Slab::default(),
+            disk_operations: Slab::default(),
+            work: Slab::default(),
+            counts: Counts::default(),
+            cuts: Vec::new(),
+            episodes: Vec::new(),
+            mutant: plan.mutant.clone(),
+            budget,
+            faults: [Counter::default(); Fault::COUNT],
+            tolerated: FaultSet::ALL,
+            outside: Vec::new(),
+            digests,
+            log: None,
+            counters: Counters::default(),
+            polls_at_this_time: 0,
+            places: Vec::new(),
+            exhibits: 0,
+            dirty: 0,
+            sometimes: Vec::new(),
+            failure: None,
+            mark: None,
+            audits: 0,
+        };
+        world.plan_episodes(&plan.episodes);
+        world
+    }
+
+    /// The node's place, if it is on the roster.
+    #[inline]
+    pub(crate) fn index_of(&self, node: NodeId) -> Option<u32> {
+        let start = *self.role_starts.get(usize::from(node.role()))?;
+        let index = start + u32::from(node.ordinal()).checked_sub(1)?;
+        let found = self.nodes.get(index as usize)?;
+        (found.id == node).then_some(index)
+    }
+
+    /// Whether this boot of a node is the running one.
+    #[inline]
+    pub(crate) fn alive(&self, node: u32, token: u64) -> bool {
+        self.nodes.get(node as usize).is_some_and(|node| node.boot == token)
+    }
+
+    /// Takes something that happened to a node into its digest. The node's number is that of the
+    /// world itself if it is the number of nodes.
+    #[inline]
+    pub(crate) fn note(&mut self, node: u32, code: Code, details: [u64; 2]) {
+        self.digests[node as usize].add(self.now, code, details);
+        if let Some(log) = &mut self.log {
+            let entry = Entry { time: self.now, node: node as u16, code, details };
+            log.push(Line::Entry(entry));
+        }
+    }
+
+    /// The number under which the world itself keeps its digest.
+    pub(crate) fn itself(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// Time moves to the event that is happening.
+    #[inline]
+    pub(crate) fn advance(&mut self, time: u64) {
+        self.counters.events += 1;
+        if time > self.now {
+            self.now = time;
+            self.polls_at_this_time = 0;
+        }
+    }
+
+    /// Takes up the next event. Says whether there was one.
+    pub(crate) fn next_event(&mut self, until: u64) -> bool {
+        let Some(event) = self.queue.peek().filter(|event| event.time() <= until) else {
+            return false;
+        };
+        let _ = self.queue.pop();
+        match event.kind() {
+            Kind::Message => self.message_event(event),
+            Kind::Timer => self.timer_event(event),
+            Kind::Disk => self.disk_event(event),
+            Kind::EpisodeBegins => self.episode_begins(event),
+            Kind::EpisodeEnds => self.episode_ends(event),
+            Kind::Restart => self.restart_event(event),
+            Kind::Blocking => self.work_event(event),
+            Kind::Mark => {
+                self.advance(event.time());
+                self.mark = Some(event.slot());
+            }
+        }
+        true
+    }
+
+    /// When the next event is.
+    pub(crate) fn next_time(&self) -> Option<u64> {
+        self.queue.peek().map(Event::time)
+    }
+
+    /// Calls the run loop back at this time.
+    pub(crate) fn mark_at(&mut self, time: u64, mark: u32) {
+        self.queue.push(Event::new(time.max(self.now), u32::MAX, Kind::Mark, mark));
+    }
+
+    /// Takes the next ready task for polling.
+    #[inline]
+    pub(crate) fn next_task(&mut self) -> Option<(TaskId, BoxFuture<'static, ()>, Waker)> {
+        loop {
+            let id = self.ready.pop()?;
+            let task = &mut self.tasks[id.slot];
+            if task.era != id.era || !task.ready {
+                continue;
+            }
+            task.ready = false;
+            task.waits = ("", "");
+            let (Some(future), Some(waker)) = (task.future.take(), task.waker.take()) else {
+                continue;
+            };
+            let (node, detail) = (task.node, [task.entity.0, task.wakes]);
+            self.current = Some(id);
+            self.current_waker = waker.data().addr();
+            self.counters.polls += 1;
+            self.polls_at_this_time += 1;
+            self.note(node, Code::Poll, detail);
+            return Some((id, future, waker));
+        }
+    }
+
+    /// Whether so much was polled without time moving that nothing else will come.
+    pub(crate) fn is_livelock(&self) -> bool {
+        self.polls_at_this_time > POLLS_MAX
+    }
+
+    /// A poll is over. Gives back what has to be dropped outside.
+    #[inline]
+    pub(crate) fn polled(
+        &mut self,
+        id: TaskId,
+        future: BoxFuture<'static, ()>,
+        waker: Waker,
+        finished: bool,
+    ) -> Option<BoxFuture<'static, ()>> {
+        self.current = None;
+        let task = &mut self.tasks[id.slot];
+        if task.era != id.era {
+            // The node went down while the task ran.
+            return Some(future);
+        }
+        if finished {
+            let (node, entity) = (task.node, task.entity);
+            self.note(node, Code::TaskEnd, [entity.0, 0]);
+            self.remove_task(id);
+            return Some(future);
+        }
+        task.future = Some(future);
+        task.waker = Some(waker);
+        None
+    }
+
+    /// Counts a fault that took effect.
+    #[inline]
+    pub(crate) fn fired(&mut self, fault: Fault) {
+        self.faults[fault as usize].fired += 1;
+    }
+
+    /// The first failure counts; what follows may be its consequence.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        if self.failure.is_none() {
+            self.note(self.itself(), Code::Property, [failure.fingerprint_hash(), 0]);
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Whether the plan leaves out an operation of a client.
+    pub(crate) fn skips(&mut self, client: u32, number: u64) -> bool {
+        self.overrides.skips(client, number)
+    }
+
+    /// Of the plan's overrides, how many matched something, and how many there are.
+    pub(crate) fn overrides_matched(&self) -> (usize, usize) {
+        self.overrides.matched()
+    }
+
+    /// The digests as they are now.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::new(self.digests.clone())
+    }
+
+    /// The entity of something that belongs to no node.
+    pub(crate) fn entity(&self, name: &str) -> Entity {
+        self.choices.root().named(name)
+    }
+
+    /// Takes everything out whose destructors are user code.
+    pub(crate) fn dismantle(&mut self) -> Vec<Outside> {
+        let mut left = std::mem::take(&mut self.outside);
+        for node in &mut self.nodes {
+            node.boot = 0;
+        }
+        for task in self.tasks.drain() {
+            left.extend(task.future.map(Outside::DropFuture));
+        }
+        for operation in self.disk_operations.drain() {
+            left.extend(operation.into_completion().map(Outside::DropCompletion));
+        }
+        for work in self.work.drain().into_iter().flatten() {
+            left.push(Outside::Work(Box::new(move || drop(work))));
+        }
+        let places = std::mem::take(&mut self.places);
+        left.push(Outside::Remains { node: 0, places, audit: false });
+        left
+    }
+}

@@ -1,0 +1,470 @@
+//! The network: lanes, the fate of each message, partitions, sockets.
+
+use super::queue::{Event, Kind};
+use super::tasks::{TaskId, Waiter};
+use super::{Outside, World, with};
+use crate::choice::{Domain, Entity, below, chance};
+use crate::digest::{Code, hash_bytes};
+use crate::plan::{Fate, Latency};
+use crate::table::Fault;
+use squall_env::platform::{BindError, Closed, DATAGRAM_MAX};
+use squall_env::{Address, Port};
+use std::task::{Context, Poll, Waker};
+
+/// The most datagrams that wait in one socket; more are dropped and counted.
+const MAILBOX_MAX: u32 = 16_384;
+
+/// Payloads up to this size need no buffer of their own.
+const INLINE: usize = 64;
+
+const NONE: u32 = u32::MAX;
+
+/// A datagram on its way or in a mailbox.
+pub(crate) struct Message {
+    from: Address,
+    from_node: u32,
+    to_node: u32,
+    to_port: u32,
+    hash: u64,
+    inline: [u8; INLINE],
+    length: u32,
+    /// The next one in the same mailbox.
+    next: u32,
+    large: Vec<u8>,
+}
+
+impl Default for Message {
+    fn default() -> Message {
+        let nowhere = Address::new(squall_env::NodeId::guest(0), Port::ANY);
+        Message {
+            from: nowhere,
+            from_node: 0,
+            to_node: 0,
+            to_port: 0,
+            hash: 0,
+            inline: [0; INLINE],
+            length: 0,
+            next: NONE,
+            large: Vec::new(),
+        }
+    }
+}
+
+impl Message {
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        let length = self.length as usize;
+        if length <= INLINE { &self.inline[..length] } else { &self.large }
+    }
+
+    #[inline]
+    fn set_payload(&mut self, payload: &[u8]) {
+        self.length = payload.len() as u32;
+        if payload.len() <= INLINE {
+            self.inline[..payload.len()].copy_from_slice(payload);
+        } else {
+            self.large.clear();
+            self.large.extend_from_slice(payload);
+        }
+    }
+}
+
+/// A bound port.
+pub(crate) struct Socket {
+    era: u32,
+    node: u32,
+    port: u32,
+    head: u32,
+    tail: u32,
+    length: u32,
+    open: bool,
+    waiter: Waiter,
+}
+
+impl Default for Socket {
+    fn default() -> Socket {
+        let waiter = Waiter::Nobody;
+        Socket { era: 0, node: 0, port: 0, head: NONE, tail: NONE, length: 0, open: false, waiter }
+    }
+}
+
+/// A cut between groups of nodes, for as long as its episode lasts.
+pub(crate) struct Cut {
+    pub(crate) episode: u32,
+    /// Whether each node is on the cut side.
+    pub(crate) side: Vec<bool>,
+    /// Whether the other side is not heard either.
+    pub(crate) both: bool,
+}
+
+impl Cut {
+    fn stops(&self, from: u32, to: u32) -> bool {
+        let (from, to) = (self.side[from as usize], self.side[to as usize]);
+        from != to && (self.both || from)
+    }
+}
+
+/// Draws how long something takes.
+pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
+    match *latency {
+        Latency::Uniform { low_ns, high_ns } => crate::choice::between(bits, low_ns, high_ns),
+        Latency::Exponential { low_ns, mean_ns } => {
+            low_ns + crate::choice::exponential(bits, mean_ns)
+        }
+        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
+            if chance(bits, tail_ppm) {
+                crate::choice::between(crate::choice::mix(bits), high_ns, tail_ns)
+            } else {
+                crate::choice::between(crate::choice::mix(bits), low_ns, high_ns)
+            }
+        }
+    }
+}
+
+/// What was decided about one message.
+struct Fated {
+    lost: bool,
+    corrupt: Option<u64>,
+    after: u64,
+    copy_after: Option<u64>,
+    tie: u32,
+}
+
+impl World {
+    pub(crate) fn bind(&mut self, node: u32, port: Port) -> Result<(u32, u32, Port), BindError> {
+        let owner = &mut self.nodes[node as usize];
+        let number = if port == Port::ANY {
+            owner.next_ephemeral = owner.next_ephemeral.max(Port::FIRST_EPHEMERAL) + 1;
+            owner.next_ephemeral
+        } else {
+            port.number()
+        };
+        let Err(place) = owner.ports.binary_search_by_key(&number, |(port, _)| *port) else {
+            return Err(BindError::InUse(port));
+        };
+        let slot = self.sockets.take();
+        self.nodes[node as usize].ports.insert(place, (number, slot));
+        let socket = &mut self.sockets[slot];
+        let era = socket.era;
+        *socket = Socket { era, node, port: number, open: true, ..Socket::default() };
+        self.note(node, Code::Bind, [u64::from(number), 0]);
+        Ok((slot, era, Port::from_number(number)))
+    }
+
+    pub(crate) fn unbind(&mut self, slot: u32, era: u32) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        if socket.era != era || !socket.open {
+            return;
+        }
+        let (node, port, mut next) = (socket.node, socket.port, socket.head);
+        socket.era = socket.era.wrapping_add(1);
+        socket.open = false;
+        let waiter = std::mem::take(&mut socket.waiter);
+        if let Waiter::Foreign(waker) = waiter {
+            self.outside.push(Outside::DropWaker(waker));
+        }
+        while next != NONE {
+            let after = self.messages[next].next;
+            self.free_message(next);
+            next = after;
+        }
+        self.sockets.give_back(slot);
+        let owner = &mut self.nodes[node as usize];
+        if let Ok(place) = owner.ports.binary_search_by_key(&port, |(port, _)| *port) {
+            owner.ports.remove(place);
+        }
+        self.note(node, Code::Unbind, [u64::from(port), 0]);
+    }
+
+    pub(crate) fn socket_era(&self, slot: u32) -> u32 {
+        self.sockets[slot].era
+    }
+
+    pub(crate) fn free_message(&mut self, slot: u32) {
+        let large = &mut self.messages[slot].large;
+        if large.capacity() > 16 * 1024 {
+            *large = Vec::new();
+        }
+        self.messages.give_back(slot);
+    }
+
+    pub(crate) fn send(&mut self, node: u32, from: Port, to: Address, kind: u8, payload: &[u8]) {
+        let hash = hash_bytes(payload);
+        let target = u64::from(to.port.number()) << 32
+            | u64::from(to.node.role()) << 16
+            | u64::from(to.node.ordinal());
+        self.note(node, Code::Send, [target, hash]);
+        self.counters.messages += 1;
+        let Some(to_node) = self.index_of(to.node) else { return };
+        if payload.len() > DATAGRAM_MAX {
+            self.note(node, Code::Rejected, [payload.len() as u64, 0]);
+            return;
+        }
+        let from_address = Address::new(self.nodes[node as usize].id, from);
+        let lane = (node, to_node, to.port.number(), kind);
+        let fated = self.decide(lane, hash);
+        if fated.lost {
+            return;
+        }
+        let slot = self.messages.take();
+        let message = &mut self.messages[slot];
+        message.from = from_address;
+        message.from_node = node;
+        message.to_node = to_node;
+        message.to_port = to.port.number();
+        message.hash = hash;
+        message.set_payload(payload);
+        if let Some(bits) = fated.corrupt {
+            self.corrupt(node, slot, bits);
+        }
+        let at = self.now + fated.after;
+        self.queue.push(Event::new(at, fated.tie, Kind::Message, slot));
+        if let Some(after) = fated.copy_after {
+            let copy = self.messages.take();
+            let message = &mut self.messages[copy];
+            message.from = from_address;
+            message.from_node = node;
+            message.to_node = to_node;
+            message.to_port = to.port.number();
+            message.hash = hash;
+            message.set_payload(payload);
+            self.queue.push(Event::new(self.now + after, fated.tie ^ 1, Kind::Message, copy));
+        }
+    }
+
+    /// Every decision about one message, each keyed by its lane and its count on that lane since
+    /// the sender's boot. A fault that is off draws nothing.
+    fn decide(&mut self, (node, to_node, port, kind): (u32, u32, u32, u8), hash: u64) -> Fated {
+        let lane = {
+            let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
+            from.boot_entity.with(to.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind))
+        };
+        let n = self.counts.next(lane.0);
+        let tie = (self.choices.draw(Domain::EventOrder, lane, n) >> 32) as u32;
+        let mut fated = Fated { lost: false, corrupt: None, after: 1, copy_after: None, tie };
+        if !self.overrides.is_empty()
+            && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
+        {
+            match fate {
+                Fate::Lost => {
+                    self.note(node, Code::Lost, [hash, 1]);
+                    fated.lost = true;
+                }
+                Fate::DeliveredAfterNs(after) => fated.after = after.max(1),
+            }
+            return fated;
+        }
+        if node == to_node {
+            // What a node tells itself does not cross the network.
+            fated.after = 1_000;
+            return fated;
+        }
+        if self.is_cut(node, to_node) {
+            self.note(node, Code::Cut, [u64::from(to_node), hash]);
+            fated.lost = true;
+            return fated;
+        }
+        self.draw_fate(node, to_node, lane, n, hash, &mut fated);
+        fated
+    }
+
+    fn draw_fate(
+        &mut self,
+        node: u32,
+        to_node: u32,
+        lane: Entity,
+        n: u64,
+        hash: u64,
+        fated: &mut Fated,
+    ) {
+        let choices = self.choices;
+        let draw = |domain| choices.draw(domain, lane, n);
+        let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
+        let latency =
+            if client { &self.weather.client_latency } else { &self.weather.latency };
+        fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
+        self.fired(Fault::Latency);
+        let weather = &self.weather;
+        if weather.loss_ppm > 0 && chance(draw(Domain::Loss), weather.loss_ppm) {
+            fated.lost = true;
+            self.fired(Fault::Loss);
+            self.note(node, Code::Lost, [hash, 0]);
+            return;
+        }
+        let weather = &self.weather;
+        if weather.reordering_ppm > 0 {
+            let bits = draw(Domain::Reordering);
+            if chance(bits, weather.reordering_ppm) {
+                fated.after += below(crate::choice::mix(bits), weather.reordering_ns);
+                self.fired(Fault::Reordering);
+                self.note(node, Code::Delayed, [hash, fated.after]);
+            }
+        }
+        let weather = &self.weather;
+        if weather.duplication_ppm > 0
+            && chance(draw(Domain::Duplication), weather.duplication_ppm)
+        {
+            let latency =
+                if client { &weather.client_latency } else { &weather.latency };
+            fated.copy_after = Some(draw_latency(latency, draw(Domain::CopyLatency)).max(1));
+            self.fired(Fault::Duplication);
+            self.note(node, Code::Duplicated, [hash, 0]);
+        }
+        let weather = &self.weather;
+        if weather.corruption_ppm > 0 {
+            let bits = draw(Domain::Corruption);
+            if chance(bits, weather.corruption_ppm) {
+                fated.corrupt = Some(crate::choice::mix(bits));
+            }
+        }
+    }
+
+    fn corrupt(&mut self, node: u32, slot: u32, mut bits: u64) {
+        let message = &mut self.messages[slot];
+        let mut bytes = message.payload().to_vec();
+        if bytes.is_empty() {
+            return;
+        }
+        for _ in 0..=below(bits, 8) {
+            bits = crate::choice::mix(bits.wrapping_add(1));
+            let bit = below(bits, bytes.len() as u64 * 8) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let hash = hash_bytes(&bytes);
+        if hash == message.hash {
+            // The flips undid each other.
+            return;
+        }
+        message.set_payload(&bytes);
+        message.hash = hash;
+        self.fired(Fault::Corruption);
+        self.note(node, Code::Corrupted, [hash, 0]);
+    }
+
+    fn is_cut(&mut self, from: u32, to: u32) -> bool {
+        if self.cuts.is_empty() {
+            return false;
+        }
+        let Some(cut) = self.cuts.iter().find(|cut| cut.stops(from, to)) else { return false };
+        let episode = cut.episode;
+        self.episode_fired(episode);
+        true
+    }
+
+    /// A message arrives.
+    pub(crate) fn message_event(&mut self, event: Event) {
+        let slot = event.slot();
+        let message = &self.messages[slot];
+        let (from, to, port) = (message.from_node, message.to_node, message.to_port);
+        let target = &mut self.nodes[to as usize];
+        if target.paused > 0 {
+            target.held.push(event);
+            return;
+        }
+        if !target.is_up() {
+            self.free_message(slot);
+            return;
+        }
+        let hash = message.hash;
+        self.advance(event.time());
+        // A cut holds for what is on its way as well.
+        if from != to && self.is_cut(from, to) {
+            self.note(to, Code::Cut, [u64::from(from), hash]);
+            self.free_message(slot);
+            return;
+        }
+        let target = &self.nodes[to as usize];
+        let Ok(place) = target.ports.binary_search_by_key(&port, |(port, _)| *port) else {
+            self.note(to, Code::NoSocket, [u64::from(port), hash]);
+            self.free_message(slot);
+            return;
+        };
+        let socket_slot = target.ports[place].1;
+        let socket = &mut self.sockets[socket_slot];
+        if socket.length >= MAILBOX_MAX {
+            self.counters.overflowed += 1;
+            self.note(to, Code::Overflow, [u64::from(port), hash]);
+            self.free_message(slot);
+            return;
+        }
+        let (tail, waiter) = (socket.tail, std::mem::take(&mut socket.waiter));
+        socket.tail = slot;
+        socket.length += 1;
+        if tail == NONE {
+            socket.head = slot;
+        } else {
+            self.messages[tail].next = slot;
+        }
+        self.messages[slot].next = NONE;
+        self.note(to, Code::Deliver, [u64::from(from) << 32 | u64::from(port), hash]);
+        self.tell(waiter);
+    }
+
+    fn receive(
+        &mut self,
+        slot: u32,
+        era: u32,
+        into: &mut Vec<u8>,
+        own: Option<TaskId>,
+        foreign: &mut Option<Waker>,
+    ) -> Poll<Result<Address, Closed>> {
+        let Some(socket) = self.sockets.get_mut(slot).filter(|s| s.era == era && s.open) else {
+            return Poll::Ready(Err(Closed));
+        };
+        let head = socket.head;
+        if head == NONE {
+            let new = match (own, foreign.take()) {
+                (Some(id), _) => Waiter::Task(id),
+                (None, Some(waker)) => Waiter::Foreign(waker),
+                (None, None) => Waiter::Nobody,
+            };
+            let old = std::mem::replace(&mut socket.waiter, new);
+            if let Waiter::Foreign(waker) = old {
+                self.outside.push(Outside::DropWaker(waker));
+            }
+            self.waits("a datagram", "");
+            return Poll::Pending;
+        }
+        let message = &self.messages[head];
+        socket.head = message.next;
+        socket.length -= 1;
+        if socket.head == NONE {
+            socket.tail = NONE;
+        }
+        let (node, from, hash) = (socket.node, message.from, message.hash);
+        into.clear();
+        into.extend_from_slice(message.payload());
+        self.free_message(head);
+        self.note(node, Code::Receive, [0, hash]);
+        Poll::Ready(Ok(from))
+    }
+
+    fn has_mail(&self, slot: u32, era: u32) -> bool {
+        self.sockets.get(slot).is_none_or(|s| s.era != era || !s.open || s.head != NONE)
+    }
+}
+
+/// A receive polled by whoever holds the context.
+pub(crate) fn poll_receive(
+    (node, token): (u32, u64),
+    (slot, era): (u32, u32),
+    into: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Address, Closed>> {
+    let mut foreign = None;
+    loop {
+        let polled = with(|world| {
+            if !world.alive(node, token) {
+                return Some(Poll::Pending);
+            }
+            let own = world.own_waker(cx);
+            let known = own.is_some() || foreign.is_some() || world.has_mail(slot, era);
+            known.then(|| world.receive(slot, era, into, own, &mut foreign))
+        });
+        match polled {
+            None => return Poll::Pending,
+            Some(Some(polled)) => return polled,
+            Some(None) => foreign = Some(cx.waker().clone()),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The environment's traits over the world. A platform holds numbers only; whatever a boot asks
+//! after its end has no effect and no answer.
+
+use super::{World, clock, net, with};
+use crate::choice::{Domain, chance, hash_text};
+use crate::digest::Code;
+use crate::table::Fault;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use squall_env::disk::{Completion, Operation};
+use squall_env::platform::{
+    BindError, BoxFuture, Clock, Closed, Datagrams, Disk, Network, Observer, Random, Spawner, Wait,
+};
+use squall_env::shown::{Exhibit, Place};
+use squall_env::{Address, Instant, NodeId, Port, Roster, WallTime};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// What the environment of one boot of a node stands on.
+pub(crate) struct Platform {
+    node: u32,
+    token: u64,
+    id: NodeId,
+    roster: Arc<Roster>,
+}
+
+impl Platform {
+    pub(crate) fn new(node: u32, token: u64, id: NodeId, roster: Arc<Roster>) -> Platform {
+        Platform { node, token, id, roster }
+    }
+
+    /// Does something in the world, if this boot is the running one.
+    #[inline]
+    fn enter<R>(&self, f: impl FnOnce(&mut World, u32) -> R) -> Option<R> {
+        with(|world| world.alive(self.node, self.token).then(|| f(world, self.node))).flatten()
+    }
+}
+
+impl Clock for Platform {
+    fn now(&self) -> Instant {
+        let now = self.enter(|world, node| world.nodes[node as usize].clock.local(world.now));
+        Instant::from_nanos(now.unwrap_or_default())
+    }
+
+    fn wall(&self) -> WallTime {
+        let wall = self.enter(|world, node| {
+            let clock = world.nodes[node as usize].clock;
+            if clock.wall_drift_ppb != 0 {
+                world.fired(Fault::WallDrift);
+            }
+            let wall = clock.wall(world.now);
+            world.note(node, Code::ReadWall, [wall as u64, 0]);
+            wall
+        });
+        WallTime::from_unix_nanos(wall.unwrap_or_default())
+    }
+
+    fn poll_sleep(&self, until: Instant, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<()> {
+        clock::poll_sleep(self.node, self.token, until, wait, cx)
+    }
+
+    fn cancel(&self, wait: &mut Wait) {
+        self.enter(|world, node| world.cancel_timer(node, wait));
+    }
+}
+
+struct BoundPort {
+    node: u32,
+    token: u64,
+    slot: u32,
+    era: u32,
+    port: Port,
+}
+
+impl Datagrams for BoundPort {
+    fn port(&self) -> Port {
+        self.port
+    }
+
+    fn poll_receive(
+        &mut self,
+        into: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Address, Closed>> {
+        net::poll_receive((self.node, self.token), (self.slot, self.era), into, cx)
+    }
+}
+
+impl Drop for BoundPort {
+    fn drop(&mut self) {
+        with(|world| {
+            if world.alive(self.node, self.token) {
+                world.unbind(self.slot, self.era);
+            }
+        });
+    }
+}
+
+impl Network for Platform {
+    fn bind(&self, port: Port) -> Result<Box<dyn Datagrams>, BindError> {
+        let bound = self.enter(|world, node| world.bind(node, port));
+        let (slot, era, port) = bound.unwrap_or(Err(BindError::Stopped))?;
+        Ok(Box::new(BoundPort { node: self.node, token: self.token, slot, era, port }))
+    }
+
+    fn send(&self, from: Port, to: Address, kind: u8, payload: &[u8]) {
+        self.enter(|world, node| world.send(node, from, to, kind, payload));
+    }
+}
+
+impl Disk for Platform {
+    fn submit(&self, operation: Operation, done: Completion) {
+        // Outside of the world, the completion of a dead boot is dropped and answers by itself.
+        let mut given = Some((operation, done));
+        self.enter(|world, node| {
+            if let Some((operation, done)) = given.take() {
+                world.submit(node, operation, done);
+            }
+        });
+    }
+}
+
+impl Spawner for Platform {
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        let mut given = Some(task);
+        self.enter(|world, node| {
+            if let Some(task) = given.take() {
+                world.spawn(node, name, task);
+            }
+        });
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        let mut given = Some(work);
+        self.enter(|world, node| {
+            if let Some(work) = given.take() {
+                world.block(node, work);
+            }
+        });
+    }
+
+    fn waits_for(&self, kind: &'static str, name: &'static str) {
+        self.enter(|world, _| world.waits(kind, name));
+    }
+}
+
+impl Random for Platform {
+    fn next_u64(&self) -> u64 {
+        self.enter(|world, node| world.random(node)).unwrap_or_default()
+    }
+}
+
+impl Observer for Platform {
+    fn ready(&self) {
+        self.enter(|world, node| {
+            world.nodes[node as usize].ready = true;
+            world.note(node, Code::Ready, [0, 0]);
+            world.settle(node);
+        });
+    }
+
+    fn show(&self, exhibit: Exhibit) {
+        let mut given = Some(exhibit);
+        self.enter(|world, node| {
+            if let Some(exhibit) = given.take() {
+                world.show(node, exhibit);
+            }
+        });
+    }
+
+    fn touched(&self, exhibit: u64) {
+        self.enter(|world, _| world.dirty |= 1 << (exhibit % 64));
+    }
+
+    fn sometimes(&self, name: &'static str) {
+        self.enter(|world, node| {
+            world.note(node, Code::Sometimes, [hash_text(name), 0]);
+            match world.sometimes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => world.sometimes.push((name, 1)),
+            }
+        });
+    }
+
+    fn buggify(&self, name: &'static str) -> bool {
+        self.enter(|world, node| world.buggify(node, name)).unwrap_or_default()
+    }
+
+    fn knob(&self, name: &'static str, default: u64, low: u64, high: u64) -> u64 {
+        self.enter(|world, node| world.knob(node, name, default, low, high)).unwrap_or(default)
+    }
+
+    fn mutant(&self, name: &'static str) -> bool {
+        self.enter(|world, _| world.mutant.as_deref() == Some(name)).unwrap_or_default()
+    }
+
+    fn trace(&self, text: &dyn Fn() -> String) {
+        let wanted = self.enter(|world, _| world.log.is_some()).unwrap_or_default();
+        if wanted {
+            let text = text();
+            self.enter(|world, node| world.trace(node, || text));
+        }
+    }
+
+    fn rejected(&self, from: Address, why: &'static str) {
+        self.enter(|world, node| {
+            world.counters.rejected += 1;
+            let from = u64::from(from.node.role()) << 16 | u64::from(from.node.ordinal());
+            world.note(node, Code::Rejected, [from, hash_text(why)]);
+        });
+    }
+}
+
+impl squall_env::platform::Platform for Platform {
+    fn me(&self) -> NodeId {
+        self.id
+    }
+
+    fn roster(&self) -> &Roster {
+        &self.roster
+    }
+}
+
+impl World {
+    fn random(&mut self, node: u32) -> u64 {
+        let choices = self.choices;
+        let entity = match self.current {
+            Some(id) => self.tasks[id.slot].entity,
+            // A role draws while it is being started.
+            None => self.nodes[node as usize].boot_entity,
+        };
+        let value = match self.current {
+            Some(id) => {
+                let fresh = || {
+                    let seed = choices.draw(Domain::User, entity, 0);
+                    Box::new(ChaCha8Rng::seed_from_u64(seed))
+                };
+                self.tasks[id.slot].rng.get_or_insert_with(fresh).next_u64()
+            }
+            None => choices.draw(Domain::User, entity, self.counts.next(entity.0)),
+        };
+        self.note(node, Code::Random, [value, 0]);
+        value
+    }
+
+    fn show(&mut self, node: u32, exhibit: Exhibit) {
+        self.note(node, Code::Show, [hash_text(exhibit.name()), 0]);
+        let number = self.exhibits;
+        self.exhibits += 1;
+        exhibit.set_number(number);
+        let id = self.nodes[node as usize].id;
+        let at = self.places.partition_point(|place| place.node <= id);
+        self.places.insert(at, Place { node: id, number, exhibit });
+        // Something new can be seen, so every property looks again.
+        self.dirty = u64::MAX;
+    }
+
+    fn buggify(&mut self, node: u32, name: &'static str) -> bool {
+        if !self.weather.buggify {
+            return false;
+        }
+        let entity = self.nodes[node as usize].entity.named(name);
+        if !chance(self.choices.draw(Domain::BuggifySite, entity, 0), 250_000) {
+            return false;
+        }
+        let pass = self.counts.next(entity.0);
+        let fires = chance(self.choices.draw(Domain::BuggifyPass, entity, pass), 250_000);
+        if fires {
+            self.fired(Fault::Buggify);
+            self.note(node, Code::Buggify, [hash_text(name), pass]);
+        }
+        fires
+    }
+
+    fn knob(&mut self, node: u32, name: &'static str, default: u64, low: u64, high: u64) -> u64 {
+        if !self.weather.knobs {
+            return default;
+        }
+        let entity = self.nodes[node as usize].entity.named(name);
+        let bits = self.choices.draw(Domain::Knob, entity, 0);
+        if bits & 1 == 0 {
+            return default;
+        }
+        let value = crate::choice::between(crate::choice::mix(bits), low, high);
+        if value != default {
+            self.fired(Fault::Knobs);
+        }
+        self.note(node, Code::Knob, [hash_text(name), value]);
+        value
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub(crate) fn trace(&mut self, node: u32, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            let (time, node, text) = (self.now, node as u16, text());
+            log.push(super::Line::Text { time, node, text });
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Nodes: their boots, crashes, restarts and pauses.
+
+use super::clock::{NodeClock, Parked};
+use super::disk::NodeDisk;
+use super::files::Losses;
+use super::queue::{Event, Kind};
+use super::{Outside, Platform, TaskId, World, fresh_number};
+use crate::choice::{Choices, Domain, Entity, between};
+use crate::digest::Code;
+use crate::plan::Weather;
+use crate::table::Fault;
+use squall_env::{Env, NodeId};
+use std::sync::Arc;
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// What a node is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    Down,
+    Up,
+    /// Its role has returned without an error.
+    Finished,
+}
+
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) entity: Entity,
+    pub(crate) client: bool,
+    pub(crate) state: State,
+    /// The number of the running boot; zero while there is none.
+    pub(crate) boot: u64,
+    /// Names the boot by what ended the one before.
+    pub(crate) boot_entity: Entity,
+    boots: u64,
+    /// What the next boot is called.
+    next_boot: u64,
+    pub(crate) restart_planned: bool,
+    pub(crate) ready: bool,
+    pub(crate) impaired: bool,
+    pub(crate) paused: u32,
+    pub(crate) held: Vec<Event>,
+    pub(crate) stalled: u32,
+    pub(crate) stalled_operations: Vec<Event>,
+    pub(crate) tasks: Vec<u32>,
+    /// Bound ports and their sockets, sorted.
+    pub(crate) ports: Vec<(u32, u32)>,
+    pub(crate) next_ephemeral: u32,
+    pub(crate) clock: NodeClock,
+    pub(crate) timer_count: u64,
+    pub(crate) parked: Parked,
+    pub(crate) disk: NodeDisk,
+    /// Episodes that strike at one of the node's disk operations.
+    pub(crate) triggers: Vec<super::fault::Trigger>,
+    /// How many operations the client has begun.
+    pub(crate) operations: u64,
+    pub(crate) processes: u64,
+    exits: u64,
+}
+
+/// What a role is started with.
+pub(crate) struct Boot {
+    pub(crate) env: Env,
+    pub(crate) node: u32,
+    pub(crate) token: u64,
+}
+
+/// Blocking work that is on its way.
+pub(crate) struct Work {
+    node: u32,
+    token: u64,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        id: NodeId,
+        entity: Entity,
+        client: bool,
+        choices: &Choices,
+        weather: &Weather,
+    ) -> Node {
+        let draw = |n| choices.draw(Domain::TimerLateness, entity, n);
+        let rate = |n, ppm: u32| {
+            let most = i64::from(ppm) * 1_000;
+            between(draw(n), 0, 2 * most as u64) as i64 - most
+        };
+        let clock = NodeClock {
+            origin: between(draw(0), 0, HOUR),
+            rate_ppb: rate(1, weather.clock_rate_ppm),
+            wall_offset: between(draw(2), 0, 1_000_000_000) as i64,
+            wall_drift_ppb: rate(3, weather.wall_drift_ppm),
+        };
+        Node {
+            id,
+            entity,
+            client,
+            state: State::Down,
+            boot: 0,
+            boot_entity: entity,
+            boots: 0,
+            next_boot: 0,
+            restart_planned: false,
+            ready: false,
+            impaired: false,
+            paused: 0,
+            held: Vec::new(),
+            stalled: 0,
+            stalled_operations: Vec::new(),
+            tasks: Vec::new(),
+            ports: Vec::new(),
+            next_ephemeral: 0,
+            clock,
+            timer_count: 0,
+            parked: Parked::default(),
+            disk: NodeDisk::default(),
+            triggers: Vec::new(),
+            operations: 0,
+            processes: 0,
+            exits: 0,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.boot != 0
+    }
+
+    /// What ended the last boot.
+    pub(crate) fn next_boot(&self) -> u64 {
+        self.next_boot
+    }
+}
+
+impl World {
+    /// Prepares a boot of a node that is down. The role itself is started outside.
+    pub(crate) fn boot(&mut self, index: u32) -> Boot {
+        let token = fresh_number();
+        let node = &mut self.nodes[index as usize];
+        node.boot = token;
+        node.state = State::Up;
+        node.ready = false;
+        node.restart_planned = false;
+        node.boots += 1;
+        node.boot_entity = node.entity.with(node.next_boot);
+        node.timer_count = 0;
+        node.next_ephemeral = 0;
+        let (boots, id, rate) = (node.boots, node.id, node.clock.rate_ppb);
+        if rate != 0 {
+            self.fired(Fault::ClockRate);
+        }
+        self.note(index, Code::Boot, [boots, 0]);
+        let platform = Platform::new(index, token, id, Arc::clone(&self.roster));
+        Boot { env: Env::new(Arc::new(platform)), node: index, token }
+    }
+
+    /// A node stops at once: first nothing it does has any effect, then its tasks go.
+    /// `episode` names the boot that follows.
+    pub(crate) fn crash(&mut self, index: u32, episode: u64, power_loss: bool) {
+        if self.nodes[index as usize].boot == 0 {
+            return;
+        }
+        self.note(index, Code::Crash, [episode, u64::from(power_loss)]);
+        self.stop(index, episode, power_loss, State::Down);
+    }
+
+    fn stop(&mut self, index: u32, episode: u64, power_loss: bool, state: State) {
+        let node = &mut self.nodes[index as usize];
+        node.boot = 0;
+        node.state = state;
+        node.next_boot = episode;
+        node.ready = false;
+        // What the client had begun has an unknown outcome, so it goes on as another process.
+        node.processes += 1;
+        let tasks: Vec<u32> = node.tasks.clone();
+        let sockets: Vec<u32> = node.ports.iter().map(|(_, socket)| *socket).collect();
+        let held = std::mem::take(&mut node.held);
+        let stalled = std::mem::take(&mut node.stalled_operations);
+        for slot in tasks {
+            let id = TaskId { slot, era: self.tasks[slot].era };
+            if let Some(future) = self.remove_task(id) {
+                self.outside.push(Outside::DropFuture(future));
+            }
+        }
+        for slot in sockets {
+            self.unbind(slot, self.socket_era(slot));
+        }
+        self.drop_timers(index);
+        // What was held back goes through the queue once more and finds nobody.
+        for event in held.into_iter().chain(stalled) {
+            self.queue.push(event.at(self.now));
+        }
+        self.stop_disk(index, episode, power_loss);
+        let bits = |place: &squall_env::shown::Place| place.node == self.nodes[index as usize].id;
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.places).into_iter().partition(bits);
+        self.places = others;
+        // Who is up has changed, which every property may have looked at.
+        self.dirty = u64::MAX;
+        self.outside.push(Outside::Remains { node: index, places: mine, audit: power_loss });
+    }
+
+    fn stop_disk(&mut self, index: u32, episode: u64, power_loss: bool) {
+        let losses = self.losses();
+        let node = &mut self.nodes[index as usize];
+        node.disk.handles.clear();
+        if !power_loss {
+            node.disk.files.close_all();
+            return;
+        }
+        let crash = node.entity.with(episode);
+        let (lost, hash) = node.disk.files.lose_power(&self.choices, crash, losses);
+        self.faults[Fault::LostWrites as usize].fired += lost.writes;
+        self.faults[Fault::TornWrites as usize].fired += lost.torn;
+        self.faults[Fault::LostEntries as usize].fired += lost.entries;
+        self.note(index, Code::CrashKept, [hash, 0]);
+    }
+
+    pub(crate) fn losses(&self) -> Losses {
+        let weather = &self.weather;
+        Losses {
+            writes: weather.lost_writes,
+            torn: weather.torn_writes,
+            entries: weather.lost_entries,
+        }
+    }
+
+    /// Starts a node anew after a while.
+    pub(crate) fn restart_after(&mut self, index: u32, after: u64) {
+        let node = &mut self.nodes[index as usize];
+        if node.restart_planned {
+            return;
+        }
+        node.restart_planned = true;
+        let tie = (node.entity.0 >> 32) as u32;
+        self.queue.push(Event::new(self.now + after, tie, Kind::Restart, index));
+    }
+
+    pub(crate) fn restart_event(&mut self, event: Event) {
+        let index = event.slot();
+        let node = &mut self.nodes[index as usize];
+        if !node.restart_planned || node.state != State::Down {
+            return;
+        }
+        node.restart_planned = false;
+        self.advance(event.time());
+        self.outside.push(Outside::Audit);
+        self.outside.push(Outside::Boot(index));
+    }
+
+    /// A role has returned. With an error its process is started anew, as an init system would;
+    /// what the operating system had cached is still there.
+    pub(crate) fn exited(&mut self, index: u32, token: u64, error: Option<&str>) {
+        if !self.alive(index, token) {
+            return;
+        }
+        let node = &mut self.nodes[index as usize];
+        node.exits += 1;
+        let (exits, entity) = (node.exits, node.entity);
+        self.note(index, Code::Exit, [u64::from(error.is_some()), exits]);
+        match error {
+            None if self.nodes[index as usize].client => {
+                self.nodes[index as usize].state = State::Finished;
+                self.dirty = u64::MAX;
+            }
+            None => self.stop(index, 0, false, State::Finished),
+            Some(text) => {
+                self.trace(index, || format!("stops: {text}"));
+                self.nodes[index as usize].impaired = true;
+                let name = Entity(exits).named("exit").0;
+                self.stop(index, name, false, State::Down);
+                let bits = self.choices.draw(Domain::Restart, entity, exits);
+                self.restart_after(index, between(bits, 10_000_000, 500_000_000));
+            }
+        }
+    }
+
+    pub(crate) fn pause(&mut self, index: u32) {
+        self.nodes[index as usize].paused += 1;
+    }
+
+    pub(crate) fn resume(&mut self, index: u32) {
+        let node = &mut self.nodes[index as usize];
+        node.paused -= 1;
+        if node.paused == 0 {
+            for event in std::mem::take(&mut node.held) {
+                self.queue.push(event.at(self.now));
+            }
+        }
+        self.settle(index);
+    }
+
+    pub(crate) fn stall(&mut self, index: u32) {
+        self.nodes[index as usize].stalled += 1;
+    }
+
+    pub(crate) fn unstall(&mut self, index: u32) {
+        let node = &mut self.nodes[index as usize];
+        node.stalled -= 1;
+        if node.stalled == 0 {
+            for event in std::mem::take(&mut node.stalled_operations) {
+                self.queue.push(event.at(self.now));
+            }
+        }
+        self.settle(index);
+    }
+
+    /// Takes blocking work, to be done after a drawn while.
+    pub(crate) fn block(&mut self, index: u32, work: Box<dyn FnOnce() + Send>) {
+        let node = &self.nodes[index as usize];
+        let (entity, token) = (node.boot_entity.named("blocking"), node.boot);
+        let n = self.counts.next(entity.0);
+        let bits = self.choices.draw(Domain::Blocking, entity, n);
+        let after = crate::choice::log_uniform(bits, 10_000, 20_000_000);
+        self.note(index, Code::Blocking, [n, 0]);
+        let slot = self.work.take();
+        self.work[slot] = Some(Work { node: index, token, work });
+        let tie = (self.choices.draw(Domain::EventOrder, entity, n) >> 32) as u32;
+        self.queue.push(Event::new(self.now + after, tie, Kind::Blocking, slot));
+    }
+
+    pub(crate) fn work_event(&mut self, event: Event) {
+        let slot = event.slot();
+        let Some((node, token)) = self.work[slot].as_ref().map(|work| (work.node, work.token))
+        else {
+            return;
+        };
+        if self.alive(node, token) && self.nodes[node as usize].paused > 0 {
+            self.nodes[node as usize].held.push(event);
+            return;
+        }
+        let Some(work) = self.work[slot].take() else { return };
+        self.work.give_back(slot);
+        if self.alive(node, token) {
+            self.advance(event.time());
+            self.note(node, Code::Blocking, [0, 1]);
+            self.outside.push(Outside::Work(work.work));
+        } else {
+            self.outside.push(Outside::Work(Box::new(move || drop(work))));
+        }
+    }
+
+    /// Whether all clients have done what they had to do.
+    pub(crate) fn clients_finished(&self) -> bool {
+        self.nodes.iter().all(|node| !node.client || node.state == State::Finished)
+    }
+}

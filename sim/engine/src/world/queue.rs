@@ -1,0 +1,217 @@
+//! The queue of events, ordered by time and then by whose they are.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What an event is about; the slot says which one of its kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Message = 0,
+    Timer = 1,
+    Disk = 2,
+    EpisodeBegins = 3,
+    EpisodeEnds = 4,
+    Restart = 5,
+    Blocking = 6,
+    Mark = 7,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Message,
+    Kind::Timer,
+    Kind::Disk,
+    Kind::EpisodeBegins,
+    Kind::EpisodeEnds,
+    Kind::Restart,
+    Kind::Blocking,
+    Kind::Mark,
+];
+
+/// `time u64 | tie u32 | kind u4 | slot u28`: one comparison orders two events.
+///
+/// The tie is drawn from the target node and the event's own name, so the order of two events at
+/// one instant does not depend on which was queued first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Event(u128);
+
+const SLOT_MAX: u32 = (1 << 28) - 1;
+
+impl Event {
+    pub(crate) fn new(time: u64, tie: u32, kind: Kind, slot: u32) -> Event {
+        assert!(slot <= SLOT_MAX, "more than {SLOT_MAX} events of one kind are pending");
+        let low = u64::from(tie) << 32 | (kind as u64) << 28 | u64::from(slot);
+        Event(u128::from(time) << 64 | u128::from(low))
+    }
+
+    pub(crate) fn time(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        KINDS[(self.0 >> 28) as usize & 7]
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.0 as u32 & SLOT_MAX
+    }
+
+    /// The same event at another time.
+    pub(crate) fn at(self, time: u64) -> Event {
+        Event(u128::from(time) << 64 | u128::from(self.0 as u64))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Queue(BinaryHeap<Reverse<Event>>);
+
+impl Queue {
+    #[inline]
+    pub(crate) fn push(&mut self, event: Event) {
+        self.0.push(Reverse(event));
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.0.pop().map(|Reverse(event)| event)
+    }
+
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<Event> {
+        self.0.peek().map(|Reverse(event)| *event)
+    }
+}
+
+/// Things with small numbers that are given back and used again.
+pub(crate) struct Slab<T> {
+    items: Vec<T>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab { items: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T: Default> Slab<T> {
+    /// A slot whose content is whatever its last user left in it.
+    #[inline]
+    pub(crate) fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.items.push(T::default());
+            self.items.len() as u32 - 1
+        })
+    }
+
+    #[inline]
+    pub(crate) fn give_back(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.items.get(slot as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.items.get_mut(slot as usize)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.items.iter().enumerate().map(|(at, item)| (at as u32, item))
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.free.clear();
+        std::mem::take(&mut self.items)
+    }
+}
+
+impl<T> std::ops::Index<u32> for Slab<T> {
+    type Output = T;
+    #[inline]
+    fn index(&self, slot: u32) -> &T {
+        &self.items[slot as usize]
+    }
+}
+
+impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    #[inline]
+    fn index_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.items[slot as usize]
+    }
+}
+
+/// How often each named thing has happened: the counts of keyed choices. Names are entities, whose
+/// bits are mixed already, so the table needs no hash of its own.
+#[derive(Default)]
+pub(crate) struct Counts {
+    slots: Vec<(u64, u64)>,
+    used: usize,
+}
+
+impl Counts {
+    /// The count of `name`, which then goes up by one.
+    #[inline]
+    pub(crate) fn next(&mut self, name: u64) -> u64 {
+        // Zero marks an empty slot.
+        let name = name | 1;
+        if self.used * 2 >= self.slots.len() {
+            self.grow();
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = (name >> 20) as usize & mask;
+        loop {
+            let slot = &mut self.slots[at];
+            if slot.0 == name {
+                slot.1 += 1;
+                return slot.1 - 1;
+            }
+            if slot.0 == 0 {
+                *slot = (name, 1);
+                self.used += 1;
+                return 0;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(64);
+        let old = std::mem::replace(&mut self.slots, vec![(0, 0); size]);
+        for entry in old.into_iter().filter(|(name, _)| *name != 0) {
+            let mut at = (entry.0 >> 20) as usize & (size - 1);
+            while self.slots[at].0 != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.slots[at] = entry;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::mix;
+
+    #[test]
+    fn an_event_keeps_what_it_is_made_of() {
+        let event = Event::new(u64::MAX - 1, 0xdead_beef, Kind::Restart, SLOT_MAX);
+        assert_eq!(event.time(), u64::MAX - 1);
+        assert_eq!(event.kind(), Kind::Restart);
+        assert_eq!(event.slot(), SLOT_MAX);
+        assert_eq!(event.at(3).time(), 3);
+        assert_eq!(event.at(3).slot(), SLOT_MAX);
+        assert!(event.at(3) < event);
+    }
+
+    #[test]
+    fn counts_survive_growth() {
+        let mut counts = Counts::default();
+        for round in 0..3 {
+            for name in 0..5_000 {
+                assert_eq!(counts.next(mix(name)), round);
+            }
+        }
+    }
+}

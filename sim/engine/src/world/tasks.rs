@@ -1,0 +1,195 @@
+//! Tasks: whose they are, which is ready, and what each waits for.
+
+use super::World;
+use crate::choice::{Domain, Entity};
+use crate::digest::Code;
+use rand_chacha::ChaCha8Rng;
+use squall_env::platform::BoxFuture;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
+/// A task, and which of those that used its slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub(crate) struct TaskId {
+    pub(crate) slot: u32,
+    pub(crate) era: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct Task {
+    pub(crate) era: u32,
+    pub(crate) node: u32,
+    /// Out while it is being polled.
+    pub(crate) future: Option<BoxFuture<'static, ()>>,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) entity: Entity,
+    pub(crate) wakes: u64,
+    pub(crate) ready: bool,
+    pub(crate) name: &'static str,
+    pub(crate) waits: (&'static str, &'static str),
+    /// How many children of each name it has started.
+    children: Vec<(u64, u64)>,
+    pub(crate) rng: Option<Box<ChaCha8Rng>>,
+    /// Its place in the node's list.
+    place: u32,
+}
+
+/// Who is to be told that something is ready.
+#[derive(Default)]
+pub(crate) enum Waiter {
+    #[default]
+    Nobody,
+    Task(TaskId),
+    Foreign(Waker),
+}
+
+struct TaskWaker {
+    task: TaskId,
+    world: u64,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        super::with(|world| {
+            if world.number == self.world {
+                world.make_ready(self.task);
+            }
+        });
+    }
+}
+
+/// The tasks that can run now, in the order of their draws.
+#[derive(Default)]
+pub(crate) struct Ready(BinaryHeap<Reverse<(u64, TaskId)>>);
+
+impl Ready {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<TaskId> {
+        self.0.pop().map(|Reverse((_, task))| task)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskId> {
+        self.0.iter().map(|Reverse((_, task))| *task)
+    }
+}
+
+impl World {
+    /// Starts a task of a node. Its name within its parent, and which of that name it is, are
+    /// what its choices go by.
+    pub(crate) fn spawn(&mut self, node: u32, name: &'static str, future: BoxFuture<'static, ()>) {
+        let hash = crate::choice::hash_text(name);
+        let entity = match self.current.filter(|task| self.tasks[task.slot].node == node) {
+            Some(parent) => {
+                let parent = &mut self.tasks[parent.slot];
+                let nth = match parent.children.iter_mut().find(|(child, _)| *child == hash) {
+                    Some((_, count)) => {
+                        *count += 1;
+                        *count
+                    }
+                    None => {
+                        parent.children.push((hash, 0));
+                        0
+                    }
+                };
+                parent.entity.with(hash).with(nth)
+            }
+            None => self.nodes[node as usize].boot_entity.with(hash),
+        };
+        let slot = self.tasks.take();
+        let place = self.nodes[node as usize].tasks.len() as u32;
+        let task = &mut self.tasks[slot];
+        let id = TaskId { slot, era: task.era };
+        let waker = TaskWaker { task: id, world: self.number };
+        let mut children = std::mem::take(&mut task.children);
+        children.clear();
+        *task = Task {
+            era: task.era,
+            node,
+            future: Some(future),
+            waker: Some(Waker::from(Arc::new(waker))),
+            entity,
+            wakes: 0,
+            ready: false,
+            name,
+            waits: ("", ""),
+            children,
+            rng: None,
+            place,
+        };
+        self.nodes[node as usize].tasks.push(slot);
+        self.note(node, Code::Spawn, [entity.0, 0]);
+        self.make_ready(id);
+    }
+
+    /// Lets a task run at this instant.
+    #[inline]
+    pub(crate) fn make_ready(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id.slot) else { return };
+        if task.era != id.era || task.ready {
+            return;
+        }
+        task.ready = true;
+        task.wakes += 1;
+        let draw = self.choices.draw(Domain::TaskOrder, task.entity, task.wakes);
+        self.ready.0.push(Reverse((draw, id)));
+    }
+
+    /// Tells a waiter. A foreign waker is user code: it runs once the world is left.
+    #[inline]
+    pub(crate) fn tell(&mut self, waiter: Waiter) {
+        match waiter {
+            Waiter::Nobody => {}
+            Waiter::Task(id) => self.make_ready(id),
+            Waiter::Foreign(waker) => self.outside.push(super::Outside::Wake(waker)),
+        }
+    }
+
+    /// Whether the waker is that of the running task, which can then be remembered by its number.
+    #[inline]
+    pub(crate) fn own_waker(&self, cx: &Context<'_>) -> Option<TaskId> {
+        // Nobody else's waker can have the address of one that is alive.
+        self.current.filter(|_| cx.waker().data().addr() == self.current_waker)
+    }
+
+    /// Takes a finished or killed task off. What it held is dropped by the caller, outside.
+    pub(crate) fn remove_task(&mut self, id: TaskId) -> Option<BoxFuture<'static, ()>> {
+        let task = &mut self.tasks[id.slot];
+        if task.era != id.era {
+            return None;
+        }
+        task.era = task.era.wrapping_add(1);
+        task.ready = false;
+        task.waker = None;
+        task.rng = None;
+        let (future, place, node) = (task.future.take(), task.place, task.node as usize);
+        let list = &mut self.nodes[node].tasks;
+        list.swap_remove(place as usize);
+        if let Some(moved) = list.get(place as usize).copied() {
+            self.tasks[moved].place = place;
+        }
+        self.tasks.give_back(id.slot);
+        future
+    }
+
+    /// Whose task it is.
+    pub(crate) fn node_of(&self, id: TaskId) -> u32 {
+        self.tasks[id.slot].node
+    }
+
+    /// What the running task is about to wait for.
+    #[inline]
+    pub(crate) fn waits(&mut self, kind: &'static str, name: &'static str) {
+        if let Some(id) = self.current {
+            self.tasks[id.slot].waits = (kind, name);
+        }
+    }
+}

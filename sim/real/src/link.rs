@@ -1,0 +1,114 @@
+//! The way to one peer: a connection that is opened when there is something to send, and again
+//! when it has broken.
+
+use crate::connection;
+use crate::hello::{self, Greeting, HelloError, Refusal};
+use crate::network::Network;
+use crate::outbox::Outbox;
+use squall_env::NodeId;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error("no answer in time")]
+    Timeout,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Hello(#[from] HelloError),
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("somebody else answers there")]
+    SomebodyElse,
+}
+
+/// Keeps the way to `peer` open for as long as the node runs.
+pub(crate) async fn run(
+    network: Arc<Network>,
+    peer: NodeId,
+    address: SocketAddr,
+    outbox: Arc<Outbox>,
+) {
+    let limits = &network.limits;
+    let (mut wait, mut connected) = (limits.back_off_min, false);
+    loop {
+        // Who cannot be connected to hears from its peer only as long as it is connected.
+        if network.has_address || !connected {
+            outbox.filled().await;
+        }
+        match dial(&network, peer, address).await {
+            Ok(stream) => {
+                network.counters.connects.one();
+                if connected {
+                    network.counters.reconnects.one();
+                }
+                (wait, connected) = (limits.back_off_min, true);
+                connection::run(&network, stream, peer, &outbox).await;
+            }
+            Err(error) => {
+                network.counters.connects_failed.one();
+                tracing::debug!(
+                    node = network.roster.name(network.me),
+                    peer = network.roster.name(peer),
+                    %address,
+                    why = %error,
+                    "no connection"
+                );
+                if wait >= limits.back_off_max {
+                    network.counters.dropped_unreachable.add(outbox.discard());
+                }
+            }
+        }
+        sleep(network.entropy.jitter(wait)).await;
+        wait = longer(wait, limits.back_off_max);
+    }
+}
+
+fn longer(wait: Duration, most: Duration) -> Duration {
+    wait.saturating_mul(2).min(most)
+}
+
+/// Connects and greets.
+async fn dial(
+    network: &Network,
+    peer: NodeId,
+    address: SocketAddr,
+) -> Result<TcpStream, DialError> {
+    let attempt = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let cluster = network.roster.cluster().to_owned();
+        let hello = Greeting::Hello { cluster, node: network.my_name() };
+        hello::write(&mut stream, &hello).await?;
+        match hello::read(&mut stream).await? {
+            Greeting::Refused(refusal) => Err(DialError::Refused(refusal)),
+            Greeting::Welcome { cluster, node } => {
+                match network.identify(&cluster, node.as_deref()) {
+                    Ok(Some(found)) if found == peer => Ok(stream),
+                    _ => Err(DialError::SomebodyElse),
+                }
+            }
+            Greeting::Hello { .. } => Err(DialError::SomebodyElse),
+        }
+    };
+    timeout(network.limits.connect_timeout, attempt).await.unwrap_or(Err(DialError::Timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_its_most() {
+        let most = Duration::from_millis(100);
+        assert_eq!(longer(Duration::from_millis(20), most), Duration::from_millis(40));
+        assert_eq!(longer(Duration::from_millis(80), most), most);
+        assert_eq!(longer(Duration::MAX, Duration::MAX), Duration::MAX);
+    }
+}

@@ -1,0 +1,151 @@
+//! Files, the journal, and who may have a directory.
+
+use crate::support::{Cluster, lend, run_as, wait_for};
+use squall_env::disk::{DiskError, Done, Operation, Slot};
+use squall_env::journal::Journal;
+use squall_real::{LOCK_FILE, Node, RunError};
+use std::sync::mpsc;
+
+#[test]
+fn what_is_written_is_read_back_and_listed() {
+    let cluster = Cluster::new();
+    run_as(cluster.config("replica-1"), |env| async move {
+        env.create_directory("inner").await.unwrap();
+        env.create_directory("inner").await.unwrap();
+        let mut file = env.open_file("inner/b", true).await.unwrap();
+        file.write_at(3, b"later".to_vec()).await.unwrap();
+        file.sync().await.unwrap();
+        env.sync_directory("inner").await.unwrap();
+        assert_eq!(file.read_at(0, 100).await.unwrap(), b"\0\0\0later");
+        assert_eq!(file.read_at(4, 2).await.unwrap(), b"at");
+        assert_eq!(file.read_at(100, 2).await.unwrap(), b"");
+        file.truncate(4).await.unwrap();
+        assert_eq!(file.read_at(0, usize::MAX).await.unwrap(), b"\0\0\0l");
+        env.replace_file("a", b"whole".to_vec()).await.unwrap();
+        env.replace_file("a", b"new".to_vec()).await.unwrap();
+        assert_eq!(env.read_file("a").await.unwrap().unwrap(), b"new");
+        env.rename("a", "c").await.unwrap();
+        assert_eq!(env.list("").await.unwrap(), ["c"]);
+        assert_eq!(env.list("inner").await.unwrap(), ["b"]);
+        env.remove_file("c").await.unwrap();
+        assert_eq!(env.read_file("c").await.unwrap(), None);
+        assert_eq!(env.remove_file("c").await, Err(DiskError::NotFound("c".to_owned())));
+    });
+}
+
+#[test]
+fn no_path_leads_out_of_the_directory() {
+    let cluster = Cluster::new();
+    run_as(cluster.config("replica-1"), |env| async move {
+        for path in ["../secret", "/etc/passwd", "a/../../secret", "", ".", LOCK_FILE] {
+            let opened = env.open_file(path, true).await;
+            assert!(matches!(opened.err(), Some(DiskError::Invalid(_))), "{path:?}");
+            let removed = env.remove_file(path).await;
+            assert!(matches!(removed, Err(DiskError::Invalid(_))), "{path:?}");
+            let renamed = env.rename("a", path).await;
+            assert!(matches!(renamed, Err(DiskError::Invalid(_))), "{path:?}");
+        }
+        assert!(matches!(env.list("..").await, Err(DiskError::Invalid(_))));
+        assert!(matches!(env.sync_directory("..").await, Err(DiskError::Invalid(_))));
+        assert!(matches!(env.create_directory("/tmp/x").await, Err(DiskError::Invalid(_))));
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_device_and_a_failed_sync_are_errors_that_last() {
+    let cluster = Cluster::new();
+    let config = cluster.config("replica-1");
+    std::fs::create_dir(&config.data).unwrap();
+    // This device is always full, and cannot be synced.
+    std::os::unix::fs::symlink("/dev/full", config.data.join("full")).unwrap();
+    run_as(config, |env| async move {
+        let mut file = env.open_file("full", false).await.unwrap();
+        assert_eq!(file.write_at(0, vec![1]).await, Err(DiskError::NoSpace));
+        assert!(file.sync().await.is_err());
+        assert_eq!(file.write_at(0, vec![1]).await, Err(DiskError::Io));
+        assert_eq!(file.sync().await, Err(DiskError::Io));
+        assert_eq!(env.open_file("full", false).await.err(), Some(DiskError::Io));
+    });
+}
+
+#[test]
+fn operations_on_a_file_take_effect_in_the_order_of_submission() {
+    let cluster = Cluster::new();
+    run_as(cluster.config("replica-1"), |env| async move {
+        let open = Operation::Open { path: "a".to_owned(), create: true };
+        let opened = Slot::default().run(env.platform(), open).await.unwrap();
+        let Done::Opened { file, .. } = opened else { panic!("not opened") };
+        for number in 0..=200u8 {
+            // Nobody waits for the writes; they go on all the same.
+            let write = Operation::Write { file, offset: 0, data: vec![number] };
+            Slot::default().submit(env.platform(), write);
+        }
+        let read = Operation::Read { file, offset: 0, length: 1, buffer: Vec::new() };
+        let Done::Buffer(bytes) = Slot::default().run(env.platform(), read).await.unwrap() else {
+            panic!("not read");
+        };
+        assert_eq!(bytes, [200]);
+        let close = Operation::Close { file };
+        Slot::default().run(env.platform(), close).await.unwrap();
+        let sync = Slot::default().run(env.platform(), Operation::Sync { file }).await;
+        assert!(matches!(sync, Err(DiskError::Invalid(_))));
+    });
+}
+
+#[test]
+fn the_records_of_a_journal_are_there_when_the_node_is_started_again() {
+    let cluster = Cluster::new();
+    for boot in 0..3u8 {
+        let found = run_as(cluster.config("replica-1"), move |env| async move {
+            let (mut journal, recovered) = Journal::open(&env, "log").await.unwrap();
+            assert_eq!(recovered.damage, None);
+            journal.append(&[boot; 100]);
+            journal.append(&[boot]);
+            journal.commit().await.unwrap();
+            journal.append(b"never committed");
+            recovered.records
+        });
+        let before = (0..boot).flat_map(|earlier| [vec![earlier; 100], vec![earlier]]);
+        assert_eq!(found, before.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_directory_belongs_to_one_node_at_a_time() {
+    let cluster = Cluster::new();
+    let first = cluster.start_echo("replica-1");
+    let mut other = cluster.config("replica-2");
+    other.data = cluster.config("replica-1").data;
+    let refused = Node::start(other.clone(), crate::support::echo);
+    assert!(matches!(refused, Err(RunError::DataInUse { path }) if path == other.data));
+    first.stop().unwrap();
+    Node::start(other, crate::support::echo).unwrap().stop().unwrap();
+}
+
+#[test]
+fn a_stopped_node_answers_every_disk_operation_with_stopped() {
+    let cluster = Cluster::new();
+    let (lent, env) = mpsc::channel();
+    let node = cluster.start("replica-1", lend(lent));
+    let env = wait_for(&env);
+    let mut slots: Vec<Slot> = Vec::new();
+    for number in 0..500 {
+        let open = Operation::Open { path: format!("file-{number}"), create: true };
+        let mut slot = Slot::default();
+        slot.submit(env.platform(), open);
+        slots.push(slot);
+    }
+    node.stop().unwrap();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    for slot in &mut slots {
+        let answer = slot.poll(&mut cx);
+        assert!(matches!(
+            answer,
+            std::task::Poll::Ready(Ok(Done::Opened { .. }) | Err(DiskError::Stopped))
+        ));
+    }
+    let mut late = Slot::default();
+    late.submit(env.platform(), Operation::List { path: String::new() });
+    assert!(matches!(late.poll(&mut cx), std::task::Poll::Ready(Err(DiskError::Stopped))));
+}

@@ -1,0 +1,9 @@
+//! Nodes on sockets, files and the system's clock: several in one process, on ports that are free.
+
+mod clock; // Timers, cancelled sleeps, and the two clocks.
+mod config; // Configurations from files, and what is refused.
+mod disk; // Files, the journal, and who may have a directory.
+mod machine; // A state machine that outlives its node.
+mod network; // Datagrams between nodes, guests and strangers.
+mod node; // How nodes end, and how their tasks do.
+mod support;
