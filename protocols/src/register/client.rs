@@ -3,7 +3,6 @@
 use super::machine::{Message, NAME, Tag};
 use squall_env::platform::{BindError, Closed};
 use squall_env::{Address, Env, HasOutcome, Instant, Messages, Outcome, Port, mutant};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a client waits for answers before it asks again those who have not answered.
@@ -16,7 +15,7 @@ pub struct RegisterClient {
     replicas: Vec<Address>,
     writer: u64,
     last_sequence: u64,
-    rounds: u64,
+    rounds: u32,
 }
 
 /// Why an operation did not finish.
@@ -61,7 +60,7 @@ impl RegisterClient {
             replicas: env.addresses(role, Port::named(NAME)),
             writer,
             last_sequence: 0,
-            rounds: env.random(),
+            rounds: env.random() as u32,
         })
     }
 
@@ -107,15 +106,15 @@ impl RegisterClient {
     async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {
         let round = self.next_round();
         let mut newest = (Tag::default(), Vec::new());
-        let (mut least, mut answered) = (None, BTreeSet::new());
+        let (mut least, mut answered) = (None, Answered::default());
         let quorum = self.quorum();
         let question = Message::Query { round };
         self.ask(&question, &answered);
-        while answered.len() < quorum {
+        while answered.count < quorum {
             let next = self.answer(&question, &answered, deadline).await?;
             let Some((from, answer)) = next else { return Err(RegisterError::NoQuorum) };
             let Message::Newest { round: of, tag, value } = answer else { continue };
-            if of != round || !answered.insert(from) {
+            if of != round || !answered.add(from) {
                 continue;
             }
             least = Some(least.map_or(tag, |least: Tag| least.min(tag)));
@@ -134,29 +133,29 @@ impl RegisterClient {
         deadline: Instant,
     ) -> Result<(), RegisterError> {
         let round = self.next_round();
-        let mut answered = BTreeSet::new();
+        let mut answered = Answered::default();
         let quorum = self.quorum();
         let question = Message::Store { round, tag, value };
         self.ask(&question, &answered);
-        while answered.len() < quorum {
+        while answered.count < quorum {
             let next = self.answer(&question, &answered, deadline).await?;
             let Some((from, answer)) = next else { return Err(RegisterError::Unconfirmed) };
             if answer == (Message::Stored { round }) {
-                answered.insert(from);
+                answered.add(from);
             }
         }
         Ok(())
     }
 
-    fn next_round(&mut self) -> u64 {
+    fn next_round(&mut self) -> u32 {
         self.rounds = self.rounds.wrapping_add(1);
         self.rounds
     }
 
-    fn ask(&mut self, question: &Message, answered: &BTreeSet<Address>) {
-        for replica in self.replicas.iter().filter(|r| !answered.contains(r)) {
-            self.messages.send(*replica, question);
-        }
+    fn ask(&mut self, question: &Message, answered: &Answered) {
+        let all = self.replicas.iter().enumerate();
+        let silent = all.filter(|(place, _)| !answered.has(*place)).map(|(_, replica)| *replica);
+        self.messages.send_all(silent, question);
     }
 
     /// The next answer of a replica. Whenever none came for a while, those who have not answered
@@ -164,9 +163,9 @@ impl RegisterClient {
     async fn answer(
         &mut self,
         question: &Message,
-        answered: &BTreeSet<Address>,
+        answered: &Answered,
         deadline: Instant,
-    ) -> Result<Option<(Address, Message)>, RegisterError> {
+    ) -> Result<Option<(usize, Message)>, RegisterError> {
         loop {
             let now = self.env.now();
             if now >= deadline {
@@ -176,13 +175,38 @@ impl RegisterClient {
             match self.env.deadline(until, self.messages.receive()).await {
                 Ok(received) => {
                     let (from, message) = received?;
-                    if self.replicas.contains(&from) {
-                        return Ok(Some((from, message)));
+                    // Whoever else answers is no replica and does not count.
+                    if let Some(place) = self.replicas.iter().position(|r| *r == from) {
+                        return Ok(Some((place, message)));
                     }
                 }
                 Err(_) => self.ask(question, answered),
             }
         }
+    }
+}
+
+/// Which replicas have answered a question, each counted once.
+#[derive(Default)]
+struct Answered {
+    places: Vec<bool>,
+    count: usize,
+}
+
+impl Answered {
+    fn has(&self, place: usize) -> bool {
+        self.places.get(place).copied().unwrap_or_default()
+    }
+
+    /// Says whether the answer is this replica's first.
+    fn add(&mut self, place: usize) -> bool {
+        if self.has(place) {
+            return false;
+        }
+        self.places.resize(self.places.len().max(place + 1), false);
+        self.places[place] = true;
+        self.count += 1;
+        true
     }
 }
 

@@ -1,6 +1,7 @@
 //! A replica of the register.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use squall_env::machine::{OpenError, StopReason};
 use squall_env::{Address, Env, Machine, Never, Turn, mutant, open};
 
@@ -28,35 +29,37 @@ pub enum Message {
     /// What is your newest tag, and what stands under it?
     Query {
         /// The question's number.
-        round: u64,
+        round: u32,
     },
     /// Store this, unless you have something newer.
     Store {
         /// The question's number.
-        round: u64,
+        round: u32,
         /// The value's tag.
         tag: Tag,
         /// The value.
+        #[serde(with = "serde_bytes")]
         value: Vec<u8>,
     },
     /// The answer to `Query`. A tag of zero stands for a register that was never written.
     Newest {
         /// The question's number.
-        round: u64,
+        round: u32,
         /// The newest tag.
         tag: Tag,
         /// What stands under it.
+        #[serde(with = "serde_bytes")]
         value: Vec<u8>,
     },
     /// The answer to `Store`: this tag or a newer one is durable here.
     Stored {
         /// The question's number.
-        round: u64,
+        round: u32,
     },
 }
 
 /// One replica. It remembers the highest tag it was ever asked to store.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Replica {
     tag: Tag,
     value: Vec<u8>,
@@ -67,7 +70,7 @@ pub struct Replica {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Record {
     /// A value with its tag.
-    Stored(Tag, Vec<u8>),
+    Stored(Tag, #[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 impl Replica {
@@ -96,11 +99,11 @@ impl Machine for Replica {
     type Request = Never;
     type Reply = Never;
     type Record = Record;
-    type Snapshot = (Tag, Vec<u8>);
+    type Snapshot = (Tag, ByteBuf);
 
-    fn restore((): &(), snapshot: Option<(Tag, Vec<u8>)>) -> Replica {
+    fn restore((): &(), snapshot: Option<(Tag, ByteBuf)>) -> Replica {
         let (tag, value) = snapshot.unwrap_or_default();
-        Replica { tag, value, since_snapshot: 0 }
+        Replica { tag, value: value.into_vec(), since_snapshot: 0 }
     }
 
     fn apply(&mut self, Record::Stored(tag, value): &Record) {
@@ -108,14 +111,14 @@ impl Machine for Replica {
         self.value.clone_from(value);
     }
 
-    fn snapshot(&self) -> (Tag, Vec<u8>) {
-        (self.tag, self.value.clone())
+    fn snapshot(&self) -> (Tag, ByteBuf) {
+        (self.tag, ByteBuf::from(self.value.clone()))
     }
 
     fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Replica>) {
         match message {
             Message::Query { round } => {
-                let (tag, value) = self.snapshot();
+                let (tag, value) = (self.tag, self.value.clone());
                 turn.send(from, Message::Newest { round, tag, value });
             }
             Message::Store { round, tag, value } => {

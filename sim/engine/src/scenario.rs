@@ -36,18 +36,18 @@ pub(crate) struct Role {
 pub struct AuditView<'a> {
     /// The shown state of running nodes.
     pub view: &'a View<'a>,
-    pub(crate) disks: &'a [(NodeId, Box<dyn Image + 'a>)],
+    pub(crate) disks: &'a [(NodeId, &'a dyn Image)],
 }
 
 impl AuditView<'_> {
     /// The disk of a node, up or down.
     pub fn disk(&self, node: NodeId) -> Option<&dyn Image> {
-        self.disks.iter().find(|(owner, _)| *owner == node).map(|(_, image)| &**image)
+        self.disks.iter().find(|(owner, _)| *owner == node).map(|(_, image)| *image)
     }
 
     /// All disks in node order.
     pub fn disks(&self) -> impl Iterator<Item = (NodeId, &dyn Image)> {
-        self.disks.iter().map(|(node, image)| (*node, &**image))
+        self.disks.iter().map(|(node, image)| (*node, *image))
     }
 }
 
@@ -177,8 +177,8 @@ impl Scenario {
         self
     }
 
-    /// Something expensive that must hold: checked at restarts, when the world heals, and at the
-    /// end.
+    /// Something expensive that must hold: checked when a node has recovered, when the world heals,
+    /// and at the end.
     #[must_use]
     pub fn audit<C>(
         mut self,

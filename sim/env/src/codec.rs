@@ -56,19 +56,44 @@ impl FrameError {
 /// # Errors
 /// [`FrameError::Encode`].
 pub fn encode<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<u8, FrameError> {
-    let mut buffer = std::mem::take(frame);
-    buffer.clear();
-    buffer.resize(HEADER, 0);
-    buffer = postcard::to_extend(message, buffer).map_err(|_| FrameError::Encode)?;
-    let length = buffer.len() - HEADER;
-    if buffer.len() > DATAGRAM_MAX {
+    frame.clear();
+    frame.resize(HEADER, 0);
+    append(message, frame).map_err(|_| FrameError::Encode)?;
+    let length = frame.len() - HEADER;
+    if frame.len() > DATAGRAM_MAX {
         return Err(FrameError::Encode);
     }
-    buffer[4..HEADER].copy_from_slice(&((length as u32) << 8 | u32::from(VERSION)).to_le_bytes());
-    let checksum = crc32c::crc32c(&buffer[4..]);
-    buffer[..4].copy_from_slice(&checksum.to_le_bytes());
-    *frame = buffer;
+    frame[4..HEADER].copy_from_slice(&((length as u32) << 8 | u32::from(VERSION)).to_le_bytes());
+    let checksum = crc32c::crc32c(&frame[4..]);
+    frame[..4].copy_from_slice(&checksum.to_le_bytes());
     Ok(frame.get(HEADER).copied().unwrap_or(0))
+}
+
+/// Encodes a value behind what the buffer holds. postcard's own way to do so appends byte by byte.
+pub(crate) fn append<T: Serialize>(value: &T, into: &mut Vec<u8>) -> postcard::Result<()> {
+    postcard::serialize_with_flavor(value, Append(into))
+}
+
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Append<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads a message from a frame.

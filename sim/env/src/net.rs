@@ -86,6 +86,22 @@ impl<M: Serialize + DeserializeOwned> Messages<M> {
         send(&self.socket.env, self.socket.port, to, message, &mut self.frame);
     }
 
+    /// Sends one message to many; it is encoded once.
+    pub fn send_all(&mut self, to: impl IntoIterator<Item = Address>, message: &M) {
+        let env = &self.socket.env;
+        match codec::encode(message, &mut self.frame) {
+            Ok(kind) => {
+                for to in to {
+                    env.platform().send(self.socket.port, to, kind, &self.frame);
+                }
+            }
+            Err(error) => {
+                let own = Address::new(env.me(), self.socket.port);
+                env.platform().rejected(own, error.reason());
+            }
+        }
+    }
+
     /// Another handle that sends from this port.
     pub fn sender(&self) -> MessageSender<M> {
         MessageSender { env: self.socket.env.clone(), port: self.socket.port, of: PhantomData }

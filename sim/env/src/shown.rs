@@ -63,7 +63,7 @@ pub trait Audit: Send + Sync {
 /// The files of a node as a crash at this moment could leave them.
 pub trait Image {
     /// The content of a file, or `None` if it is not there.
-    fn file(&self, path: &str) -> Option<Vec<u8>>;
+    fn file(&self, path: &str) -> Option<&[u8]>;
     /// The names of the files in a directory, sorted.
     fn list(&self, directory: &str) -> Vec<String>;
 }

@@ -220,7 +220,7 @@ impl Run<'_> {
             Outside::DropFuture(future) => drop_quietly(future),
             Outside::Work(work) => guarded(work),
             Outside::Boot(node) => self.boot(node),
-            Outside::Audit => self.properties.audit(),
+            Outside::Audit(node) => self.properties.audit(node),
             Outside::Remains { node, places, audit } => {
                 if audit {
                     properties::audit_remains(node, &places);
@@ -305,7 +305,7 @@ impl Run<'_> {
         let failed = with(|world| world.failure.is_some()).unwrap_or(true);
         if !failed && self.watch.until_ns == u64::MAX {
             self.properties.check();
-            self.properties.audit();
+            self.properties.audit(None);
         }
         let mut operations = Operations::default();
         for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {

@@ -1,11 +1,12 @@
 //! The properties of one run: checked when what they look at has changed.
 
-use crate::choice::Entity;
+use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
 use crate::scenario::{AuditFn, AuditView, CheckFn, GoalFn, Scenario};
-use crate::world::{State, World, with};
-use squall_env::View;
+use crate::world::{self, World, with};
 use squall_env::shown::{Image, Place};
+use squall_env::{NodeId, View};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,11 +34,17 @@ struct Goal {
 const RECOVERY: &str = "recovery equals the live state";
 
 /// A node's files as a crash could leave them.
-struct Files(BTreeMap<String, Vec<u8>>);
+struct Files<'a>(BTreeMap<String, (u32, Cow<'a, [u8]>)>);
 
-impl Image for Files {
-    fn file(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.get(path).cloned()
+impl<'a> Files<'a> {
+    fn of(left: BTreeMap<String, (u32, Cow<'a, [u8]>)>) -> Files<'a> {
+        Files(left)
+    }
+}
+
+impl Image for Files<'_> {
+    fn file(&self, path: &str) -> Option<&[u8]> {
+        self.0.get(path).map(|(_, content)| &**content)
     }
 
     fn list(&self, directory: &str) -> Vec<String> {
@@ -103,9 +110,22 @@ impl Properties {
         });
     }
 
-    /// Runs the expensive checks, and the engine's own for every machine that is up.
-    pub(crate) fn audit(&mut self) {
-        let Some((disks, now)) = with(|world| (world.worst_disks(), world.now)) else { return };
+    /// Runs the engine's own audit for the machines of one node or of all, and the expensive
+    /// checks.
+    pub(crate) fn audit(&mut self, node: Option<u32>) {
+        let Some((taken, now)) = with(|world| (world.take_files(), world.now)) else { return };
+        let disks: Vec<(NodeId, Files<'_>)> = taken
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| {
+                node.is_none_or(|only| only == *index as u32) || !self.audits.is_empty()
+            })
+            .map(|(_, (id, crash, files))| {
+                let (left, _) = files.after_power_loss(&taken.choices, *crash, taken.losses);
+                (*id, Files::of(left))
+            })
+            .collect();
         borrow_places(|places| {
             for place in places {
                 let Some(audit) = place.exhibit.audit() else { continue };
@@ -115,29 +135,34 @@ impl Properties {
                 let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
                 fail_unless(RECOVERY, checked);
             }
-            let disks: Vec<_> = disks
-                .into_iter()
-                .map(|(node, files)| (node, Box::new(files) as Box<dyn Image>))
-                .collect();
             let view = View::new(places, now);
             for (name, audit) in &mut self.audits {
-                let seen = AuditView { view: &view, disks: &disks };
+                let seen = AuditView { view: &view, disks: &as_images(&disks) };
                 let checked = catch_unwind(AssertUnwindSafe(|| audit(&seen)));
                 fail_unless(name, checked);
             }
         });
+        drop(disks);
+        with(|world| world.give_back_files(taken));
     }
+}
+
+fn as_images<'a>(disks: &'a [(NodeId, Files<'a>)]) -> Vec<(NodeId, &'a dyn Image)> {
+    disks.iter().map(|(node, files)| (*node, files as &dyn Image)).collect()
 }
 
 /// Compares what a crashed node had on show with what its disk now holds.
 pub(crate) fn audit_remains(node: u32, places: &[Place]) {
-    let Some(disk) = with(|world| Files(world.disk_now(node))) else { return };
+    let Some(taken) = with(World::take_files) else { return };
+    let files = taken.nodes.get(node as usize).map(|(_, _, files)| Files::of(files.now()));
     for place in places {
-        if let Some(audit) = place.exhibit.audit() {
-            let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(&disk)));
+        if let (Some(audit), Some(disk)) = (place.exhibit.audit(), &files) {
+            let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
             fail_unless(RECOVERY, checked);
         }
     }
+    drop(files);
+    with(|world| world.give_back_files(taken));
 }
 
 /// Takes the exhibits out of the world while user code looks at them.
@@ -168,25 +193,29 @@ fn fail_unless(name: &str, checked: std::thread::Result<Result<(), String>>) {
     });
 }
 
+/// All nodes' files, out of the world while user code looks at them: with what a power loss now is
+/// called, and what it may take.
+struct Taken {
+    nodes: Vec<(NodeId, Entity, world::Files)>,
+    choices: Choices,
+    losses: world::Losses,
+}
+
 impl World {
-    /// Every node's disk as a power loss at this moment could leave it.
-    fn worst_disks(&mut self) -> Vec<(squall_env::NodeId, Files)> {
+    fn take_files(&mut self) -> Taken {
         self.audits += 1;
-        let losses = self.losses();
+        let (losses, choices) = (self.losses(), self.choices);
         let audit = self.entity("audit").with(self.audits);
-        let choices = self.choices;
-        let nodes = self.nodes.iter().filter(|node| node.state != State::Finished);
-        nodes
-            .map(|node| {
-                let crash = Entity(node.entity.0 ^ audit.0);
-                let (left, _) = node.disk.files.after_power_loss(&choices, crash, losses);
-                let files = left.into_iter().map(|(path, (_, content))| (path, content));
-                (node.id, Files(files.collect()))
-            })
-            .collect()
+        let nodes = self.nodes.iter_mut().map(|node| {
+            let crash = Entity(node.entity.0 ^ audit.0);
+            (node.id, crash, std::mem::take(&mut node.disk.files))
+        });
+        Taken { nodes: nodes.collect(), choices, losses }
     }
 
-    fn disk_now(&self, node: u32) -> BTreeMap<String, Vec<u8>> {
-        self.nodes[node as usize].disk.files.now()
+    fn give_back_files(&mut self, taken: Taken) {
+        for (node, (_, _, files)) in self.nodes.iter_mut().zip(taken.nodes) {
+            node.disk.files = files;
+        }
     }
 }

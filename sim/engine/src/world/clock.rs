@@ -9,7 +9,7 @@ use squall_env::Instant;
 use squall_env::platform::Wait;
 use std::task::{Context, Poll, Waker};
 
-const BILLION: i128 = 1_000_000_000;
+const BILLION: u64 = 1_000_000_000;
 
 /// Where the wall clocks start: 2025-01-01T00:00:00Z, in nanoseconds since the Unix epoch.
 const EPOCH: i64 = 1_735_689_600_000_000_000;
@@ -32,8 +32,10 @@ impl NodeClock {
         if self.rate_ppb == 0 {
             return self.origin + time;
         }
-        let gained = i128::from(time) * i128::from(self.rate_ppb) / BILLION;
-        self.origin + (i128::from(time) + gained).max(0) as u64
+        // By whole seconds and the rest, which keeps within 64 bits for centuries.
+        let (seconds, rest) = ((time / BILLION) as i64, (time % BILLION) as i64);
+        let gained = seconds * self.rate_ppb + rest * self.rate_ppb / BILLION as i64;
+        self.origin + time.saturating_add_signed(gained)
     }
 
     /// The first time of the run at which the monotonic clock shows at least `local`.
@@ -42,9 +44,10 @@ impl NodeClock {
         if self.rate_ppb == 0 {
             return since;
         }
-        let scaled = i128::from(since) * BILLION / (BILLION + i128::from(self.rate_ppb));
-        let mut time = u64::try_from(scaled).unwrap_or(u64::MAX).saturating_sub(1);
-        // Rounding is off by less than two, and early by nothing.
+        let billion = i128::from(BILLION);
+        let scaled = i128::from(since) * billion / (billion + i128::from(self.rate_ppb));
+        let mut time = u64::try_from(scaled).unwrap_or(u64::MAX).saturating_sub(2);
+        // Rounding is off by a little, and early by nothing.
         while time < u64::MAX && self.local(time) < local {
             time += 1;
         }
@@ -52,7 +55,7 @@ impl NodeClock {
     }
 
     pub(crate) fn wall(&self, time: u64) -> i64 {
-        let drifted = i128::from(time) * i128::from(self.wall_drift_ppb) / BILLION;
+        let drifted = i128::from(time) * i128::from(self.wall_drift_ppb) / i128::from(BILLION);
         EPOCH + self.wall_offset + (i128::from(time) + drifted) as i64
     }
 }

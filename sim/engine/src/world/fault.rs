@@ -222,6 +222,6 @@ impl World {
         weather.eio_ppm = 0;
         weather.sync_failure_ppm = 0;
         weather.buggify = false;
-        self.outside.push(Outside::Audit);
+        self.outside.push(Outside::Audit(None));
     }
 }

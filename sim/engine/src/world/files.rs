@@ -6,6 +6,7 @@
 //! Pillai et al., OSDI 2014). A rename is one change: its target has the old file or the new one.
 
 use crate::choice::{Choices, Domain, Entity, below, hash_text};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
@@ -87,14 +88,21 @@ impl Inode {
     }
 
     /// The content that a power loss leaves.
-    fn after_power_loss(&self, draw: &dyn Fn(u64) -> u64, losses: Losses) -> (Vec<u8>, Lost) {
+    fn after_power_loss(
+        &self,
+        draw: &dyn Fn(u64) -> u64,
+        losses: Losses,
+    ) -> (Cow<'_, [u8]>, Lost) {
         let mut lost = Lost::default();
-        if !losses.writes || self.pending.is_empty() {
+        if self.pending.is_empty() {
+            return (Cow::Borrowed(&self.durable), lost);
+        }
+        if !losses.writes {
             let mut whole = self.durable.clone();
             for change in &self.pending {
                 apply(&mut whole, *change, &self.log);
             }
-            return (whole, lost);
+            return (Cow::Owned(whole), lost);
         }
         let kept_length = below(draw(0), self.pending.len() as u64 + 1) as usize;
         let mut length = self.durable.len();
@@ -118,7 +126,7 @@ impl Inode {
         }
         content.resize(length, 0);
         lost.writes = u64::from(content != self.data);
-        (content, lost)
+        (Cow::Owned(content), lost)
     }
 
     /// One of the contents that a sector had since the last sync, or a mixture of two.
@@ -379,7 +387,7 @@ impl Files {
         choices: &Choices,
         crash: Entity,
         losses: Losses,
-    ) -> (BTreeMap<String, (u32, Vec<u8>)>, Lost) {
+    ) -> (BTreeMap<String, (u32, Cow<'_, [u8]>)>, Lost) {
         let mut lost = Lost::default();
         let mut names = self.durable.clone();
         for change in &self.pending {
@@ -398,7 +406,7 @@ impl Files {
         for (path, inode) in &names {
             let Some(Some(file)) = self.inodes.get(*inode as usize) else { continue };
             if file.is_directory {
-                left.insert(path.clone(), (*inode, Vec::new()));
+                left.insert(path.clone(), (*inode, Cow::Borrowed(&[][..])));
                 continue;
             }
             let directory = parent(path);
@@ -416,9 +424,11 @@ impl Files {
     }
 
     /// The files as programs see them.
-    pub(crate) fn now(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn now(&self) -> BTreeMap<String, (u32, Cow<'_, [u8]>)> {
         let content = |inode: &u32| match self.inodes.get(*inode as usize) {
-            Some(Some(file)) if !file.is_directory => Some(file.data.clone()),
+            Some(Some(file)) if !file.is_directory => {
+                Some((*inode, Cow::Borrowed(file.data.as_slice())))
+            }
             _ => None,
         };
         let files = self.names.iter();
@@ -433,18 +443,29 @@ impl Files {
         losses: Losses,
     ) -> (Lost, u64) {
         let (left, lost) = self.after_power_loss(choices, crash, losses);
+        let left: Vec<(String, u32, Option<Vec<u8>>)> = left
+            .into_iter()
+            .map(|(path, (inode, content))| match content {
+                // Nothing was pending, so what programs see is what is durable.
+                Cow::Borrowed(_) => (path, inode, None),
+                Cow::Owned(content) => (path, inode, Some(content)),
+            })
+            .collect();
         let mut hash = 0;
-        self.names = left.iter().map(|(path, (inode, _))| (path.clone(), *inode)).collect();
+        self.names = left.iter().map(|(path, inode, _)| (path.clone(), *inode)).collect();
         self.durable = self.names.clone();
         self.pending.clear();
-        for (path, (inode, content)) in left {
-            hash ^= hash_text(&path) ^ crate::digest::hash_bytes(&content);
+        for (path, inode, content) in left {
             let file = self.inode(inode);
             file.covered += file.pending.len() as u64;
             file.pending.clear();
             file.log.clear();
-            file.durable.clone_from(&content);
-            file.data = content;
+            if let Some(content) = content {
+                file.durable = content;
+            }
+            // After a failed sync there may be clean pages that the disk does not have.
+            file.data.clone_from(&file.durable);
+            hash ^= hash_text(&path) ^ crate::digest::hash_bytes(&file.data);
         }
         self.open.clear();
         self.collect();

@@ -18,6 +18,7 @@ mod queue;
 mod tasks;
 mod waits;
 
+pub(crate) use files::{Files, Losses};
 pub(crate) use ledger::Budget;
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
@@ -98,7 +99,8 @@ pub(crate) enum Outside {
     Remains { node: u32, places: Vec<Place>, audit: bool },
     Work(Box<dyn FnOnce() + Send>),
     Boot(u32),
-    Audit,
+    /// Compares what is on show with the disks: of one node that has recovered, or of all.
+    Audit(Option<u32>),
 }
 
 /// Numbers of a run.

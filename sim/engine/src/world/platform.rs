@@ -155,6 +155,7 @@ impl Observer for Platform {
         self.enter(|world, node| {
             world.nodes[node as usize].ready = true;
             world.note(node, Code::Ready, [0, 0]);
+            world.outside.push(super::Outside::Audit(Some(node)));
             world.settle(node);
         });
     }

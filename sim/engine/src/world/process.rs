@@ -243,7 +243,6 @@ impl World {
         }
         node.restart_planned = false;
         self.advance(event.time());
-        self.outside.push(Outside::Audit);
         self.outside.push(Outside::Boot(index));
     }
 

@@ -8,25 +8,27 @@ use super::snapshot::{ReadSnapshot, read_snapshot};
 use crate::Env;
 use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
 use crate::shown::Image;
+use std::borrow::Cow;
 
 /// The files of a journal as they were found.
 #[derive(Default)]
-pub struct Files {
-    snapshot: Option<Vec<u8>>,
-    segments: Vec<(u64, Vec<u8>)>,
+pub struct Files<'a> {
+    snapshot: Option<Cow<'a, [u8]>>,
+    segments: Vec<(u64, Cow<'a, [u8]>)>,
 }
 
-impl Files {
+impl<'a> Files<'a> {
     /// The files of the journal called `name` in a disk image.
-    pub fn of(image: &dyn Image, name: &str) -> Files {
-        let mut segments: Vec<(u64, Vec<u8>)> = Vec::new();
+    pub fn of(image: &'a dyn Image, name: &str) -> Files<'a> {
+        let mut segments = Vec::new();
         for path in image.list("") {
             if let Some(number) = segment_number(name, &path) {
-                segments.push((number, image.file(&path).unwrap_or_default()));
+                let bytes = image.file(&path).unwrap_or_default();
+                segments.push((number, Cow::Borrowed(bytes)));
             }
         }
         segments.sort_by_key(|(number, _)| *number);
-        Files { snapshot: image.file(&snapshot_path(name)), segments }
+        Files { snapshot: image.file(&snapshot_path(name)).map(Cow::Borrowed), segments }
     }
 }
 
@@ -68,7 +70,7 @@ impl Recovered {
 ///
 /// # Errors
 /// If the files are another's or of a later version.
-pub fn recover(identity: &Identity, files: &Files) -> Result<Recovered, JournalError> {
+pub fn recover(identity: &Identity, files: &Files<'_>) -> Result<Recovered, JournalError> {
     let mut recovered = Recovered { next: 1, ..Recovered::default() };
     let snapshot = files.snapshot.as_deref().map(read_snapshot);
     match snapshot {
@@ -161,14 +163,14 @@ fn vouches(bytes: &[u8], position: u64) -> bool {
 }
 
 /// Reads the journal's files.
-pub(super) async fn read(env: &Env, name: &str) -> Result<Files, DiskError> {
+pub(super) async fn read(env: &Env, name: &str) -> Result<Files<'static>, DiskError> {
     let mut files = Files::default();
     for path in env.list("").await? {
         if let Some(number) = segment_number(name, &path) {
             let bytes = env.read_file(&path).await?.unwrap_or_default();
-            files.segments.push((number, bytes));
+            files.segments.push((number, Cow::Owned(bytes)));
         } else if path == snapshot_path(name) {
-            files.snapshot = env.read_file(&path).await?;
+            files.snapshot = env.read_file(&path).await?.map(Cow::Owned);
         }
     }
     files.segments.sort_by_key(|(number, _)| *number);
@@ -179,7 +181,7 @@ pub(super) async fn read(env: &Env, name: &str) -> Result<Files, DiskError> {
 pub(super) async fn reopen(
     env: &Env,
     identity: &Identity,
-    files: &Files,
+    files: &Files<'_>,
     recovered: &Recovered,
 ) -> Result<(u64, FileToken, u64), DiskError> {
     let name = &identity.journal;

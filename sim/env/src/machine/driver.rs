@@ -145,6 +145,8 @@ impl<M: Machine> Driver<M> {
             self.take_turn(|machine, turn| machine.on_start(turn));
         }
         loop {
+            // A turn of one kind may make work for the kinds before it only by way of a timer that
+            // has run out already, which is why timers come last but for the disk.
             let mut busy = match self.poll_messages(cx) {
                 Ok(busy) => busy,
                 Err(reason) => return Poll::Ready(Err(reason)),
@@ -178,10 +180,11 @@ impl<M: Machine> Driver<M> {
         });
     }
 
+    /// Takes what waits, and says whether more does.
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Result<bool, StopReason> {
-        for taken in 0..TURNS_MAX {
+        for _ in 0..TURNS_MAX {
             match self.messages.poll_receive(cx) {
-                Poll::Pending => return Ok(taken > 0),
+                Poll::Pending => return Ok(false),
                 Poll::Ready(Err(_)) => return Err(StopReason::Closed),
                 Poll::Ready(Ok((from, message))) => self.take_message(from, message),
             }
@@ -194,14 +197,14 @@ impl<M: Machine> Driver<M> {
     }
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
-        for taken in 0..TURNS_MAX {
+        for _ in 0..TURNS_MAX {
             let mut queue = lock(&self.requests);
             let Some(asked) = queue.waiting.pop_front() else {
                 let known = queue.driver.as_ref().is_some_and(|old| old.will_wake(cx.waker()));
                 let old = if known { None } else { queue.driver.replace(cx.waker().clone()) };
                 drop(queue);
                 drop(old);
-                return taken > 0;
+                return false;
             };
             drop(queue);
             let Asked { id, request, reply } = asked;
@@ -212,13 +215,12 @@ impl<M: Machine> Driver<M> {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut fired = false;
-        loop {
+        for _ in 0..TURNS_MAX {
             let timers = &self.turn.timers;
             let next = timers.iter().enumerate().min_by_key(|(at, (when, _))| (*when, *at));
             let Some((at, (when, _))) = next else {
                 self.forget_sleep();
-                return fired;
+                return false;
             };
             let when = *when;
             if self.sleeping_until != Some(when) {
@@ -226,14 +228,14 @@ impl<M: Machine> Driver<M> {
                 self.sleeping_until = Some(when);
             }
             if self.env.platform().poll_sleep(when, &mut self.sleep, cx).is_pending() {
-                return fired;
+                return false;
             }
             self.sleeping_until = None;
             self.sleep = Wait::default();
             let (_, timer) = self.turn.timers.remove(at);
             self.take_turn(|machine, turn| machine.on_timer(timer, turn));
-            fired = true;
         }
+        true
     }
 
     fn forget_sleep(&mut self) {

@@ -73,8 +73,7 @@ impl<M: Machine> Turn<M> {
         let tail = &self.tail;
         self.journal.append_with(|into| {
             let start = into.len();
-            let whole = postcard::to_extend(&record, std::mem::take(into));
-            *into = whole.expect("a machine's records can be encoded");
+            codec::append(&record, into).expect("a machine's records can be encoded");
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.push(&into[start..]);
         })
