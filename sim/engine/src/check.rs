@@ -91,9 +91,5 @@ impl<M: Model> Trial for LinearizableTrial<M> {
 /// Counts how the operations of a history ended.
 pub fn count<I, O>(history: &History<I, O>) -> Operations {
     let counts = history.counts();
-    Operations {
-        ok: counts.ok as u64,
-        fail: counts.fail as u64,
-        unknown: counts.unknown as u64,
-    }
+    Operations { ok: counts.ok as u64, fail: counts.fail as u64, unknown: counts.unknown as u64 }
 }

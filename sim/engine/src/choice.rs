@@ -162,7 +162,8 @@ pub fn exponential(bits: u64, mean: u64) -> u64 {
     let bits = bits | 1;
     let zeros = u128::from(bits.leading_zeros());
     let rest = u128::from(bits << bits.leading_zeros() >> 31) & 0xffff_ffff;
-    let log2 = (zeros << 32) + (0x1_0000_0000 - rest);
+    // The linear logarithm differs from the true one by 0.0573 on average.
+    let log2 = ((zeros << 32) + (0x1_0000_0000 - rest)).saturating_sub(246_123_000);
     // ln 2 in 32-bit fixed point.
     let ln = (log2 * 2_977_044_472) >> 32;
     ((ln * u128::from(mean)) >> 32) as u64
@@ -280,6 +281,7 @@ mod tests {
         assert!((8_800..11_200).contains(&below_ten), "{below_ten}");
         assert!((950..1_050).contains(&(sum / 20_000)), "{}", sum / 20_000);
         assert_eq!(log_uniform(0, 5, 5), 5);
-        assert_eq!(log_uniform(u64::MAX, 1, u64::MAX), u64::MAX);
+        // 32 bits of a logarithm say no more than 32 bits of the number.
+        assert!(log_uniform(u64::MAX, 1, u64::MAX) > u64::MAX - (1 << 32));
     }
 }

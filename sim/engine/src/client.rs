@@ -8,8 +8,8 @@ use serde::Serialize;
 use squall_check::{Model, Recorder};
 use squall_env::{Env, HasOutcome, Instant, Outcome};
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a workload gets: the node's environment, its operations, and a recorder of their history.
 pub struct Client {

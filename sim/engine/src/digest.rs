@@ -8,6 +8,7 @@ use std::fmt;
 
 const C1: u64 = 0xA076_1D64_78BD_642F;
 const C2: u64 = 0xE703_7ED1_A0B4_28DB;
+const C3: u64 = 0x8EBC_6AF0_9C88_C6E3;
 
 #[inline]
 fn mum(a: u64, b: u64) -> u64 {
@@ -18,7 +19,7 @@ fn mum(a: u64, b: u64) -> u64 {
 /// The hash of a payload.
 #[inline]
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
-    let mut hash = C1 ^ bytes.len() as u64;
+    let mut hash = C1 ^ (bytes.len() as u64).wrapping_mul(C3);
     let mut chunks = bytes.chunks_exact(16);
     for chunk in &mut chunks {
         let (low, high) = chunk.split_at(8);

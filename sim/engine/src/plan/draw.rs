@@ -96,12 +96,7 @@ fn draw_weather(seed: u64, on: FaultSet) -> Weather {
     weather
 }
 
-fn draw_episodes(
-    seed: u64,
-    on: FaultSet,
-    frame: &Frame<'_>,
-    nodes: &[RoleNodes],
-) -> Vec<Episode> {
+fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]) -> Vec<Episode> {
     let names = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
         let roles = nodes.iter().filter(|r| wanted(&r.role));
         roles.flat_map(|r| (1..=r.nodes).map(|n| format!("{}-{n}", r.role))).collect()

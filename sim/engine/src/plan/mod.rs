@@ -5,7 +5,6 @@
 
 mod draw;
 
-
 pub use draw::{Frame, draw};
 
 use crate::table::Fault;

@@ -174,7 +174,10 @@ impl Run<'_> {
                 Step::Check => self.properties.check(),
                 Step::Mark(mark) => self.mark(mark),
                 Step::Livelock => livelock(),
-                Step::Idle => self.idle(),
+                Step::Idle => {
+                    self.idle();
+                    return;
+                }
                 Step::End => return,
             }
             if self.goals_met() {
@@ -290,8 +293,13 @@ impl Run<'_> {
     }
 
     /// Nothing is left to happen.
-    fn idle(&mut self) {
-        with(|world| world.stuck(Class::Deadlock, "every client finishes"));
+    fn idle(&self) {
+        let late = self.properties.first_unreached();
+        with(|world| match late {
+            _ if !world.clients_finished() => world.stuck(Class::Deadlock, "every client finishes"),
+            Some(goal) => world.stuck(Class::Deadlock, goal),
+            None => {}
+        });
     }
 
     fn goals_met(&self) -> bool {

@@ -82,6 +82,10 @@ impl Properties {
         self.goals.iter().any(|goal| goal.name == name && goal.reached)
     }
 
+    pub(crate) fn first_unreached(&self) -> Option<&'static str> {
+        self.goals.iter().find(|goal| !goal.reached).map(|goal| goal.name)
+    }
+
     pub(crate) fn all_reached(&self) -> bool {
         self.goals.iter().all(|goal| goal.reached)
     }

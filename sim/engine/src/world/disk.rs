@@ -109,8 +109,7 @@ impl World {
         let n = self.counts.next(entity.0);
         let sync = matches!(operation, Operation::Sync { .. } | Operation::SyncDirectory { .. });
         let failing = self.draw_disk_fault(node, sync, entity, n, code);
-        let latency =
-            if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
+        let latency = if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
         let after = match operation {
             Operation::Close { .. } => 1,
             _ => draw_latency(latency, self.choices.draw(Domain::DiskLatency, entity, n)),

@@ -109,9 +109,10 @@ impl World {
     /// it has stopped a message.
     fn admit_episode(&mut self, kind: &Kind, target: Option<u32>) -> bool {
         match (kind, target) {
-            (Kind::Partition { .. } | Kind::PartitionOneWay { .. } | Kind::IsolateOne { .. }, _) => {
-                true
-            }
+            (
+                Kind::Partition { .. } | Kind::PartitionOneWay { .. } | Kind::IsolateOne { .. },
+                _,
+            ) => true,
             (Kind::WallStep { .. }, Some(_)) => {
                 self.fired(Fault::WallStep);
                 true

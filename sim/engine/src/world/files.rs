@@ -32,7 +32,11 @@ pub(crate) struct Lost {
 #[derive(Clone, Copy)]
 enum Change {
     /// Bytes of the file's log, written at an offset.
-    Write { offset: usize, start: usize, length: usize },
+    Write {
+        offset: usize,
+        start: usize,
+        length: usize,
+    },
     Length(usize),
 }
 
@@ -88,11 +92,7 @@ impl Inode {
     }
 
     /// The content that a power loss leaves.
-    fn after_power_loss(
-        &self,
-        draw: &dyn Fn(u64) -> u64,
-        losses: Losses,
-    ) -> (Cow<'_, [u8]>, Lost) {
+    fn after_power_loss(&self, draw: &dyn Fn(u64) -> u64, losses: Losses) -> (Cow<'_, [u8]>, Lost) {
         let mut lost = Lost::default();
         if self.pending.is_empty() {
             return (Cow::Borrowed(&self.durable), lost);

@@ -96,7 +96,11 @@ pub(crate) enum Outside {
     DropCompletion(Completion),
     DropFuture(BoxFuture<'static, ()>),
     /// A crash left these exhibits behind; with `audit`, they are compared with the disk first.
-    Remains { node: u32, places: Vec<Place>, audit: bool },
+    Remains {
+        node: u32,
+        places: Vec<Place>,
+        audit: bool,
+    },
     Work(Box<dyn FnOnce() + Send>),
     Boot(u32),
     /// Compares what is on show with the disks: of one node that has recovered, or of all.

@@ -280,8 +280,7 @@ impl World {
         let choices = self.choices;
         let draw = |domain| choices.draw(domain, lane, n);
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
-        let latency =
-            if client { &self.weather.client_latency } else { &self.weather.latency };
+        let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
         fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
         self.fired(Fault::Latency);
         let weather = &self.weather;
@@ -301,11 +300,9 @@ impl World {
             }
         }
         let weather = &self.weather;
-        if weather.duplication_ppm > 0
-            && chance(draw(Domain::Duplication), weather.duplication_ppm)
+        if weather.duplication_ppm > 0 && chance(draw(Domain::Duplication), weather.duplication_ppm)
         {
-            let latency =
-                if client { &weather.client_latency } else { &weather.latency };
+            let latency = if client { &weather.client_latency } else { &weather.latency };
             fated.copy_after = Some(draw_latency(latency, draw(Domain::CopyLatency)).max(1));
             self.fired(Fault::Duplication);
             self.note(node, Code::Duplicated, [hash, 0]);

@@ -1,0 +1,10 @@
+//! Tests of the simulated world: what each fault does, and that a run is a function of its seed.
+
+mod crash; // A crash is a crash: nothing of the old boot has any effect.
+mod determinism; // Which choices move with which, and that runs repeat.
+mod disk; // What a power loss keeps.
+mod faults; // Every fault: its effect, and its absence when off.
+mod ledger; // Never more impaired nodes than the scenario tolerates.
+mod probe; // A small system that uses everything a node has.
+mod reports; // Each kind of failure is reported as what it is.
+mod sync; // Channels, semaphores and the like, under cancellation.

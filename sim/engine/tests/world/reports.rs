@@ -1,0 +1,140 @@
+use crate::probe::{SECOND, calm, run_until};
+use squall::{Class, Client, Failure, Plan, Scenario, plan::RoleNodes};
+use squall_env::{Env, View, sync};
+use std::time::Duration;
+
+fn failure(scenario: &Scenario) -> Failure {
+    run_until(scenario, 1, &calm(1), u64::MAX).failure.expect("it fails")
+}
+
+fn client_plan() -> Plan {
+    Plan::calm(vec![RoleNodes { role: "client".to_owned(), nodes: 2 }], SECOND)
+}
+
+#[test]
+fn a_panic_names_node_place_and_text() {
+    let scenario = Scenario::new("test/panic").nodes("node", 1..=1, |env: Env| async move {
+        env.sleep(Duration::from_secs(1)).await;
+        let none: Option<u8> = None;
+        none.expect("there is one");
+        Ok::<(), String>(())
+    });
+    let failure = failure(&scenario);
+    assert_eq!((failure.class, failure.at_ns), (Class::Panic, SECOND));
+    let story = failure.story.join("\n");
+    assert!(story.contains("node-1") && story.contains("there is one"), "{story}");
+    assert!(failure.place.contains("reports.rs"), "{}", failure.place);
+}
+
+#[test]
+fn a_panic_of_a_spawned_task_is_one_of_the_node() {
+    let scenario = Scenario::new("test/panic").nodes("node", 1..=1, |env: Env| async move {
+        env.spawn("worker", async { panic!("in a task") });
+        Ok::<(), String>(std::future::pending().await)
+    });
+    assert_eq!(failure(&scenario).class, Class::Panic);
+}
+
+#[test]
+fn polls_without_end_are_a_livelock_and_say_who() {
+    let scenario = Scenario::new("test/livelock").nodes("node", 1..=1, |env: Env| async move {
+        env.spawn(
+            "spinner",
+            std::future::poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                std::task::Poll::<()>::Pending
+            }),
+        );
+        Ok::<(), String>(std::future::pending().await)
+    });
+    let failure = failure(&scenario);
+    assert_eq!((failure.class, failure.at_ns), (Class::Livelock, 0));
+    assert!(failure.story.join("\n").contains("\"spinner\" of node-1"), "{:?}", failure.story);
+}
+
+#[test]
+fn clients_that_wait_for_ever_say_for_what() {
+    let scenario = Scenario::new("test/deadlock")
+        .clients("client", 2..=2, |client: Client| async move {
+            let (_sender, mut receiver) = sync::channel::<u8>(client.env(), "orders", 1);
+            let held = sync::semaphore(client.env(), "turnstile", 0);
+            client.env().spawn("second", async move { drop(held.acquire().await) });
+            receiver.receive().await;
+            Ok::<(), String>(())
+        })
+        .finishes_within(Duration::from_secs(5));
+    let failure = run_until(&scenario, 1, &client_plan(), u64::MAX).failure.expect("it fails");
+    let story = failure.story.join("\n");
+    assert!(story.contains("channel \"orders\""), "{story}");
+    assert!(story.contains("permit of \"turnstile\""), "{story}");
+    assert_eq!(failure.property, "every client finishes");
+}
+
+#[test]
+fn a_goal_that_is_not_reached_in_time_fails_and_one_that_is_does_not() {
+    struct Done(bool);
+    let scenario = |after: u64| {
+        let run = move |env: Env| async move {
+            let done = env.show("done", Done(false));
+            env.sleep(Duration::from_secs(after)).await;
+            done.update(&env, |done| done.0 = true);
+            Ok::<(), String>(std::future::pending().await)
+        };
+        Scenario::new("test/goal")
+            .nodes("node", 1..=1, run)
+            .eventually("it is done", Duration::from_secs(10), || {
+                |view: &View<'_>| view.up::<Done>().all(|done| done.0)
+            })
+            .clients("client", 1..=1, |client: Client| async move {
+                client.after_heal().await;
+                Ok::<(), String>(())
+            })
+    };
+    let mut plan = calm(1);
+    plan.nodes.push(RoleNodes { role: "client".to_owned(), nodes: 1 });
+    plan.heal_at_ns = SECOND;
+    assert_eq!(run_until(&scenario(5), 1, &plan, u64::MAX).failure, None);
+    let late = run_until(&scenario(50), 1, &plan, u64::MAX).failure.expect("it is late");
+    assert_eq!(late.property, "it is done");
+    assert_eq!(late.at_ns, 11 * SECOND);
+}
+
+#[test]
+fn a_check_runs_at_every_change_and_fails_at_the_first_wrong_one() {
+    struct Count(u32);
+    let scenario = Scenario::new("test/always")
+        .nodes("node", 1..=1, |env: Env| async move {
+            let count = env.show("count", Count(0));
+            for _ in 0..10 {
+                env.sleep(Duration::from_secs(1)).await;
+                count.update(&env, |count| count.0 += 1);
+            }
+            Ok::<(), String>(())
+        })
+        .always("never seven", || {
+            |view: &View<'_>| match view.up::<Count>().any(|count| count.0 == 7) {
+                true => Err("it is seven".to_owned()),
+                false => Ok(()),
+            }
+        });
+    let failure = failure(&scenario);
+    assert_eq!((failure.property.as_str(), failure.at_ns), ("never seven", 7 * SECOND));
+    assert_eq!(failure.fingerprint(), "property/never seven/");
+}
+
+#[test]
+fn a_role_that_ends_with_an_error_is_started_anew_with_its_caches() {
+    use std::sync::Mutex;
+    let seen: &'static Mutex<Vec<bool>> = crate::probe::notes();
+    let scenario = Scenario::new("test/exit").nodes("node", 1..=1, move |env: Env| async move {
+        let found = env.read_file("f").await.map_err(|e| e.to_string())?.is_some();
+        seen.lock().unwrap().push(found);
+        if found {
+            return Ok(());
+        }
+        env.open_file("f", true).await.map_err(|e| e.to_string())?;
+        Err("stops by itself".to_owned())
+    });
+    assert_eq!(run_until(&scenario, 1, &calm(1), 5 * SECOND).failure, None);
+    assert_eq!(*seen.lock().unwrap(), [false, true]);
+}
