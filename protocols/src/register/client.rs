@@ -2,8 +2,12 @@
 
 use super::machine::{Message, NAME, Tag};
 use squall_env::platform::{BindError, Closed};
-use squall_env::{Address, Env, HasOutcome, Instant, Messages, Outcome, Port, mutant};
+use squall_env::{Address, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, mutant};
 use std::time::Duration;
+
+/// The greatest tag of which a client knows that a majority has stored it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Acknowledged(pub Tag);
 
 /// How long a client waits for answers before it asks again those who have not answered.
 const RETRY: Duration = Duration::from_millis(100);
@@ -15,6 +19,7 @@ pub struct RegisterClient {
     replicas: Vec<Address>,
     writer: u64,
     last_sequence: u64,
+    acknowledged: Shown<Acknowledged>,
     rounds: u32,
 }
 
@@ -60,6 +65,7 @@ impl RegisterClient {
             replicas: env.addresses(role, Port::named(NAME)),
             writer,
             last_sequence: 0,
+            acknowledged: env.show("acknowledged", Acknowledged(Tag::default())),
             rounds: env.random() as u32,
         })
     }
@@ -144,6 +150,7 @@ impl RegisterClient {
                 answered.add(from);
             }
         }
+        self.acknowledged.update(&self.env, |newest| newest.0 = newest.0.max(tag));
         Ok(())
     }
 

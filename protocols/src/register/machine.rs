@@ -79,6 +79,11 @@ impl Replica {
         self.tag
     }
 
+    /// What stands under that tag.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
     fn store(&mut self, tag: Tag, value: Vec<u8>, turn: &mut Turn<Replica>) {
         if tag <= self.tag {
             return;

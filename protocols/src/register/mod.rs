@@ -17,5 +17,5 @@ mod client;
 pub mod invariants;
 mod machine;
 
-pub use client::{RegisterClient, RegisterError};
+pub use client::{Acknowledged, RegisterClient, RegisterError};
 pub use machine::{Message, NAME, Replica, Tag, serve};

@@ -56,8 +56,10 @@ pub enum Domain {
     Restart = 18,
     /// How long blocking work takes.
     Blocking = 19,
-    /// How late a timer fires.
-    TimerLateness = 20,
+    /// How a node's clocks are off.
+    Clock = 20,
+    /// Whether a link is slow, and by how much.
+    Link = 21,
 }
 
 /// Mixes 64 bits so that every input bit reaches every output bit.

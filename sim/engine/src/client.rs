@@ -111,6 +111,22 @@ impl Client {
         }
     }
 
+    /// Draws a trait of this client: a number below `bound` that stays the same for the whole run.
+    pub fn draw(&self, argument: u64, bound: u64) -> u64 {
+        let (entity, choices) = match &self.backend {
+            Backend::World { node, .. } => {
+                let own = with(|world| (world.nodes[*node as usize].entity, world.choices));
+                let Some(own) = own else { return 0 };
+                own
+            }
+            Backend::Real(own) => {
+                let choices = Choices::new(own.seed, 0);
+                (choices.root().with(own.number), choices)
+            }
+        };
+        Operation { number: u64::MAX, entity, choices }.draw(argument, bound)
+    }
+
     /// Waits until the plan's faults are over; among real processes, not at all.
     pub async fn after_heal(&self) {
         let until = match &self.backend {

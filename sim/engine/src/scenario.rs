@@ -7,8 +7,8 @@ use crate::table::FaultSet;
 use crate::tolerance::Tolerance;
 use crate::world::Budget;
 use squall_env::platform::BoxFuture;
-use squall_env::shown::Image;
-use squall_env::{Env, NodeId, View};
+use squall_env::shown::AuditView;
+use squall_env::{Env, View};
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -30,25 +30,6 @@ pub(crate) struct Role {
     low: u16,
     high: u16,
     pub(crate) start: Start,
-}
-
-/// What an audit sees: the live state, and each node's disk as the worst crash now could leave it.
-pub struct AuditView<'a> {
-    /// The shown state of running nodes.
-    pub view: &'a View<'a>,
-    pub(crate) disks: &'a [(NodeId, &'a dyn Image)],
-}
-
-impl AuditView<'_> {
-    /// The disk of a node, up or down.
-    pub fn disk(&self, node: NodeId) -> Option<&dyn Image> {
-        self.disks.iter().find(|(owner, _)| *owner == node).map(|(_, image)| *image)
-    }
-
-    /// All disks in node order.
-    pub fn disks(&self) -> impl Iterator<Item = (NodeId, &dyn Image)> {
-        self.disks.iter().map(|(node, image)| (*node, *image))
-    }
 }
 
 /// A system under test. Built by chained calls, it is run by [`Scenario::seeds`] or the command

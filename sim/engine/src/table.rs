@@ -29,7 +29,7 @@ macro_rules! faults {
 }
 
 faults! {
-    Latency, "latency", Network, "0.05 ms..50 ms, uniform, exponential or with a tail",
+    Latency, "latency", Network, "0.05 ms..50 ms, uniform, exponential or with a tail; slow links up to 0.5 s more",
         "Messages take their time, drawn for each.";
     Loss, "loss", Network, "0.1 %..30 % of messages", "A message is lost.";
     Duplication, "duplication", Network, "0.1 %..30 % of messages", "A message arrives twice.";
@@ -43,9 +43,9 @@ faults! {
         "One group of nodes cannot reach another, which can reach it.";
     IsolateOne, "isolate-one", Network, "1 ms..half of the run",
         "One node reaches nobody and nobody reaches it.";
-    Crash, "crash", Process, "down for 1 ms..half of the run",
+    Crash, "crash", Process, "down for 1 ms..half of the run, one in ten for good",
         "A node stops at once, is down for a while, and starts anew from its disk.";
-    CrashInRecovery, "crash-in-recovery", Process, "at one of its first 24 disk operations",
+    CrashInRecovery, "crash-in-recovery", Process, "at one of its first 24 I/O steps",
         "A node crashes again while it recovers.";
     Pause, "pause", Process, "1 ms..half of the run",
         "A node stands still while its clocks run on.";

@@ -1,7 +1,8 @@
 //! State that properties may look at while the code that owns it goes on changing it.
 
 use crate::Env;
-use crate::address::NodeId;
+use crate::address::{NodeId, Roster};
+use crate::journal::Identity;
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -162,6 +163,59 @@ impl<'a> View<'a> {
     /// One bit for each exhibit that was read (its number modulo 64).
     pub fn read_bits(&self) -> u64 {
         self.read.get()
+    }
+}
+
+/// What an audit sees: the live state, and each node's disk as the worst crash now could leave it.
+pub struct AuditView<'a> {
+    view: &'a View<'a>,
+    roster: &'a Roster,
+    disks: &'a [(NodeId, &'a dyn Image)],
+}
+
+impl<'a> AuditView<'a> {
+    /// The audit of these disks, which stand in node order.
+    pub fn new(
+        view: &'a View<'a>,
+        roster: &'a Roster,
+        disks: &'a [(NodeId, &'a dyn Image)],
+    ) -> AuditView<'a> {
+        AuditView { view, roster, disks }
+    }
+
+    /// The shown state of running nodes.
+    pub fn view(&self) -> &View<'a> {
+        self.view
+    }
+
+    /// All nodes.
+    pub fn roster(&self) -> &Roster {
+        self.roster
+    }
+
+    /// All disks in node order, those of nodes that are down too.
+    pub fn disks(&self) -> impl Iterator<Item = (NodeId, &dyn Image)> {
+        self.disks.iter().map(|(node, image)| (*node, *image))
+    }
+
+    /// What a machine of a node would recover from its disk after the worst crash.
+    ///
+    /// # Errors
+    /// Why it would not start.
+    pub fn recover<M: crate::Machine>(
+        &self,
+        node: NodeId,
+        name: &str,
+        config: &M::Config,
+    ) -> Result<M, String> {
+        let disk = self.disks.iter().find(|(owner, _)| *owner == node);
+        let (_, image) = disk.ok_or("there is no such node")?;
+        let identity = Identity {
+            cluster: self.roster.cluster().to_owned(),
+            node: self.roster.name(node),
+            journal: name.to_owned(),
+        };
+        crate::machine::recover_image(&identity, *image, config).map_err(|e| e.to_string())
     }
 }
 

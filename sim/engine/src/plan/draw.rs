@@ -10,6 +10,9 @@ use crate::table::{Fault, FaultSet};
 
 const MS: u64 = 1_000_000;
 
+/// The most episodes of one kind.
+const EPISODES_MAX: u64 = 24;
+
 /// What the drawing needs to know of a scenario.
 pub struct Frame<'a> {
     /// The roles in roster order: name, least and greatest number of nodes, whether clients.
@@ -44,6 +47,9 @@ pub fn draw(seed: u64, frame: &Frame<'_>) -> Plan {
         }
     }
     plan.weather = draw_weather(seed, on);
+    if calm {
+        plan.weather.slow_link_ns = 0;
+    }
     plan.episodes = draw_episodes(seed, on, frame, &plan.nodes);
     plan
 }
@@ -69,6 +75,10 @@ fn draw_weather(seed: u64, on: FaultSet) -> Weather {
         Latency::Uniform { low_ns: 1_000, high_ns: 20_000 }
     } else {
         draw_latency(&mut latency, MS / 20, 10 * MS)
+    };
+    weather.slow_link_ns = match latency.between(0, 1) {
+        0 => 0,
+        _ => latency.log_uniform(MS, 500 * MS),
     };
     let mut rates = Stream::new(seed, "rates");
     // Every rate is drawn in any case, for the same reason as above.
@@ -106,7 +116,7 @@ fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]
     let mut episodes = Vec::new();
     for fault in on.iter() {
         let mut stream = Stream::new(seed, fault.name());
-        let count = stream.log_uniform(1, 4);
+        let count = stream.log_uniform(1, EPISODES_MAX);
         for number in 0..count {
             let mut draw = EpisodeDraw {
                 stream: &mut stream,
@@ -115,7 +125,7 @@ fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]
                 heal_at_ns: frame.heal_at_ns,
             };
             // The id says which fault and which of its kind, so that others keep theirs.
-            let id = (fault as u32) * 100 + number as u32;
+            let id = (fault as u32) * 10_000 + number as u32;
             draw.push(fault, id, &mut episodes);
         }
     }
@@ -155,10 +165,17 @@ impl EpisodeDraw<'_> {
             }
             _ => return,
         };
-        let lasting = fault != Fault::WallStep;
+        let number = self.stream.log_uniform(1, 60) as u32;
+        let for_good = self.stream.chance(100_000);
+        let from = match fault {
+            // Half of the crashes strike in the middle of something.
+            Fault::Crash if bits & 1 == 0 => When::Step { after_ns: at, number },
+            _ => When::AtNs(at),
+        };
+        let lasting = fault != Fault::WallStep && !(fault == Fault::Crash && for_good);
         if let Some(kind) = kind {
             let for_ns = lasting.then_some(length);
-            episodes.push(Episode { id, kind, from: When::AtNs(at), for_ns });
+            episodes.push(Episode { id, kind, from, for_ns });
         }
     }
 
@@ -175,14 +192,14 @@ impl EpisodeDraw<'_> {
         let down = length / 4 + 1;
         let first = Kind::Crash { node: node.clone(), power_loss: self.stream.chance(750_000) };
         episodes.push(Episode {
-            id: id + 50,
+            id: id + 5_000,
             kind: first,
             from: When::AtNs(at),
             for_ns: Some(down),
         });
         let number = self.stream.between(1, 24) as u32;
         let second = Kind::CrashInRecovery { node, power_loss: self.stream.chance(750_000) };
-        let from = When::Operation { after_ns: at + down, number };
+        let from = When::Step { after_ns: at + down, number };
         episodes.push(Episode { id, kind: second, from, for_ns: Some(length) });
     }
 

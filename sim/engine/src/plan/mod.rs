@@ -86,6 +86,9 @@ pub struct Weather {
     pub latency: Latency,
     /// From and to clients; mostly next to nothing, since a slow client hides anomalies.
     pub client_latency: Latency,
+    /// One link in four takes longer by a fixed time of at most so many nanoseconds.
+    #[serde(default)]
+    pub slow_link_ns: u64,
     /// Lost messages, in parts per million.
     pub loss_ppm: u32,
     /// Messages that arrive twice, in parts per million.
@@ -143,11 +146,12 @@ pub struct Episode {
 pub enum When {
     /// At this time of the run, in nanoseconds.
     AtNs(u64),
-    /// At the target's so-manieth disk operation (from 1) that starts at this time or later.
-    Operation {
+    /// At the target's so-manieth I/O step (from 1): a disk operation or a datagram that it starts
+    /// at this time or later. The step itself is still taken.
+    Step {
         /// The time, in nanoseconds.
         after_ns: u64,
-        /// Which operation.
+        /// Which step.
         number: u32,
     },
 }
@@ -282,6 +286,7 @@ impl Weather {
         Weather {
             latency: Latency::Uniform { low_ns: ms, high_ns: 10 * ms },
             client_latency: Latency::Uniform { low_ns: ms / 10, high_ns: ms },
+            slow_link_ns: 0,
             loss_ppm: 0,
             duplication_ppm: 0,
             reordering_ppm: 0,

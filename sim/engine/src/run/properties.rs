@@ -2,13 +2,14 @@
 
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
-use crate::scenario::{AuditFn, AuditView, CheckFn, GoalFn, Scenario};
+use crate::scenario::{AuditFn, CheckFn, GoalFn, Scenario};
 use crate::world::{self, World, with};
-use squall_env::shown::{Image, Place};
-use squall_env::{NodeId, View};
+use squall_env::shown::{AuditView, Image, Place};
+use squall_env::{NodeId, Roster, View};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 pub(crate) struct Properties {
     always: Vec<Always>,
@@ -141,7 +142,8 @@ impl Properties {
             }
             let view = View::new(places, now);
             for (name, audit) in &mut self.audits {
-                let seen = AuditView { view: &view, disks: &as_images(&disks) };
+                let images = as_images(&disks);
+                let seen = AuditView::new(&view, &taken.roster, &images);
                 let checked = catch_unwind(AssertUnwindSafe(|| audit(&seen)));
                 fail_unless(name, checked);
             }
@@ -203,6 +205,7 @@ struct Taken {
     nodes: Vec<(NodeId, Entity, world::Files)>,
     choices: Choices,
     losses: world::Losses,
+    roster: Arc<Roster>,
 }
 
 impl World {
@@ -214,7 +217,7 @@ impl World {
             let crash = Entity(node.entity.0 ^ audit.0);
             (node.id, crash, std::mem::take(&mut node.disk.files))
         });
-        Taken { nodes: nodes.collect(), choices, losses }
+        Taken { nodes: nodes.collect(), choices, losses, roster: Arc::clone(&self.roster) }
     }
 
     fn give_back_files(&mut self, taken: Taken) {

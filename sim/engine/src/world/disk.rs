@@ -121,7 +121,7 @@ impl World {
             DiskOperation { node, token, code, done: Some(done), result: Some(result), effect };
         let tie = (self.choices.draw(Domain::EventOrder, entity, n) >> 32) as u32;
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
-        self.strike_at_operation(node);
+        self.strike_at_step(node);
     }
 
     /// Whether this operation fails, and the draw that says how.

@@ -16,7 +16,7 @@ pub(crate) struct State {
     fired: bool,
 }
 
-/// An episode that waits for one of its node's disk operations.
+/// An episode that waits for one of its node's I/O steps.
 #[derive(Clone, Copy)]
 pub(crate) struct Trigger {
     episode: u32,
@@ -45,7 +45,7 @@ impl World {
                     let event = Event::new(time, episode.id, EventKind::EpisodeBegins, slot);
                     self.queue.push(event);
                 }
-                When::Operation { after_ns, number } => {
+                When::Step { after_ns, number } => {
                     let trigger = Trigger { episode: slot, after: after_ns, left: number.max(1) };
                     if let Some(node) = self.episodes[at].nodes.first() {
                         self.nodes[*node as usize].triggers.push(trigger);
@@ -62,8 +62,8 @@ impl World {
         }
     }
 
-    /// A node has submitted a disk operation: episodes that wait for it strike now.
-    pub(crate) fn strike_at_operation(&mut self, node: u32) {
+    /// A node has taken an I/O step: episodes that wait for it strike now.
+    pub(crate) fn strike_at_step(&mut self, node: u32) {
         if self.nodes[node as usize].triggers.is_empty() || self.healed {
             return;
         }

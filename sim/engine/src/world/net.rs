@@ -123,6 +123,7 @@ pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
 
 /// What was decided about one message.
 struct Fated {
+    hash: u64,
     lost: bool,
     corrupt: Option<u64>,
     after: u64,
@@ -203,15 +204,27 @@ impl World {
         let from_address = Address::new(self.nodes[node as usize].id, from);
         let lane = (node, to_node, to.port.number(), kind);
         let fated = self.decide(lane, hash);
-        if fated.lost {
-            return;
+        if !fated.lost {
+            self.queue_message(node, to_node, (from_address, to.port.number()), payload, fated);
         }
+        self.strike_at_step(node);
+    }
+
+    fn queue_message(
+        &mut self,
+        node: u32,
+        to_node: u32,
+        (from_address, to_port): (Address, u32),
+        payload: &[u8],
+        fated: Fated,
+    ) {
+        let hash = fated.hash;
         let slot = self.messages.take();
         let message = &mut self.messages[slot];
         message.from = from_address;
         message.from_node = node;
         message.to_node = to_node;
-        message.to_port = to.port.number();
+        message.to_port = to_port;
         message.hash = hash;
         message.set_payload(payload);
         if let Some(bits) = fated.corrupt {
@@ -225,7 +238,7 @@ impl World {
             message.from = from_address;
             message.from_node = node;
             message.to_node = to_node;
-            message.to_port = to.port.number();
+            message.to_port = to_port;
             message.hash = hash;
             message.set_payload(payload);
             self.queue.push(Event::new(self.now + after, fated.tie ^ 1, Kind::Message, copy));
@@ -241,7 +254,7 @@ impl World {
         };
         let n = self.counts.next(lane.0);
         let tie = (self.choices.draw(Domain::EventOrder, lane, n) >> 32) as u32;
-        let mut fated = Fated { lost: false, corrupt: None, after: 1, copy_after: None, tie };
+        let mut fated = Fated { hash, lost: false, corrupt: None, after: 1, copy_after: None, tie };
         if !self.overrides.is_empty()
             && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
         {
@@ -282,6 +295,9 @@ impl World {
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
         fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
+        if self.weather.slow_link_ns > 0 {
+            fated.after += self.link_delay(node, to_node);
+        }
         self.fired(Fault::Latency);
         let weather = &self.weather;
         if weather.loss_ppm > 0 && chance(draw(Domain::Loss), weather.loss_ppm) {
@@ -314,6 +330,14 @@ impl World {
                 fated.corrupt = Some(crate::choice::mix(bits));
             }
         }
+    }
+
+    /// What a link takes longer than others, always.
+    fn link_delay(&self, node: u32, to_node: u32) -> u64 {
+        let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
+        let link = Entity(from.entity.0.rotate_left(1) ^ to.entity.0);
+        let bits = self.choices.draw(Domain::Link, link, 0);
+        if bits & 3 == 0 { below(crate::choice::mix(bits), self.weather.slow_link_ns) } else { 0 }
     }
 
     fn corrupt(&mut self, node: u32, slot: u32, mut bits: u64) {

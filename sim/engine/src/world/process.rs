@@ -50,7 +50,7 @@ pub(crate) struct Node {
     pub(crate) timer_count: u64,
     pub(crate) parked: Parked,
     pub(crate) disk: NodeDisk,
-    /// Episodes that strike at one of the node's disk operations.
+    /// Episodes that strike at one of the node's I/O steps.
     pub(crate) triggers: Vec<super::fault::Trigger>,
     /// How many operations the client has begun.
     pub(crate) operations: u64,
@@ -80,7 +80,7 @@ impl Node {
         choices: &Choices,
         weather: &Weather,
     ) -> Node {
-        let draw = |n| choices.draw(Domain::TimerLateness, entity, n);
+        let draw = |n| choices.draw(Domain::Clock, entity, n);
         let rate = |n, ppm: u32| {
             let most = i64::from(ppm) * 1_000;
             between(draw(n), 0, 2 * most as u64) as i64 - most
@@ -338,8 +338,13 @@ impl World {
         }
     }
 
-    /// Whether all clients have done what they had to do.
+    /// Whether all clients have done what they had to do. One that is down for good has nothing
+    /// to do any more.
     pub(crate) fn clients_finished(&self) -> bool {
-        self.nodes.iter().all(|node| !node.client || node.state == State::Finished)
+        self.nodes.iter().filter(|node| node.client).all(|node| match node.state {
+            State::Finished => true,
+            State::Up => false,
+            State::Down => self.healed && !node.restart_planned,
+        })
     }
 }

@@ -113,7 +113,7 @@ fn a_crash_in_the_middle_of_a_poll_silences_the_rest_of_it() {
     plan.episodes = vec![squall::plan::Episode {
         id: 1,
         kind: crash("node-1"),
-        from: squall::plan::When::Operation { after_ns: 5 * MS, number: 1 },
+        from: squall::plan::When::Step { after_ns: 5 * MS, number: 1 },
         for_ns: None,
     }];
     let outcome = run_until(&scenario, 1, &plan, 5 * SECOND);

@@ -136,7 +136,7 @@ fn replacing_a_file_is_atomic_wherever_the_crash_strikes() {
     // The marker takes the first eight operations, the two replacements seven each.
     for number in 9..=22 {
         let mut plan = lossy(true, true);
-        plan.episodes[0].from = squall::plan::When::Operation { after_ns: 0, number };
+        plan.episodes[0].from = squall::plan::When::Step { after_ns: 0, number };
         let seen = after_crash(&plan, |env| async move {
             env.replace_file("f", vec![1; 1_500]).await?;
             env.replace_file("f", vec![2; 1_500]).await

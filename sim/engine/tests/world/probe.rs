@@ -123,7 +123,7 @@ pub fn only(fault: Fault) -> Plan {
         Fault::Crash => plan.episodes = crashes(),
         Fault::CrashInRecovery => {
             plan.episodes = crashes();
-            let from = When::Operation { after_ns: 290 * MS, number: 1 };
+            let from = When::Step { after_ns: 290 * MS, number: 1 };
             let kind = Kind::CrashInRecovery { node, power_loss: true };
             plan.episodes.push(Episode { id: 2, kind, from, for_ns: Some(50 * MS) });
         }

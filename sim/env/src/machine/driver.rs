@@ -121,6 +121,20 @@ fn rebuild<M: Machine>(
     Ok(machine)
 }
 
+/// The machine that a disk image holds.
+pub(crate) fn recover_image<M: Machine>(
+    identity: &Identity,
+    image: &dyn Image,
+    config: &M::Config,
+) -> Result<M, OpenError> {
+    let files = crate::journal::Files::of(image, &identity.journal);
+    let recovered = recover(identity, &files)?;
+    if let Some(damage) = recovered.damage {
+        return Err(OpenError::Damaged(damage));
+    }
+    rebuild(config, &recovered.snapshot, &recovered.records)
+}
+
 fn encode<M: Machine>(machine: &M) -> Vec<u8> {
     postcard::to_stdvec(&machine.snapshot()).expect("a machine's snapshot can be encoded")
 }

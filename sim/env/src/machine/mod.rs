@@ -8,6 +8,7 @@ mod driver;
 mod handle;
 mod turn;
 
+pub(crate) use driver::recover_image;
 pub use driver::{OpenError, StopReason, open};
 pub use handle::{Handle, RequestError};
 pub use turn::Turn;
