@@ -9,7 +9,7 @@ use squall_env::{Address, Env, Machine, Never, Turn, mutant, open};
 pub const NAME: &str = "register";
 
 /// After so many stored values a replica replaces its journal by a snapshot.
-const RECORDS_MAX: u64 = 256;
+const RECORDS_MAX: u64 = 32;
 
 /// What orders the values. No two different values ever have the same tag.
 #[derive(

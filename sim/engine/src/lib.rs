@@ -1,5 +1,74 @@
-//! Deterministic simulation testing: a seeded, single-threaded world in which distributed systems
-//! meet everything that can go wrong, again and again from the same seed.
+//! Deterministic simulation testing: a seeded, single-threaded world in which a distributed system
+//! meets everything that can go wrong, again and again from the same seed.
+//!
+//! A system under test is written against [`Env`](squall_env::Env). A [`Scenario`] says how many
+//! nodes run it, what load they get, which faults it must survive, and what must hold:
+//!
+//! ```
+//! use squall::{Scenario, Tolerance, Watch};
+//! use squall_env::{Env, Port};
+//! use std::time::Duration;
+//!
+//! /// Says hello to the other nodes for ever, and counts what it hears.
+//! async fn serve(env: Env) -> Result<(), squall_env::platform::BindError> {
+//!     let mut hellos = env.messages::<u64>(Port::named("hello"))?;
+//!     let heard = env.show("heard", 0u64);
+//!     loop {
+//!         hellos.send_all(env.addresses("node", Port::named("hello")), &1);
+//!         let pause = env.sleep(Duration::from_millis(10));
+//!         let listening = async {
+//!             while let Ok((_, one)) = hellos.receive().await {
+//!                 heard.update(&env, |heard| *heard += one);
+//!             }
+//!         };
+//!         squall_env::race(pause, listening).await;
+//!     }
+//! }
+//!
+//! let scenario = Scenario::new("example/hello")
+//!     .nodes("node", 2..=3, serve)
+//!     .tolerates(Tolerance::nothing().any_network())
+//!     .always("nobody hears too much", || {
+//!         |view: &squall_env::View<'_>| match view.up::<u64>().all(|heard| *heard < 10_000) {
+//!             true => Ok(()),
+//!             false => Err("somebody does".to_owned()),
+//!         }
+//!     });
+//! let watch = Watch { until_ns: 1_000_000_000, ..Watch::default() };
+//! let first = squall::run_plan(&scenario, 7, &scenario.plan(7), watch);
+//! let second = squall::run_plan(&scenario, 7, &scenario.plan(7), watch);
+//! assert_eq!(first.failure, None);
+//! assert_eq!(first.digest, second.digest);
+//! ```
+//!
+//! # What a run depends on
+//!
+//! On build, scenario, seed and plan, and on nothing else. Every decision is a keyed choice
+//! ([`choice`]): it hangs on what is decided and for whom, not on how many decisions came before.
+//! Everything that happens goes into a digest per node ([`digest`]). Code that reaches around the
+//! environment (threads, the system clock, hash maps with random state, statics) breaks this; the
+//! `clippy.toml` of this project's environment crate lists what to ban. *The limit*: whoever hears
+//! of a change may behave differently from then on.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *node* | one of the machines of a system; a role and an ordinal |
+//! | *boot* | a node's life between two crashes |
+//! | *seed* | the number from which every choice of a run follows |
+//! | *plan* | the faults of a run as data: its weather, episodes and overrides ([`plan`]) |
+//! | *weather* | rates and distributions that hold for a whole run |
+//! | *episode* | a fault with its own end |
+//! | *strike* | the moment at which a fault takes effect, if the ledger admits it |
+//! | *ledger* | who is impaired, and whether one more may be ([`Tolerance`]) |
+//! | *heal* | the end of all faults; what must come to hold then has a bound |
+//! | *lane* | a sender, a receiver, a port and a kind of message |
+//! | *domain* | a kind of choice |
+//! | *digest* | what happened, in one number |
+//! | *fingerprint* | what two failures of one bug have in common |
+//!
+//! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody uses.
 
 pub mod check;
 pub mod choice;

@@ -29,7 +29,8 @@ macro_rules! faults {
 }
 
 faults! {
-    Latency, "latency", Network, "0.05 ms..50 ms, uniform, exponential or with a tail; slow links up to 0.5 s more",
+    Latency, "latency", Network,
+        "0.05 ms..50 ms, uniform, exponential or with a tail; slow links up to 0.5 s more",
         "Messages take their time, drawn for each.";
     Loss, "loss", Network, "0.1 %..30 % of messages", "A message is lost.";
     Duplication, "duplication", Network, "0.1 %..30 % of messages", "A message arrives twice.";
@@ -54,8 +55,10 @@ faults! {
     TornWrites, "torn-writes", Disk, "half of the sectors that differ",
         "A sector that was written and not synced is kept in part.";
     LostEntries, "lost-entries", Disk, "at every power loss",
-        "Names that were made, changed or removed are kept in part until their directory is synced.";
-    Eio, "eio", Disk, "0.01 %..2 % of operations", "A read or write fails; a write perhaps in part.";
+        "Names made, changed or removed are kept in part until their directory is synced.";
+    Eio, "eio", Disk,
+        "0.01 %..2 % of operations",
+        "A read or write fails; a write perhaps in part.";
     SyncFailure, "sync-failure", Disk, "0.01 %..2 % of syncs",
         "A sync fails, and what it should have written then counts as clean.";
     Stall, "stall", Disk, "1 ms..half of the run", "No disk operation of a node completes.";

@@ -134,6 +134,9 @@ impl Properties {
         borrow_places(|places| {
             for place in places {
                 let Some(audit) = place.exhibit.audit() else { continue };
+                if node.is_some_and(|only| taken.nodes[only as usize].0 != place.node) {
+                    continue;
+                }
                 let Some((_, disk)) = disks.iter().find(|(node, _)| *node == place.node) else {
                     continue;
                 };

@@ -155,7 +155,9 @@ impl Observer for Platform {
         self.enter(|world, node| {
             world.nodes[node as usize].ready = true;
             world.note(node, Code::Ready, [0, 0]);
-            world.outside.push(super::Outside::Audit(Some(node)));
+            if world.nodes[node as usize].is_restarted() {
+                world.outside.push(super::Outside::Audit(Some(node)));
+            }
             world.settle(node);
         });
     }

@@ -125,6 +125,11 @@ impl Node {
         self.boot != 0
     }
 
+    /// Whether this is not the node's first boot.
+    pub(crate) fn is_restarted(&self) -> bool {
+        self.boots > 1
+    }
+
     /// What ended the last boot.
     pub(crate) fn next_boot(&self) -> u64 {
         self.next_boot

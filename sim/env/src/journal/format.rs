@@ -193,7 +193,7 @@ impl Batch {
 pub(super) struct ReadBatch<'a> {
     pub(super) first: u64,
     pub(super) durable: u64,
-    pub(super) records: Vec<&'a [u8]>,
+    body: &'a [u8],
     /// How many bytes it takes on the disk.
     pub(super) length: usize,
 }
@@ -211,16 +211,31 @@ pub(super) fn read_batch(bytes: &[u8]) -> Option<ReadBatch<'_>> {
     if crc32c::crc32c(&bytes[4..BATCH_HEADER + length]) != number(0) {
         return None;
     }
-    let (mut records, mut rest) = (Vec::new(), body);
-    for _ in 0..number(24) {
-        let (size, after) = rest.split_first_chunk::<4>()?;
-        let (record, after) = after.split_at_checked(u32::from_le_bytes(*size) as usize)?;
-        records.push(record);
+    let (mut count, mut rest) = (0, body);
+    while let Some((_, after)) = split_record(rest) {
+        count += 1;
         rest = after;
     }
-    if records.is_empty() || !rest.is_empty() {
+    if count == 0 || count != number(24) || !rest.is_empty() {
         return None;
     }
     let length = (BATCH_HEADER + length).next_multiple_of(SECTOR);
-    Some(ReadBatch { first: long(8), durable: long(16), records, length })
+    Some(ReadBatch { first: long(8), durable: long(16), body, length })
+}
+
+fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (size, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*size) as usize)
+}
+
+impl<'a> ReadBatch<'a> {
+    /// The records of the batch in order.
+    pub(super) fn records(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.body;
+        std::iter::from_fn(move || {
+            let (record, after) = split_record(rest)?;
+            rest = after;
+            Some(record)
+        })
+    }
 }

@@ -50,6 +50,19 @@ pub struct Journal {
     failed: Option<DiskError>,
 }
 
+/// What a journal held when it was opened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contents {
+    /// The newest snapshot and the last position that it contains.
+    pub snapshot: Option<(Position, Vec<u8>)>,
+    /// The records behind the snapshot, in order.
+    pub records: Vec<Vec<u8>>,
+    /// Committed records that cannot be read. The records end before them.
+    pub damage: Option<Damage>,
+    /// How many bytes of a tail that was never committed were dropped.
+    pub torn: u64,
+}
+
 /// A batch on its way to the disk.
 struct Commit {
     upto: u64,
@@ -65,7 +78,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]: the disk fails, is another node's, or was written by a later version.
     /// Damage is no error here; it is part of what was recovered.
-    pub async fn open(env: &Env, name: &str) -> Result<(Journal, Recovered), JournalError> {
+    pub async fn open(env: &Env, name: &str) -> Result<(Journal, Contents), JournalError> {
         let identity = Identity {
             cluster: env.roster().cluster().to_owned(),
             node: env.roster().name(env.me()),
@@ -94,7 +107,14 @@ impl Journal {
             sync: Slot::default(),
             failed: None,
         };
-        Ok((journal, recovered))
+        let owned = |(upto, body): &(Position, &[u8])| (*upto, body.to_vec());
+        let contents = Contents {
+            snapshot: recovered.snapshot.as_ref().map(owned),
+            records: recovered.records.iter().map(|record| record.to_vec()).collect(),
+            damage: recovered.damage,
+            torn: recovered.torn,
+        };
+        Ok((journal, contents))
     }
 
     /// Adds a record to the next batch. It is durable once a commit reports its position.

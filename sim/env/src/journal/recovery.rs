@@ -32,13 +32,13 @@ impl<'a> Files<'a> {
     }
 }
 
-/// What a journal held.
+/// What a journal held, as it stands in its files.
 #[derive(Debug, Default)]
-pub struct Recovered {
+pub struct Recovered<'a> {
     /// The newest snapshot and the last position that it contains.
-    pub snapshot: Option<(Position, Vec<u8>)>,
+    pub snapshot: Option<(Position, &'a [u8])>,
     /// The records behind the snapshot, in order.
-    pub records: Vec<Vec<u8>>,
+    pub records: Vec<&'a [u8]>,
     /// Committed records that cannot be read. The records end before them.
     pub damage: Option<Damage>,
     /// How many bytes of a tail that was never committed are dropped.
@@ -50,7 +50,12 @@ pub struct Recovered {
     last_end: u64,
 }
 
-impl Recovered {
+impl Recovered<'_> {
+    /// The position of the last record.
+    pub fn last(&self) -> Position {
+        Position(self.next - 1)
+    }
+
     /// The position of the next record.
     pub fn next(&self) -> Position {
         Position(self.next)
@@ -70,7 +75,10 @@ impl Recovered {
 ///
 /// # Errors
 /// If the files are another's or of a later version.
-pub fn recover(identity: &Identity, files: &Files<'_>) -> Result<Recovered, JournalError> {
+pub fn recover<'a>(
+    identity: &Identity,
+    files: &'a Files<'_>,
+) -> Result<Recovered<'a>, JournalError> {
     let mut recovered = Recovered { next: 1, ..Recovered::default() };
     let snapshot = files.snapshot.as_deref().map(read_snapshot);
     match snapshot {
@@ -107,12 +115,12 @@ fn check_identity(wanted: &Identity, found: Identity) -> Result<(), JournalError
 }
 
 /// Reads one segment and says how many of its bytes are good.
-fn read_segment(
+fn read_segment<'a>(
     identity: &Identity,
     number: u64,
-    bytes: &[u8],
+    bytes: &'a [u8],
     is_last: bool,
-    recovered: &mut Recovered,
+    recovered: &mut Recovered<'a>,
 ) -> Result<usize, JournalError> {
     let path = segment_path(&identity.journal, number);
     let (header, start) = match SegmentHeader::decode(bytes) {
@@ -135,9 +143,9 @@ fn read_segment(
     }
     let (mut at, mut position) = (start.min(bytes.len()), header.first);
     while let Some(batch) = read_batch(&bytes[at..]).filter(|batch| batch.first == position) {
-        for record in &batch.records {
+        for record in batch.records() {
             if position == recovered.next {
-                recovered.records.push(record.to_vec());
+                recovered.records.push(record);
                 recovered.next += 1;
             }
             position += 1;
@@ -182,7 +190,7 @@ pub(super) async fn reopen(
     env: &Env,
     identity: &Identity,
     files: &Files<'_>,
-    recovered: &Recovered,
+    recovered: &Recovered<'_>,
 ) -> Result<(u64, FileToken, u64), DiskError> {
     let name = &identity.journal;
     let (number, content) = match files.segments.last() {

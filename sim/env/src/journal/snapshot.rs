@@ -14,8 +14,8 @@ struct SnapshotHeader {
 }
 
 /// What a snapshot file turned out to be.
-pub(super) enum ReadSnapshot {
-    Good { identity: Identity, upto: Position, body: Vec<u8> },
+pub(super) enum ReadSnapshot<'a> {
+    Good { identity: Identity, upto: Position, body: &'a [u8] },
     Version(u16),
     Bad,
 }
@@ -33,7 +33,7 @@ pub fn encode_snapshot(identity: &Identity, upto: Position, body: &[u8]) -> Vec<
     bytes
 }
 
-pub(super) fn read_snapshot(bytes: &[u8]) -> ReadSnapshot {
+pub(super) fn read_snapshot(bytes: &[u8]) -> ReadSnapshot<'_> {
     let (header, start) = match decode_header::<SnapshotHeader>(MAGIC, bytes) {
         Header::Good(header, start) => (header, start),
         Header::Version(version) => return ReadSnapshot::Version(version),
@@ -44,5 +44,5 @@ pub(super) fn read_snapshot(bytes: &[u8]) -> ReadSnapshot {
         return ReadSnapshot::Bad;
     }
     let (identity, upto) = (header.identity, Position(header.upto));
-    ReadSnapshot::Good { identity, upto, body: body.to_vec() }
+    ReadSnapshot::Good { identity, upto, body }
 }

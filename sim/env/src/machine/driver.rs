@@ -66,7 +66,9 @@ pub async fn open<M: Machine>(
     config: M::Config,
 ) -> Result<(Handle<M>, impl Future<Output = Result<(), StopReason>> + use<M>), OpenError> {
     let (mut journal, recovered) = Journal::open(env, name).await?;
-    let mut machine = rebuild::<M>(&config, &recovered.snapshot, &recovered.records)?;
+    let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
+    let records = recovered.records.iter().map(Vec::as_slice);
+    let mut machine = rebuild::<M>(&config, snapshot, records)?;
     if let Some(damage) = &recovered.damage {
         if machine.mend(damage) == Mended::Refuse {
             return Err(OpenError::Damaged(damage.clone()));
@@ -104,14 +106,14 @@ pub async fn open<M: Machine>(
     Ok((handle, async move { poll_fn(|cx| driver.poll(cx)).await }))
 }
 
-fn rebuild<M: Machine>(
+fn rebuild<'a, M: Machine>(
     config: &M::Config,
-    snapshot: &Option<(Position, Vec<u8>)>,
-    records: &[Vec<u8>],
+    snapshot: Option<&[u8]>,
+    records: impl Iterator<Item = &'a [u8]>,
 ) -> Result<M, OpenError> {
     let undecodable = |error: postcard::Error| OpenError::Undecodable(error.to_string());
     let snapshot = match snapshot {
-        Some((_, bytes)) => Some(postcard::from_bytes(bytes).map_err(undecodable)?),
+        Some(bytes) => Some(postcard::from_bytes(bytes).map_err(undecodable)?),
         None => None,
     };
     let mut machine = M::restore(config, snapshot);
@@ -132,7 +134,8 @@ pub(crate) fn recover_image<M: Machine>(
     if let Some(damage) = recovered.damage {
         return Err(OpenError::Damaged(damage));
     }
-    rebuild(config, &recovered.snapshot, &recovered.records)
+    let snapshot = recovered.snapshot.map(|(_, bytes)| bytes);
+    rebuild(config, snapshot, recovered.records.into_iter())
 }
 
 fn encode<M: Machine>(machine: &M) -> Vec<u8> {
@@ -317,7 +320,7 @@ impl<M: Machine> Audit for JournalAudit<M> {
             return Err(format!("{name}: recovery would find damage: {}", damage.reason));
         }
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let reached = recovered.next().0 - 1;
+        let reached = recovered.last().0;
         if reached < tail.durable || reached > tail.last {
             return Err(format!(
                 "{name}: recovery would reach record {reached}, but {} were reported durable and \
@@ -325,7 +328,9 @@ impl<M: Machine> Audit for JournalAudit<M> {
                 tail.durable, tail.last
             ));
         }
-        let mut machine = rebuild::<M>(&self.config, &recovered.snapshot, &recovered.records)
+        let snapshot = recovered.snapshot.map(|(_, bytes)| bytes);
+        let records = recovered.records.into_iter();
+        let mut machine = rebuild::<M>(&self.config, snapshot, records)
             .map_err(|e| e.to_string())?;
         let (mut rest, mut position) = (tail.bytes.as_slice(), tail.durable);
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
