@@ -13,6 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub const VERSION: u32 = 1;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+const DOMAIN: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The kinds of decisions. The numbers are part of what a seed means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,8 +121,25 @@ impl Choices {
     /// The `n`th decision of a kind about an entity: 64 random bits.
     #[inline]
     pub fn draw(&self, domain: Domain, entity: Entity, n: u64) -> u64 {
-        let counter = (n << 8 | domain as u64).wrapping_mul(GOLDEN);
-        mix(mix(entity.0 ^ counter).wrapping_add(self.key))
+        self.occasion(entity, n).draw(domain)
+    }
+
+    /// The `n`th occasion of an entity, for several decisions of different kinds about it.
+    #[inline]
+    pub fn occasion(&self, entity: Entity, n: u64) -> Occasion {
+        Occasion(mix(entity.0 ^ n.wrapping_mul(GOLDEN)).wrapping_add(self.key))
+    }
+}
+
+/// One occasion on which decisions are made, each of its own kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion(u64);
+
+impl Occasion {
+    /// The decision of a kind: 64 random bits.
+    #[inline]
+    pub fn draw(self, domain: Domain) -> u64 {
+        mix(self.0 ^ (domain as u64).wrapping_mul(DOMAIN))
     }
 }
 

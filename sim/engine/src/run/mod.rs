@@ -91,6 +91,7 @@ pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Ou
         scenario,
         trials: Arc::new(trials),
         properties: Properties::new(scenario),
+        has_clients: !clients.is_empty(),
         watchdog: watchdog::Watch::new(&scenario.name, seed),
         outside: Vec::new(),
         watch,
@@ -103,6 +104,7 @@ struct Run<'a> {
     scenario: &'a Scenario,
     trials: Arc<Vec<Box<dyn Trial>>>,
     properties: Properties,
+    has_clients: bool,
     watchdog: watchdog::Watch,
     outside: Vec<Outside>,
     watch: Watch,
@@ -303,10 +305,8 @@ impl Run<'_> {
     }
 
     fn goals_met(&self) -> bool {
-        let clients = with(|world| world.clients_finished() && world.ready.is_empty());
-        clients.unwrap_or(true)
-            && !self.scenario.client_roles().is_empty()
-            && self.properties.all_reached()
+        let clients = || with(|world| world.clients_finished() && world.ready.is_empty());
+        self.has_clients && clients().unwrap_or(true) && self.properties.all_reached()
     }
 
     fn finish(mut self, plan: &Plan) -> Outcome {
@@ -416,6 +416,7 @@ impl World {
 
     /// A goal was not reached: who waits for whom.
     fn stuck(&mut self, class: Class, goal: &str) {
+        let class = if self.is_still() { Class::Deadlock } else { class };
         let head = match class {
             Class::Deadlock => "nothing is left to happen; these wait:".to_owned(),
             _ => "the time after healing is over; these wait:".to_owned(),

@@ -97,7 +97,10 @@ impl World {
     ) -> Poll<()> {
         let local = self.nodes[node as usize].clock.local(self.now);
         if local >= until.as_nanos() {
-            self.cancel_timer(node, wait);
+            if wait.token != 0 {
+                self.cancel_timer(node, wait);
+                wait.token = 0;
+            }
             return Poll::Ready(());
         }
         if let Some(slot) = self.timer_of(wait) {
@@ -210,13 +213,11 @@ impl World {
 
     /// Forgets every timer of a node that goes down.
     pub(crate) fn drop_timers(&mut self, node: u32) {
-        let mine: Vec<u32> = self
-            .timers
-            .iter()
-            .filter(|(_, timer)| timer.node == node && timer.deadline != 0)
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in mine {
+        for slot in 0..self.timers.len() {
+            let timer = &self.timers[slot];
+            if timer.node != node || timer.deadline == 0 {
+                continue;
+            }
             self.timers[slot].deadline = 0;
             let era = self.timers[slot].era.wrapping_add(1);
             self.timers[slot].era = era;

@@ -4,7 +4,7 @@ use super::files::{Files, parent};
 use super::net::draw_latency;
 use super::queue::{Event, Kind};
 use super::{Outside, World};
-use crate::choice::{Domain, Entity, chance, hash_text, mix};
+use crate::choice::{Domain, Entity, Occasion, chance, hash_text, mix};
 use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
 use squall_env::disk::{Completion, DiskError, Done, FileToken, Operation};
@@ -107,19 +107,20 @@ impl World {
         let entity = owner.boot_entity.with(subject).with(code);
         self.note(node, Code::DiskSubmit, [code << 56 ^ subject >> 8, content]);
         let n = self.counts.next(entity.0);
+        let occasion = self.choices.occasion(entity, n);
         let sync = matches!(operation, Operation::Sync { .. } | Operation::SyncDirectory { .. });
-        let failing = self.draw_disk_fault(node, sync, entity, n, code);
+        let failing = self.draw_disk_fault(node, sync, occasion, code);
         let latency = if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
         let after = match operation {
             Operation::Close { .. } => 1,
-            _ => draw_latency(latency, self.choices.draw(Domain::DiskLatency, entity, n)),
+            _ => draw_latency(latency, occasion.draw(Domain::DiskLatency)),
         };
         let disk = &mut self.nodes[node as usize].disk;
         let (result, effect) = perform(disk, operation, failing);
         let slot = self.disk_operations.take();
         self.disk_operations[slot] =
             DiskOperation { node, token, code, done: Some(done), result: Some(result), effect };
-        let tie = (self.choices.draw(Domain::EventOrder, entity, n) >> 32) as u32;
+        let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
         self.strike_at_step(node);
     }
@@ -129,8 +130,7 @@ impl World {
         &mut self,
         node: u32,
         sync: bool,
-        entity: Entity,
-        n: u64,
+        occasion: Occasion,
         code: u64,
     ) -> Option<u64> {
         let (ppm, fault) = if sync {
@@ -141,7 +141,7 @@ impl World {
         if ppm == 0 || code == 2 {
             return None;
         }
-        let bits = self.choices.draw(Domain::DiskError, entity, n);
+        let bits = occasion.draw(Domain::DiskError);
         if !chance(bits, ppm) {
             return None;
         }

@@ -63,10 +63,14 @@ impl World {
     }
 
     /// A node has taken an I/O step: episodes that wait for it strike now.
+    #[inline]
     pub(crate) fn strike_at_step(&mut self, node: u32) {
-        if self.nodes[node as usize].triggers.is_empty() || self.healed {
-            return;
+        if !self.nodes[node as usize].triggers.is_empty() && !self.healed {
+            self.count_step(node);
         }
+    }
+
+    fn count_step(&mut self, node: u32) {
         let now = self.now;
         let mut due = Vec::new();
         self.nodes[node as usize].triggers.retain_mut(|trigger| {

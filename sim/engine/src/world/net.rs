@@ -3,7 +3,7 @@
 use super::queue::{Event, Kind};
 use super::tasks::{TaskId, Waiter};
 use super::{Outside, World, with};
-use crate::choice::{Domain, Entity, below, chance};
+use crate::choice::{Domain, Entity, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
 use crate::plan::{Fate, Latency};
 use crate::table::Fault;
@@ -253,7 +253,8 @@ impl World {
             from.boot_entity.with(to.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind))
         };
         let n = self.counts.next(lane.0);
-        let tie = (self.choices.draw(Domain::EventOrder, lane, n) >> 32) as u32;
+        let occasion = self.choices.occasion(lane, n);
+        let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         let mut fated = Fated { hash, lost: false, corrupt: None, after: 1, copy_after: None, tie };
         if !self.overrides.is_empty()
             && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
@@ -277,7 +278,7 @@ impl World {
             fated.lost = true;
             return fated;
         }
-        self.draw_fate(node, to_node, lane, n, hash, &mut fated);
+        self.draw_fate(node, to_node, occasion, &mut fated);
         fated
     }
 
@@ -285,13 +286,11 @@ impl World {
         &mut self,
         node: u32,
         to_node: u32,
-        lane: Entity,
-        n: u64,
-        hash: u64,
+        occasion: Occasion,
         fated: &mut Fated,
     ) {
-        let choices = self.choices;
-        let draw = |domain| choices.draw(domain, lane, n);
+        let hash = fated.hash;
+        let draw = |domain| occasion.draw(domain);
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
         fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
@@ -362,10 +361,12 @@ impl World {
         self.note(node, Code::Corrupted, [hash, 0]);
     }
 
+    #[inline]
     fn is_cut(&mut self, from: u32, to: u32) -> bool {
-        if self.cuts.is_empty() {
-            return false;
-        }
+        !self.cuts.is_empty() && self.some_cut_stops(from, to)
+    }
+
+    fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
         let Some(cut) = self.cuts.iter().find(|cut| cut.stops(from, to)) else { return false };
         let episode = cut.episode;
         self.episode_fired(episode);

@@ -176,17 +176,15 @@ impl World {
         node.ready = false;
         // What the client had begun has an unknown outcome, so it goes on as another process.
         node.processes += 1;
-        let tasks: Vec<u32> = node.tasks.clone();
-        let sockets: Vec<u32> = node.ports.iter().map(|(_, socket)| *socket).collect();
         let held = std::mem::take(&mut node.held);
         let stalled = std::mem::take(&mut node.stalled_operations);
-        for slot in tasks {
+        while let Some(slot) = self.nodes[index as usize].tasks.last().copied() {
             let id = TaskId { slot, era: self.tasks[slot].era };
             if let Some(future) = self.remove_task(id) {
                 self.outside.push(Outside::DropFuture(future));
             }
         }
-        for slot in sockets {
+        while let Some((_, slot)) = self.nodes[index as usize].ports.last().copied() {
             self.unbind(slot, self.socket_era(slot));
         }
         self.drop_timers(index);
@@ -195,13 +193,15 @@ impl World {
             self.queue.push(event.at(self.now));
         }
         self.stop_disk(index, episode, power_loss);
-        let bits = |place: &squall_env::shown::Place| place.node == self.nodes[index as usize].id;
-        let (mine, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.places).into_iter().partition(bits);
-        self.places = others;
         // Who is up has changed, which every property may have looked at.
         self.dirty = u64::MAX;
-        self.outside.push(Outside::Remains { node: index, places: mine, audit: power_loss });
+        let id = self.nodes[index as usize].id;
+        let first = self.places.partition_point(|place| place.node < id);
+        let last = self.places.partition_point(|place| place.node <= id);
+        if first < last {
+            let places = self.places.drain(first..last).collect();
+            self.outside.push(Outside::Remains { node: index, places, audit: power_loss });
+        }
     }
 
     fn stop_disk(&mut self, index: u32, episode: u64, power_loss: bool) {

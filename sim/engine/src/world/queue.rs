@@ -76,6 +76,11 @@ impl Queue {
         self.0.pop().map(|Reverse(event)| event)
     }
 
+    /// All events in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
+        self.0.iter().map(|Reverse(event)| *event)
+    }
+
     #[inline]
     pub(crate) fn peek(&self) -> Option<Event> {
         self.0.peek().map(|Reverse(event)| *event)
@@ -117,8 +122,9 @@ impl<T: Default> Slab<T> {
         self.items.get_mut(slot as usize)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.items.iter().enumerate().map(|(at, item)| (at as u32, item))
+    /// How many slots there are, used or not.
+    pub(crate) fn len(&self) -> u32 {
+        self.items.len() as u32
     }
 
     pub(crate) fn drain(&mut self) -> Vec<T> {

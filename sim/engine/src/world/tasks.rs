@@ -64,21 +64,31 @@ impl Wake for TaskWaker {
     }
 }
 
-/// The tasks that can run now, in the order of their draws.
+/// The tasks that can run now, in the order of their draws. Mostly there is but one, for which
+/// nothing has to be drawn.
 #[derive(Default)]
-pub(crate) struct Ready(BinaryHeap<Reverse<(u64, TaskId)>>);
+pub(crate) struct Ready {
+    only: Option<TaskId>,
+    several: BinaryHeap<Reverse<(u64, TaskId)>>,
+}
 
 impl Ready {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.only.is_none() && self.several.is_empty()
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<TaskId> {
-        self.0.pop().map(|Reverse((_, task))| task)
+        if self.several.is_empty() {
+            return self.only.take();
+        }
+        self.several.pop().map(|Reverse((_, task))| task)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = TaskId> {
-        self.0.iter().map(|Reverse((_, task))| *task)
+        let several = self.several.iter().map(|Reverse((_, task))| *task);
+        self.only.into_iter().chain(several)
     }
 }
 
@@ -139,8 +149,20 @@ impl World {
         }
         task.ready = true;
         task.wakes += 1;
+        if self.ready.is_empty() {
+            self.ready.only = Some(id);
+            return;
+        }
+        if let Some(other) = self.ready.only.take() {
+            self.draw_order(other);
+        }
+        self.draw_order(id);
+    }
+
+    fn draw_order(&mut self, id: TaskId) {
+        let task = &self.tasks[id.slot];
         let draw = self.choices.draw(Domain::TaskOrder, task.entity, task.wakes);
-        self.ready.0.push(Reverse((draw, id)));
+        self.ready.several.push(Reverse((draw, id)));
     }
 
     /// Tells a waiter. A foreign waker is user code: it runs once the world is left.
