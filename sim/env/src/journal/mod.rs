@@ -280,3 +280,6 @@ impl Journal {
         &self.identity
     }
 }
+
+#[cfg(test)]
+mod tests;
