@@ -304,6 +304,11 @@ impl World {
         self.queue.peek().map(Event::time)
     }
 
+    /// Whether nothing is left to happen but the run loop's own marks.
+    pub(crate) fn is_still(&self) -> bool {
+        self.queue.iter().all(|event| event.kind() == Kind::Mark)
+    }
+
     /// Calls the run loop back at this time.
     pub(crate) fn mark_at(&mut self, time: u64, mark: u32) {
         self.queue.push(Event::new(time.max(self.now), u32::MAX, Kind::Mark, mark));
