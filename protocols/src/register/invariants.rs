@@ -12,7 +12,7 @@ pub fn tags_never_go_back() -> impl FnMut(&View<'_>) -> Result<(), String> {
     // A restart may take back what was not durable; the exhibit then has another number.
     let mut last: Vec<(NodeId, u64, Tag)> = Vec::new();
     move |view| {
-        for replica in view.up::<Replica>() {
+        for replica in view.changed::<Replica>() {
             let (node, number, tag) = (replica.node, replica.number, replica.tag());
             let Some(entry) = last.iter_mut().find(|(known, _, _)| *known == node) else {
                 last.push((node, number, tag));
@@ -33,7 +33,7 @@ pub fn a_tag_stands_for_one_value() -> impl FnMut(&View<'_>) -> Result<(), Strin
     let mut values: BTreeMap<Tag, Vec<u8>> = BTreeMap::new();
     let mut last: Vec<(NodeId, u64, Tag)> = Vec::new();
     move |view| {
-        for replica in view.up::<Replica>() {
+        for replica in view.changed::<Replica>() {
             let now = (replica.node, replica.number, replica.tag());
             match last.iter_mut().find(|(node, _, _)| *node == replica.node) {
                 Some(entry) if *entry == now => continue,

@@ -132,26 +132,43 @@ pub struct Place {
 pub struct View<'a> {
     places: &'a [Place],
     now_ns: u64,
+    changed: u64,
     read: Cell<u64>,
 }
 
 impl<'a> View<'a> {
     /// A view of these exhibits, which stand in node order, at this time of the run.
     pub fn new(places: &'a [Place], now_ns: u64) -> View<'a> {
-        View { places, now_ns, read: Cell::new(0) }
+        View { places, now_ns, changed: u64::MAX, read: Cell::new(0) }
+    }
+
+    /// The same view, for a property that has seen everything but the exhibits of these bits
+    /// (their numbers modulo 64).
+    #[must_use]
+    pub fn since(self, changed: u64) -> View<'a> {
+        View { changed, ..self }
+    }
+
+    /// As [`View::up`], but only those that may have changed since the property last looked: all
+    /// of them at first, and whenever a node has come or gone.
+    pub fn changed<T: Send + 'static>(&self) -> impl Iterator<Item = Up<'_, T>> {
+        let news = self.places.iter().filter(|place| self.changed & 1 << (place.number % 64) != 0);
+        news.filter_map(|place| self.show(place))
     }
 
     /// Every running node that shows a `T`, in node order.
     pub fn up<T: Send + 'static>(&self) -> impl Iterator<Item = Up<'_, T>> {
-        self.places.iter().filter_map(|place| {
-            let shown = place.exhibit.shown.any().downcast_ref::<Shown<T>>()?;
-            self.read.set(self.read.get() | 1 << (place.number % 64));
-            Some(Up {
-                node: place.node,
-                name: place.exhibit.name,
-                number: place.number,
-                guard: shown.lock(),
-            })
+        self.places.iter().filter_map(|place| self.show(place))
+    }
+
+    fn show<T: Send + 'static>(&self, place: &'a Place) -> Option<Up<'a, T>> {
+        let shown = place.exhibit.shown.any().downcast_ref::<Shown<T>>()?;
+        self.read.set(self.read.get() | 1 << (place.number % 64));
+        Some(Up {
+            node: place.node,
+            name: place.exhibit.name,
+            number: place.number,
+            guard: shown.lock(),
         })
     }
 

@@ -104,9 +104,11 @@ impl Properties {
                 if dirty & property.read == 0 && dirty != u64::MAX {
                     continue;
                 }
-                let view = View::new(places, now);
+                let view = View::new(places, now).since(dirty);
                 let checked = catch_unwind(AssertUnwindSafe(|| (property.check)(&view)));
-                property.read = view.read_bits();
+                // What it did not look at this time has not changed since it did.
+                let before = if dirty == u64::MAX { 0 } else { property.read };
+                property.read = before | view.read_bits();
                 fail_unless(property.name, checked);
             }
             for goal in self.goals.iter_mut().filter(|goal| self.healed && !goal.reached) {

@@ -70,7 +70,8 @@ pub(crate) struct Timer {
     deadline: u64,
     /// When its entry in the queue comes up.
     queued: u64,
-    tie: u32,
+    /// What the order among events of one instant is drawn by.
+    count: u64,
     waiter: Waiter,
 }
 
@@ -146,24 +147,29 @@ impl World {
         let owner = &mut self.nodes[node as usize];
         owner.timer_count += 1;
         let deadline = owner.clock.time_of(until).max(self.now + 1);
-        let tie = self.choices.draw(Domain::EventOrder, owner.boot_entity, owner.timer_count);
-        let tie = (tie >> 32) as u32;
+        let count = owner.timer_count;
         let parked = owner.parked.0;
         if parked != NONE && self.timers[parked].queued < deadline {
             self.nodes[node as usize].parked = Parked(NONE);
             let timer = &mut self.timers[parked];
             timer.era = timer.era.wrapping_add(1);
             timer.deadline = deadline;
-            timer.tie = tie;
+            timer.count = count;
             timer.waiter = waiter;
             return u64::from(timer.era) << 32 | u64::from(parked + 1);
         }
         let slot = self.timers.take();
         let timer = &mut self.timers[slot];
         let era = timer.era.wrapping_add(1);
-        *timer = Timer { era, node, deadline, queued: deadline, tie, waiter };
+        *timer = Timer { era, node, deadline, queued: deadline, count, waiter };
+        let tie = self.timer_tie(node, count);
         self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
         u64::from(era) << 32 | u64::from(slot + 1)
+    }
+
+    fn timer_tie(&self, node: u32, count: u64) -> u32 {
+        let boot = self.nodes[node as usize].boot_entity;
+        (self.choices.draw(Domain::EventOrder, boot, count) >> 32) as u32
     }
 
     pub(crate) fn cancel_timer(&mut self, node: u32, wait: &mut Wait) {
@@ -186,7 +192,9 @@ impl World {
         if timer.deadline > event.time() {
             // It was taken over by a later sleep.
             timer.queued = timer.deadline;
-            self.queue.push(Event::new(timer.deadline, timer.tie, Kind::Timer, slot));
+            let (deadline, count) = (timer.deadline, timer.count);
+            let tie = self.timer_tie(node, count);
+            self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
             return;
         }
         if timer.deadline == 0 {
