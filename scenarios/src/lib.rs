@@ -1,6 +1,8 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+pub mod cluster;
 pub mod register;
+pub mod specimens;
 
 use squall::Scenario;
 
@@ -11,5 +13,5 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// Every specimen and mutant: each must break the property that it names.
 pub fn specimens() -> Vec<Scenario> {
-    register::mutants()
+    specimens::engine::specimens().into_iter().chain(register::mutants()).collect()
 }

@@ -1,6 +1,6 @@
 //! Scenarios of the atomic register.
 
-use squall::{Client, Scenario, Tolerance, linearizable};
+use squall::{Client, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
 use squall_env::HasOutcome;
 use squall_env::platform::BindError;
@@ -54,22 +54,61 @@ pub async fn workload(client: Client) -> Result<(), BindError> {
         // Operations come in bursts, so that they overlap.
         let pause_max = if operation.draw(0, 5) == 0 { 1_000_000 } else { 10_000 };
         env.sleep(Duration::from_micros(operation.draw(2, pause_max))).await;
-        if operation.draw(1, 10) < reads_of_ten {
-            // What came of it is recorded.
-            let _ = read(&client, &mut register).await;
-        } else {
-            let value = u64::from(env.me().ordinal()) << 32 | operation.number();
-            let wall = env.wall();
-            env.trace(|| format!("writes {value}, by its own wall clock at {wall:?}"));
-            write(&client, &mut register, value).await;
-        }
+        operate(&client, &mut register, operation, reads_of_ten).await;
     }
     client.after_heal().await;
     while read(&client, &mut register).await.is_err() {}
     Ok(())
 }
 
-type Model = Register<Option<u64>>;
+/// Reads and writes at random for a while; for clients that are real processes.
+///
+/// # Errors
+/// If the client's node has stopped.
+pub async fn load(client: Client, length: Duration) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let until = env.now() + length;
+    let mut register = RegisterClient::open(&env, "replica")?;
+    while let Some(operation) = client.next_operation(u64::MAX)
+        && env.now() < until
+    {
+        env.sleep(Duration::from_micros(operation.draw(2, 20_000))).await;
+        operate(&client, &mut register, operation, 5).await;
+    }
+    Ok(())
+}
+
+/// Reads until a majority answers.
+///
+/// # Errors
+/// If the client's node has stopped.
+pub async fn read_once(client: Client) -> Result<(), BindError> {
+    let mut register = RegisterClient::open(client.env(), "replica")?;
+    while read(&client, &mut register).await.is_err() {}
+    Ok(())
+}
+
+/// One operation, with what it draws.
+async fn operate(
+    client: &Client,
+    register: &mut RegisterClient,
+    operation: Operation,
+    reads_of_ten: u64,
+) {
+    if operation.draw(1, 10) < reads_of_ten {
+        // What came of it is recorded.
+        let _ = read(client, register).await;
+        return;
+    }
+    let env = client.env();
+    let value = u64::from(env.me().ordinal()) << 32 | operation.number();
+    let wall = env.wall();
+    env.trace(|| format!("writes {value}, by its own wall clock at {wall:?}"));
+    write(client, register, value).await;
+}
+
+/// What the clients' history is judged against.
+pub type Model = Register<Option<u64>>;
 
 /// Reads and records it.
 async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {

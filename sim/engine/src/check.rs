@@ -46,6 +46,23 @@ pub fn linearizable<M: Model + Clone>(model: M) -> impl Judge {
     Linearizable { model, of: PhantomData }
 }
 
+/// A history that is only recorded, for processes whose histories are judged together.
+pub fn recording<M: Model>(recorder: Recorder<M::Input, M::Output>) -> Box<dyn Trial> {
+    Box::new(Recording::<M>(recorder))
+}
+
+struct Recording<M: Model>(Recorder<M::Input, M::Output>);
+
+impl<M: Model> Trial for Recording<M> {
+    fn recorder(&self) -> &(dyn Any + Send + Sync) {
+        &self.0
+    }
+
+    fn judge(&self, _check: bool) -> (Judgement, Operations) {
+        (Judgement::Fine, count(&self.0.finish()))
+    }
+}
+
 struct Linearizable<M: Model> {
     model: M,
     of: PhantomData<M>,

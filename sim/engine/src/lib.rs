@@ -72,24 +72,35 @@
 
 pub mod check;
 pub mod choice;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 pub mod digest;
 mod failure;
 pub mod plan;
+mod report;
+pub mod repro;
 mod run;
 mod scenario;
 pub mod table;
+mod tally;
+mod test;
 mod tolerance;
+mod twice;
+mod words;
 mod world;
 
 pub use check::linearizable;
 pub use client::{Client, Operation};
 pub use failure::{Class, Failure};
 pub use plan::Plan;
+pub use repro::{Expected, Repro, ReproError};
 pub use run::{Outcome as RunOutcome, Watch, run, run_plan};
 pub use scenario::Scenario;
 pub use squall_check as check_history;
 pub use squall_env as env;
 pub use squall_env::shown::AuditView;
 pub use table::{Fault, FaultSet};
+pub use test::Seeds;
 pub use tolerance::{Most, Tolerance};
+pub use twice::{Difference, twice};

@@ -253,6 +253,19 @@ impl Scenario {
         plan
     }
 
+    /// How many nodes of each role it may have, as in `3..=5 replica, 2 client`.
+    pub fn sizes(&self) -> String {
+        let size = |role: &Role| match (role.low, role.high) {
+            (low, high) if low == high => format!("{low} {}", role.name),
+            (low, high) => format!("{low}..={high} {}", role.name),
+        };
+        self.roles.iter().map(size).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn role_names(&self) -> Vec<&str> {
+        self.roles.iter().map(|role| role.name.as_str()).collect()
+    }
+
     pub(crate) fn client_roles(&self) -> Vec<&str> {
         let clients = self.roles.iter().filter(|role| matches!(role.start, Start::Client(_)));
         clients.map(|role| role.name.as_str()).collect()

@@ -111,9 +111,17 @@ fn the_bans_are_the_same_wherever_they_hold() {
     for entry in fs::read_dir(world).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        for banned in ["std::time::Instant", "SystemTime", "HashMap", "HashSet", "std::fs",
-            "std::thread", "std::net", "std::process", "println!"]
-        {
+        for banned in [
+            "std::time::Instant",
+            "SystemTime",
+            "HashMap",
+            "HashSet",
+            "std::fs",
+            "std::thread",
+            "std::net",
+            "std::process",
+            "println!",
+        ] {
             assert!(!text.contains(banned), "{} uses {banned}", path.display());
         }
     }
@@ -123,9 +131,12 @@ fn the_bans_are_the_same_wherever_they_hold() {
 fn every_crate_takes_part_in_the_shared_settings() {
     for folder in ["sim/env", "sim/check", "sim/engine", "sim/real", "protocols", "scenarios"] {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        for line in ["version.workspace = true", "edition.workspace = true",
-            "license.workspace = true", "[lints]\nworkspace = true"]
-        {
+        for line in [
+            "version.workspace = true",
+            "edition.workspace = true",
+            "license.workspace = true",
+            "[lints]\nworkspace = true",
+        ] {
             assert!(manifest.contains(line), "{folder}/Cargo.toml lacks {line:?}");
         }
     }

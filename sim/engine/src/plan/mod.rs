@@ -4,8 +4,11 @@
 //! before the run begins; written down, it can be read, edited and replayed.
 
 mod draw;
+mod valid;
+mod words;
 
 pub use draw::{Frame, draw};
+pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 
 use crate::table::Fault;
 use serde::{Deserialize, Serialize};
@@ -130,7 +133,7 @@ pub struct Episode {
     /// Names the episode within its plan, and the boots that follow a crash.
     pub id: u32,
     /// What happens.
-    #[serde(flatten)]
+    #[serde(rename = "what")]
     pub kind: Kind,
     /// When it begins.
     pub from: When,
@@ -158,7 +161,7 @@ pub enum When {
 
 /// What an episode does to whom. Nodes go by their readable names, as in `replica-2`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Kind {
     /// The node is down, and then starts anew from its disk. Without `power_loss` its operating
     /// system lives on, and so does what it had in its caches.
@@ -319,6 +322,15 @@ impl Plan {
             salt: 0,
             mutant: None,
         }
+    }
+
+    /// The nodes that the plan has.
+    ///
+    /// # Panics
+    /// If two roles have the same name.
+    pub fn roster(&self) -> squall_env::Roster {
+        let empty = squall_env::Roster::new("squall");
+        self.nodes.iter().fold(empty, |roster, role| roster.with(role.role.clone(), role.nodes))
     }
 
     /// Whether the plan has this fault at all.

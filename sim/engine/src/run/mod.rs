@@ -19,6 +19,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+#[cfg(feature = "cli")]
+pub(crate) use watchdog::{HANG, POLL_MAX_VARIABLE};
+
 const MARK_HEAL: u32 = 0;
 const MARK_LATE: u32 = 1;
 const MARK_GOAL: u32 = 2;

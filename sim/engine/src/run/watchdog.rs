@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long a single poll may take before it is taken for a hang, in seconds of real time.
 pub(crate) const POLL_MAX_S: u64 = 10;
 
+/// Overrides [`POLL_MAX_S`], for tests of the tester itself.
+pub(crate) const POLL_MAX_VARIABLE: &str = "SQUALL_POLL_MAX_S";
+
 /// The line that a hanging process leaves on its standard error.
 pub(crate) const HANG: &str = "squall: a poll does not return";
 
@@ -57,7 +60,13 @@ impl Watch {
     }
 }
 
+fn poll_max_s() -> u64 {
+    let wanted = std::env::var(POLL_MAX_VARIABLE).ok().and_then(|text| text.parse().ok());
+    wanted.unwrap_or(POLL_MAX_S)
+}
+
 fn watch() {
+    let poll_max_s = poll_max_s();
     let mut seen: Vec<(usize, u64, u64)> = Vec::new();
     loop {
         std::thread::sleep(Duration::from_secs(1));
@@ -71,7 +80,7 @@ fn watch() {
             let key = Arc::as_ptr(run) as usize;
             let before = seen.iter().find(|(k, p, _)| *k == key && *p == polls);
             let seconds = before.map_or(0, |(_, _, seconds)| seconds + 1);
-            if polls % 2 == 1 && seconds >= POLL_MAX_S {
+            if polls % 2 == 1 && seconds >= poll_max_s {
                 eprintln!("{HANG}: {} (for {seconds} s)", run.label);
                 std::process::abort();
             }

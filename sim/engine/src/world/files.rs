@@ -204,6 +204,9 @@ enum NameKind {
 
 type Names = BTreeMap<String, u32>;
 
+/// Files by path, each with its inode and content.
+pub(crate) type Left<'a> = BTreeMap<String, (u32, Cow<'a, [u8]>)>;
+
 fn rename(names: &mut Names, kind: &NameKind) {
     match kind {
         NameKind::Bind { name, inode } => {
@@ -387,7 +390,7 @@ impl Files {
         choices: &Choices,
         crash: Entity,
         losses: Losses,
-    ) -> (BTreeMap<String, (u32, Cow<'_, [u8]>)>, Lost) {
+    ) -> (Left<'_>, Lost) {
         let mut lost = Lost::default();
         let mut names = self.durable.clone();
         for change in &self.pending {
@@ -424,7 +427,7 @@ impl Files {
     }
 
     /// The files as programs see them.
-    pub(crate) fn now(&self) -> BTreeMap<String, (u32, Cow<'_, [u8]>)> {
+    pub(crate) fn now(&self) -> Left<'_> {
         let content = |inode: &u32| match self.inodes.get(*inode as usize) {
             Some(Some(file)) if !file.is_directory => {
                 Some((*inode, Cow::Borrowed(file.data.as_slice())))

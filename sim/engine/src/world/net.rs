@@ -282,13 +282,7 @@ impl World {
         fated
     }
 
-    fn draw_fate(
-        &mut self,
-        node: u32,
-        to_node: u32,
-        occasion: Occasion,
-        fated: &mut Fated,
-    ) {
+    fn draw_fate(&mut self, node: u32, to_node: u32, occasion: Occasion, fated: &mut Fated) {
         let hash = fated.hash;
         let draw = |domain| occasion.draw(domain);
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;

@@ -330,8 +330,8 @@ impl<M: Machine> Audit for JournalAudit<M> {
         }
         let snapshot = recovered.snapshot.map(|(_, bytes)| bytes);
         let records = recovered.records.into_iter();
-        let mut machine = rebuild::<M>(&self.config, snapshot, records)
-            .map_err(|e| e.to_string())?;
+        let mut machine =
+            rebuild::<M>(&self.config, snapshot, records).map_err(|e| e.to_string())?;
         let (mut rest, mut position) = (tail.bytes.as_slice(), tail.durable);
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);

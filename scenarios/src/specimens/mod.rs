@@ -1,0 +1,3 @@
+//! Specimens: code that is wrong on purpose, to show that the tester says so.
+
+pub mod engine;

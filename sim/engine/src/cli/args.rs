@@ -1,0 +1,234 @@
+//! The arguments of the command line.
+
+use super::Extra;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Parser, Debug)]
+#[command(version, about = "Runs scenarios of distributed systems in a simulated world")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Lists the scenarios, a line each, the name first
+    List {
+        /// Lists specimens and mutants instead: code that is wrong on purpose
+        #[arg(long)]
+        specimens: bool,
+    },
+    /// Runs many seeds of scenarios in worker processes
+    Sweep(SweepArgs),
+    /// Runs one seed of one scenario
+    Run(RunArgs),
+    /// Replays a repro file, as failing tests write them
+    Replay {
+        /// The file
+        file: PathBuf,
+    },
+    /// Counts how many seeds it takes to find each specimen and mutant
+    Specimens(SpecimensArgs),
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct SweepArgs {
+    /// Scenarios or folders, as in `register` for `register/atomic`; without any, all scenarios
+    pub(super) names: Vec<String>,
+    /// Runs so many seeds of each scenario, from 0
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"])]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: Option<u64>,
+    /// Runs seeds from this one on
+    #[arg(long, value_name = "A", requires = "to")]
+    pub(super) from: Option<u64>,
+    /// Runs seeds up to, and without, this one
+    #[arg(long, value_name = "B", requires = "from")]
+    pub(super) to: Option<u64>,
+    /// Starts no more seeds after this time, as in `90s`, `5m` or `1h`; without any bound, 60s
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) time: Option<Duration>,
+    /// How many workers there are; as many as processors, if it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Runs every seed twice in its worker and once more in another, and compares
+    #[arg(long)]
+    pub(super) twice: bool,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct RunArgs {
+    /// The scenario
+    pub(super) name: String,
+    /// The seed
+    #[arg(long, value_name = "S")]
+    pub(super) seed: u64,
+    /// Prints everything that happens
+    #[arg(long)]
+    pub(super) trace: bool,
+    /// Runs the seed twice in one process and once more in another, and compares
+    #[arg(long)]
+    pub(super) twice: bool,
+    /// Writes the run's repro file, whether it fails or not
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct SpecimensArgs {
+    /// Specimens, mutants or folders; without any, all of them
+    pub(super) names: Vec<String>,
+    /// How many workers there are; as many as processors, if it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Prints a line of JSON for each
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Reads the arguments of a process, the first of which is its own name.
+pub(super) fn parse(arguments: Vec<OsString>, extras: &[Extra]) -> Result<Command, clap::Error> {
+    let mut command = Arguments::command();
+    for extra in extras {
+        command = command.subcommand(clap::Command::new(extra.name).about(extra.about));
+    }
+    let mut matches = command.clone().try_get_matches_from(arguments)?;
+    let parsed = Arguments::from_arg_matches_mut(&mut matches);
+    parsed.map(|parsed| parsed.command).map_err(|error| error.format(&mut command))
+}
+
+/// Reads a time, as in `90s`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let unit_ms = match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let ms = number.parse().ok().zip(unit_ms).and_then(|(n, unit): (u64, u64)| n.checked_mul(unit));
+    match ms {
+        Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
+        _ => Err("a time is a whole number and a unit, as in 500ms, 90s, 5m or 1h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str) -> Result<Command, clap::Error> {
+        let words = std::iter::once("squall").chain(line.split_whitespace());
+        parse(words.map(OsString::from).collect(), &[])
+    }
+
+    /// The error, in words.
+    fn error(line: &str) -> String {
+        read(line).expect_err(line).to_string()
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, ms) in [("500ms", 500), ("90s", 90_000), ("5m", 300_000), ("1h", 3_600_000)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(ms)));
+        }
+        for wrong in ["", "90", "s", "0s", "-1s", "1.5s", "1d", "99999999999999999999s", "9s9"] {
+            assert!(parse_time(wrong).is_err(), "{wrong:?}");
+        }
+        let hour = format!("{}h", u64::MAX);
+        assert!(parse_time(&hour).is_err());
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_what_would_be_right() {
+        assert!(error("swep").contains("sweep"));
+        assert!(error("sweep --sedes 5").contains("--seeds"));
+        assert!(error("sweep --seeds 0").contains("not in 1.."));
+        assert!(error("sweep --seeds 5 --from 1 --to 2").contains("cannot be used with"));
+        assert!(error("sweep --from 1").contains("--to"));
+        assert!(error("sweep --time 90").contains("as in 500ms, 90s"));
+        assert!(error("sweep --jobs 0").contains("1..=1024"));
+        assert!(error("run register/atomic").contains("--seed"));
+        assert!(error("replay").contains("<FILE>"));
+    }
+
+    #[test]
+    fn help_names_the_commands_of_a_program() {
+        fn nothing(_: Vec<OsString>) -> std::process::ExitCode {
+            std::process::ExitCode::SUCCESS
+        }
+        let demo = Extra { name: "demo", about: "Shows something", run: nothing };
+        let arguments = vec!["squall".into(), "--help".into()];
+        let help = parse(arguments, &[demo]).expect_err("help is no command");
+        assert!(!help.use_stderr());
+        assert!(help.to_string().contains("Shows something"), "{help}");
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Words that a command line is made of, and others.
+    fn word() -> impl Strategy<Value = String> {
+        let known = [
+            "list",
+            "sweep",
+            "run",
+            "replay",
+            "specimens",
+            "help",
+            "--specimens",
+            "--seeds",
+            "--from",
+            "--to",
+            "--time",
+            "--jobs",
+            "--twice",
+            "--json",
+            "--seed",
+            "--trace",
+            "--save",
+            "--help",
+            "--version",
+            "--",
+            "-",
+            "register",
+            "5",
+            "90s",
+            "-1",
+            "=",
+            "",
+        ];
+        prop_oneof![
+            4 => prop::sample::select(known.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,12}",
+            1 => (prop::sample::select(known.to_vec()), ".{0,6}")
+                .prop_map(|(flag, value)| format!("{flag}={value}")),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_arguments_are_read_or_refused(words in prop::collection::vec(word(), 0..8)) {
+            let words = std::iter::once("squall".to_owned()).chain(words);
+            if let Err(error) = parse(words.map(OsString::from).collect(), &[]) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a sweep and its workers say to each other: a line of JSON for everything.
+
+use super::found::Found;
+use crate::plan::Plan;
+use crate::tally::Tally;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a worker is asked to do. It is told on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Ask {
+    Batch(Batch),
+    Single(Box<Single>),
+}
+
+/// Seeds of one scenario: from the first, up to and without the second.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Batch {
+    pub(super) scenario: String,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// Whether every seed is run twice.
+    pub(super) twice: bool,
+    /// Whether the digests of all seeds are wanted.
+    pub(super) digests: bool,
+    /// Ends the batch with the first seed that breaks this property.
+    pub(super) stop_at: Option<String>,
+}
+
+/// One seed of one scenario.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Single {
+    pub(super) scenario: String,
+    pub(super) seed: u64,
+    /// The plan, if it is not the seed's.
+    pub(super) plan: Option<Plan>,
+    pub(super) trace: bool,
+    pub(super) twice: bool,
+    /// Where to write every entry of the run, a line each.
+    pub(super) entries: Option<PathBuf>,
+}
+
+/// What a worker says, on its standard output.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Say {
+    /// It begins with a seed.
+    Begin(u64),
+    /// A line of a trace.
+    Trace(String),
+    /// It is done with what it was asked.
+    Done(Box<Done>),
+    /// It cannot do what it was asked.
+    Unable(String),
+}
+
+/// What came of what a worker was asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Done {
+    pub(super) tally: Tally,
+    pub(super) found: Vec<Found>,
+    /// By seed, if they were wanted; a seed that did not end has none.
+    pub(super) digests: Vec<(u64, Option<String>)>,
+    /// How long it took, in nanoseconds of real time.
+    pub(super) busy_ns: u64,
+    /// How the last run ended.
+    pub(super) last: Option<Last>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Last {
+    pub(super) digest: String,
+    pub(super) end_ns: u64,
+    pub(super) events: u64,
+    pub(super) overrides: (usize, usize),
+}
+
+impl Done {
+    /// Takes in what came of other seeds.
+    pub(super) fn merge(&mut self, other: Done) {
+        self.tally.merge(&other.tally);
+        self.found.extend(other.found);
+        self.digests.extend(other.digests);
+        self.busy_ns += other.busy_ns;
+        self.last = other.last.or(self.last.take());
+    }
+}
+
+/// What stands before every line of a worker, so that what user code prints is not taken for one.
+pub(super) const MARK: &str = "\u{1}squall ";

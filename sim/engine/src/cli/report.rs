@@ -1,0 +1,218 @@
+//! What a sweep says: for people, and for programs.
+
+use super::found::Found;
+use super::{CLEAN, FAILED, UNDECIDED};
+use crate::failure::Class;
+use crate::report::SEEDS_FOR_COVERAGE;
+use crate::scenario::Scenario;
+use crate::table::TABLE;
+use crate::tally::Tally;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What came of the seeds of one scenario.
+pub(super) struct Swept<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) tally: Tally,
+    pub(super) found: Vec<Found>,
+    pub(super) wall_seconds: f64,
+}
+
+#[derive(Serialize)]
+pub(super) struct SweepJson<'a> {
+    scenarios: Vec<ScenarioJson<'a>>,
+    canary: Canary,
+    exit: u8,
+}
+
+#[derive(Serialize)]
+pub(super) struct Canary {
+    pub(super) found_after_seeds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ScenarioJson<'a> {
+    name: &'a str,
+    seeds: u64,
+    failures: Vec<FailureJson<'a>>,
+    events: u64,
+    messages: u64,
+    operations: Operations,
+    sim_seconds: f64,
+    wall_seconds: f64,
+    faults: BTreeMap<&'static str, Counts>,
+    sometimes: BTreeMap<&'a str, u64>,
+    never_fired: Vec<&'static str>,
+    never_seen: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct FailureJson<'a> {
+    seed: u64,
+    class: Class,
+    property: &'a str,
+    fingerprint: String,
+    at_ns: Option<u64>,
+    digest: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Operations {
+    ok: u64,
+    fail: u64,
+    unknown: u64,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    fired: u64,
+    refused: u64,
+}
+
+/// The sweep as one object.
+pub(super) fn json<'a>(swept: &'a [Swept<'a>], canary: Option<u64>, exit: u8) -> SweepJson<'a> {
+    let canary = Canary { found_after_seeds: canary };
+    SweepJson { scenarios: swept.iter().map(scenario_json).collect(), canary, exit }
+}
+
+fn scenario_json<'a>(swept: &'a Swept<'a>) -> ScenarioJson<'a> {
+    let tally = &swept.tally;
+    let faults = TABLE.iter().filter_map(|row| {
+        let [fired, refused, _] = *tally.faults.get(row.name)?;
+        Some((row.name, Counts { fired, refused }))
+    });
+    let mut sometimes: BTreeMap<&str, u64> =
+        swept.scenario.sometimes.iter().map(|name| (*name, 0)).collect();
+    sometimes.extend(tally.sometimes.iter().map(|(name, seeds)| (name.as_str(), *seeds)));
+    let failure = |found: &'a Found| FailureJson {
+        seed: found.seed,
+        class: found.failure.class,
+        property: &found.failure.property,
+        fingerprint: found.failure.fingerprint(),
+        at_ns: found.at_ns(),
+        digest: found.digest.as_deref(),
+    };
+    ScenarioJson {
+        name: swept.scenario.name(),
+        seeds: tally.seeds,
+        failures: swept.found.iter().map(failure).collect(),
+        events: tally.events,
+        messages: tally.messages,
+        operations: Operations { ok: tally.ok, fail: tally.fail, unknown: tally.unknown },
+        sim_seconds: tally.sim_ns as f64 / 1e9,
+        wall_seconds: swept.wall_seconds,
+        faults: faults.collect(),
+        sometimes,
+        never_fired: tally.never_fired(),
+        never_seen: tally.never_seen(swept.scenario),
+    }
+}
+
+/// What is missing in a sweep that is long enough for it to count, in sentences.
+fn missing(swept: &Swept<'_>) -> Vec<String> {
+    if swept.tally.seeds < SEEDS_FOR_COVERAGE {
+        return Vec::new();
+    }
+    let unfired = swept.tally.never_fired().into_iter();
+    let unfired = unfired.map(|fault| format!("  the fault {fault:?} was planned and never fired"));
+    let unseen = swept.tally.never_seen(swept.scenario).into_iter();
+    unfired.chain(unseen.map(|what| format!("  no seed reached {what:?}"))).collect()
+}
+
+/// The exit code of a sweep.
+pub(super) fn exit(swept: &[Swept<'_>], canary: Option<u64>) -> u8 {
+    let classes = || swept.iter().flat_map(|s| s.found.iter().map(|found| found.failure.class));
+    let failed = classes().any(|class| class != Class::Undecided)
+        || canary.is_none()
+        || swept.iter().any(|swept| !missing(swept).is_empty());
+    if failed {
+        FAILED
+    } else if classes().next().is_some() {
+        UNDECIDED
+    } else {
+        CLEAN
+    }
+}
+
+/// The sweep for people.
+pub(super) fn lines(swept: &[Swept<'_>], canary: Option<u64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for swept in swept {
+        lines.push(summary(swept));
+        lines.extend(missing(swept));
+    }
+    for swept in swept {
+        lines.extend(failures(swept));
+    }
+    lines.push(match canary {
+        Some(1) => "the canary was found with its first seed".to_owned(),
+        Some(seeds) => format!("the canary was found after {seeds} seeds"),
+        None => "the canary was missed: this sweep would have found nothing else".to_owned(),
+    });
+    lines
+}
+
+fn summary(swept: &Swept<'_>) -> String {
+    let tally = &swept.tally;
+    let failed = match swept.found.len() {
+        0 => "none failed".to_owned(),
+        many => format!("{many} FAILED"),
+    };
+    format!(
+        "{}: {} seeds, {failed}; {} events, {} messages, operations {} ok, {} failed, {} unknown; \
+         {:.0} simulated seconds in {:.1}",
+        swept.scenario.name(),
+        tally.seeds,
+        tally.events,
+        tally.messages,
+        tally.ok,
+        tally.fail,
+        tally.unknown,
+        tally.sim_ns as f64 / 1e9,
+        swept.wall_seconds,
+    )
+}
+
+/// How many seeds of one fingerprint are named.
+const NAMED: usize = 8;
+
+/// The failures by fingerprint, the fastest of each in full.
+fn failures(swept: &Swept<'_>) -> Vec<String> {
+    let mut groups: BTreeMap<String, Vec<&Found>> = BTreeMap::new();
+    for found in &swept.found {
+        groups.entry(found.failure.fingerprint()).or_default().push(found);
+    }
+    let mut lines = Vec::new();
+    for group in groups.values() {
+        let Some(fastest) = group.iter().min_by_key(|found| (found.at_ns(), found.seed)) else {
+            continue;
+        };
+        let seeds: Vec<String> =
+            group.iter().take(NAMED).map(|found| found.seed.to_string()).collect();
+        let more = if group.len() > NAMED { ", ..." } else { "" };
+        lines.push(String::new());
+        lines.extend(failure(swept.scenario, fastest));
+        lines.push(format!(
+            "  seeds that fail like this: {} ({}{more})",
+            group.len(),
+            seeds.join(", ")
+        ));
+        lines.push(format!("  to see it again: {}", again(swept.scenario, fastest.seed)));
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// A failure in full.
+pub(super) fn failure(scenario: &Scenario, found: &Found) -> Vec<String> {
+    let plan = scenario.plan(found.seed);
+    crate::report::lines(scenario.name(), found.seed, &found.failure, &plan)
+}
+
+/// The command that shows a seed.
+fn again(scenario: &Scenario, seed: u64) -> String {
+    let program = std::env::current_exe().ok();
+    let program = program.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_owned());
+    let program = program.map_or("squall".to_owned(), |name| name.to_string_lossy().into_owned());
+    format!("{program} run {} --seed {seed} --trace", scenario.name())
+}

@@ -1,0 +1,189 @@
+//! One seed: a run, or the replay of a repro file.
+
+use super::args::RunArgs;
+use super::found::Found;
+use super::library::Library;
+use super::output::Out;
+use super::pool::Pool;
+use super::protocol::{Done, Last, Say, Single};
+use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
+use crate::failure::Class;
+use crate::plan::Plan;
+use crate::report::NOT_ALIKE;
+use crate::repro::{Expected, Repro, ReproError};
+use crate::scenario::Scenario;
+use crate::twice::compare;
+use crate::words::seconds;
+use serde::Serialize;
+use std::path::Path;
+
+#[derive(Serialize)]
+struct RunJson<'a> {
+    name: &'a str,
+    seed: u64,
+    digest: Option<&'a str>,
+    outcome: String,
+    property: Option<&'a str>,
+    at_ns: Option<u64>,
+    events: Option<u64>,
+}
+
+/// Runs one seed of one scenario.
+pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8, Trouble> {
+    let scenario = library.resolve_one(&args.name)?;
+    let pool = Pool::new(Some(1));
+    let ask = Single {
+        scenario: scenario.name().to_owned(),
+        seed: args.seed,
+        twice: args.twice && !args.trace,
+        ..Single::default()
+    };
+    let mut done = traced(&pool, Single { trace: args.trace, ..ask.clone() }, out)?;
+    if args.twice && !done.found.iter().any(|found| found.failure.property == NOT_ALIKE) {
+        let other = pool.single(Single { twice: args.trace, ..ask }, &mut |_| {})?;
+        compare_digests(&pool, scenario, args.seed, &mut done, other)?;
+    }
+    if let Some(file) = &args.save {
+        let plan = scenario.plan(args.seed);
+        let repro = Repro::new(scenario.name(), args.seed, &plan, expected(&done));
+        repro.write(file).map_err(|error| Trouble::Infrastructure(error.to_string()))?;
+    }
+    let found = done.found.first();
+    if args.json {
+        out.json(&json(scenario, args.seed, &done))?;
+    } else {
+        match (found, &done.last) {
+            (Some(found), _) => out.lines(&report::failure(scenario, found))?,
+            (None, last) => out.line(&well(scenario, args, last.as_ref()))?,
+        }
+    }
+    Ok(exit(found))
+}
+
+/// Runs a seed in a fresh process and prints its trace, if it is asked for.
+fn traced(pool: &Pool, ask: Single, out: &mut Out) -> Result<Done, Trouble> {
+    let mut printed = Ok(());
+    let done = pool.single(ask, &mut |said| {
+        if let (Say::Trace(line), Ok(())) = (said, &printed) {
+            printed = out.line(&line);
+        }
+    })?;
+    printed.map(|()| done)
+}
+
+/// Two processes have run the seed: books it if they saw different things.
+fn compare_digests(
+    pool: &Pool,
+    scenario: &Scenario,
+    seed: u64,
+    done: &mut Done,
+    other: Done,
+) -> Result<(), Trouble> {
+    let digest = |done: &Done| done.last.as_ref().map(|last| last.digest.clone());
+    let (one, two) = (digest(done), digest(&other));
+    if let Some(found) = other.found.iter().find(|found| found.failure.property == NOT_ALIKE) {
+        done.found = vec![found.clone()];
+    } else if one != two {
+        let name = |digest: Option<String>| digest.unwrap_or_else(|| "none".to_owned());
+        let digests =
+            format!("in one process its digest is {}, in another {}", name(one.clone()), name(two));
+        let story = compare_processes(pool, scenario, seed)?;
+        let seen = done.found.pop().unwrap_or_else(|| Found::dead(seed, Class::Property, vec![]));
+        let seen = Found { digest: one, ..seen };
+        done.found = vec![seen.unlike(NOT_ALIKE, [vec![digests], story].concat())];
+    }
+    Ok(())
+}
+
+/// Runs a seed in two fresh processes that write down everything, and says what differs first.
+pub(super) fn compare_processes(
+    pool: &Pool,
+    scenario: &Scenario,
+    seed: u64,
+) -> Result<Vec<String>, Trouble> {
+    let mut logs = Vec::new();
+    for number in 0..2 {
+        let name = format!("squall-entries-{}-{number}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let ask = Single {
+            scenario: scenario.name().to_owned(),
+            seed,
+            entries: Some(file.clone()),
+            ..Single::default()
+        };
+        pool.single(ask, &mut |_| {})?;
+        // A process that did not end has written nothing.
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let _ = std::fs::remove_file(&file);
+        logs.push(text.lines().map(str::to_owned).collect::<Vec<String>>());
+    }
+    Ok(compare(&logs[0], &logs[1]))
+}
+
+/// Replays a repro file.
+pub(super) fn replay(library: &Library, file: &Path, out: &mut Out) -> Result<u8, Trouble> {
+    let usage = |error: ReproError| Trouble::Usage(error.to_string());
+    let repro = Repro::read(file).map_err(usage)?;
+    let scenario = library
+        .resolve_one(&repro.scenario)
+        .map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
+    repro.check(file, scenario).map_err(usage)?;
+    let ask = Single {
+        scenario: scenario.name().to_owned(),
+        seed: repro.seed,
+        plan: Some(repro.plan.clone()),
+        ..Single::default()
+    };
+    let done = Pool::new(Some(1)).single(ask, &mut |_| {})?;
+    let overrides = done.last.as_ref().map_or((0, 0), |last| last.overrides);
+    out.lines(&repro.verdict(&expected(&done), overrides))?;
+    let found = done.found.first();
+    if let Some(found) = found {
+        out.lines(&in_full(scenario, &repro.plan, found))?;
+    }
+    Ok(exit(found))
+}
+
+fn in_full(scenario: &Scenario, plan: &Plan, found: &Found) -> Vec<String> {
+    crate::report::lines(scenario.name(), found.seed, &found.failure, plan)
+}
+
+fn expected(done: &Done) -> Expected {
+    let found = done.found.first();
+    Expected {
+        property: found.map(|found| found.failure.property.clone()),
+        fingerprint: found.map(|found| found.failure.fingerprint()),
+        digest: done.last.as_ref().map(|last| last.digest.clone()),
+    }
+}
+
+fn exit(found: Option<&Found>) -> u8 {
+    match found.map(|found| found.failure.class) {
+        None => CLEAN,
+        Some(Class::Undecided) => UNDECIDED,
+        Some(_) => FAILED,
+    }
+}
+
+fn json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
+    let (found, last) = (done.found.first(), done.last.as_ref());
+    RunJson {
+        name: scenario.name(),
+        seed,
+        digest: last.map(|last| last.digest.as_str()),
+        outcome: found.map_or("ok".to_owned(), |found| found.failure.class.to_string()),
+        property: found.map(|found| found.failure.property.as_str()),
+        at_ns: found.map_or(last.map(|last| last.end_ns), Found::at_ns),
+        events: last.map(|last| last.events),
+    }
+}
+
+fn well(scenario: &Scenario, args: &RunArgs, last: Option<&Last>) -> String {
+    let (name, seed) = (scenario.name(), args.seed);
+    let ended = last.map_or(String::new(), |last| {
+        let (digest, events, end) = (&last.digest, last.events, seconds(last.end_ns));
+        format!("; digest {digest}, {events} events, ended at {end}")
+    });
+    let alike = if args.twice { ", three times alike" } else { "" };
+    format!("{name} seed {seed}: nothing failed{alike}{ended}")
+}

@@ -1,0 +1,268 @@
+//! Sweeps: many seeds of many scenarios, and nothing that one seed does to its process stops
+//! another.
+
+use super::args::SweepArgs;
+use super::found::Found;
+use super::library::Library;
+use super::output::{Out, Progress};
+use super::pool::{Job, Pool};
+use super::protocol::{Ask, Batch, Done, Single};
+use super::report::{self, Swept};
+use super::{Trouble, canary, single};
+use crate::report::NOT_ALIKE;
+use crate::scenario::Scenario;
+use crate::tally::Tally;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// So many seeds are handed out at once. It is fixed, so that what shares a process does not hang
+/// on how many workers there are.
+const BATCH: u64 = 16;
+
+/// How long a sweep without any bound goes on.
+const TIME: Duration = Duration::from_secs(60);
+
+/// What came of one scenario so far.
+struct Part<'a> {
+    scenario: &'a Scenario,
+    tally: Tally,
+    found: Vec<Found>,
+    busy_ns: u64,
+    digests: BTreeMap<u64, Option<String>>,
+}
+
+impl<'a> Part<'a> {
+    fn new(scenario: &'a Scenario) -> Part<'a> {
+        let (tally, digests) = (Tally::default(), BTreeMap::new());
+        Part { scenario, tally, found: Vec::new(), busy_ns: 0, digests }
+    }
+
+    fn take(&mut self, done: Done) {
+        self.tally.merge(&done.tally);
+        self.found.extend(done.found);
+        self.busy_ns += done.busy_ns;
+        self.digests.extend(done.digests);
+    }
+
+    /// Books a failure in place of what the seed showed before.
+    fn book(&mut self, found: Found) {
+        self.found.retain(|other| other.seed != found.seed);
+        self.found.push(found);
+    }
+}
+
+/// Runs a sweep and says what came of it.
+pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Result<u8, Trouble> {
+    let range = bounds(args)?;
+    let chosen = library.resolve(&args.names)?;
+    if chosen.is_empty() {
+        return Err(Trouble::Usage("there are no scenarios to run".to_owned()));
+    }
+    let canary = canary::scenario();
+    let mut parts: Vec<Part<'_>> = chosen.into_iter().map(Part::new).collect();
+    parts.push(Part::new(&canary));
+    let pool = Pool::new(args.jobs);
+    run_all(&pool, &mut parts, args, range)?;
+    let canary_found = parts.pop().and_then(|part| first_canary(&part.found));
+    confirm(&pool, &mut parts)?;
+    if args.twice {
+        compare_with_others(&pool, &mut parts)?;
+    }
+    let swept: Vec<Swept<'_>> = parts.into_iter().map(|part| swept(part, pool.workers())).collect();
+    let exit = report::exit(&swept, canary_found);
+    if args.json {
+        out.json(&report::json(&swept, canary_found, exit))?;
+    } else {
+        out.lines(&report::lines(&swept, canary_found))?;
+    }
+    Ok(exit)
+}
+
+fn swept(mut part: Part<'_>, workers: usize) -> Swept<'_> {
+    part.found.sort_by_key(|found| found.seed);
+    Swept {
+        scenario: part.scenario,
+        tally: part.tally,
+        found: part.found,
+        wall_seconds: part.busy_ns as f64 / 1e9 / workers as f64,
+    }
+}
+
+/// After how many seeds the canary was found.
+fn first_canary(found: &[Found]) -> Option<u64> {
+    let right = found.iter().filter(|found| found.failure.property == canary::PROPERTY);
+    right.map(|found| found.seed + 1).min()
+}
+
+/// The seeds, and when no more are started.
+fn bounds(args: &SweepArgs) -> Result<Option<(u64, u64)>, Trouble> {
+    match (args.seeds, args.from, args.to) {
+        (Some(seeds), ..) => Ok(Some((0, seeds))),
+        (None, Some(from), Some(to)) if from < to => Ok(Some((from, to))),
+        (None, Some(from), Some(to)) => Err(Trouble::Usage(format!(
+            "--from {from} --to {to} is no seed at all: seeds go from the first, up to and without \
+             the second, so --to must be the greater"
+        ))),
+        _ => Ok(None),
+    }
+}
+
+/// Hands out the canary's seeds, and then the scenarios' in turns.
+struct Supply<'a> {
+    names: Vec<&'a str>,
+    canary: u64,
+    /// The next seed of the round, and the scenario whose turn it is.
+    next: u64,
+    turn: usize,
+    end: u64,
+    deadline: Option<Instant>,
+    twice: bool,
+}
+
+impl Supply<'_> {
+    fn batch(&self, of: usize, from: u64, to: u64) -> Job {
+        let canary = of + 1 == self.names.len();
+        let ask = Ask::Batch(Batch {
+            scenario: self.names[of].to_owned(),
+            from,
+            to,
+            twice: self.twice && !canary,
+            digests: self.twice,
+            stop_at: None,
+        });
+        Job { of, ask, fresh: false }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        if self.canary < canary::SEEDS {
+            let from = self.canary;
+            self.canary = (from + BATCH).min(canary::SEEDS);
+            return Some(self.batch(self.names.len() - 1, from, self.canary));
+        }
+        if self.turn + 1 == self.names.len() {
+            self.turn = 0;
+            self.next = self.next.saturating_add(BATCH);
+        }
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if late || self.next >= self.end {
+            return None;
+        }
+        let (of, from) = (self.turn, self.next);
+        self.turn += 1;
+        Some(self.batch(of, from, from.saturating_add(BATCH).min(self.end)))
+    }
+}
+
+/// Runs all seeds once; the last part is the canary's.
+fn run_all(
+    pool: &Pool,
+    parts: &mut [Part<'_>],
+    args: &SweepArgs,
+    range: Option<(u64, u64)>,
+) -> Result<(), Trouble> {
+    let names: Vec<&str> = parts.iter().map(|part| part.scenario.name()).collect();
+    let (from, end) = range.unwrap_or((0, u64::MAX));
+    let time = args.time.or((range.is_none()).then_some(TIME));
+    let scenarios = names.len() as u64 - 1;
+    let total = range.filter(|_| args.time.is_none());
+    let total = total.map(|(from, to)| (to - from).saturating_mul(scenarios) + canary::SEEDS);
+    let mut progress = Progress::new(total);
+    let mut supply = Supply {
+        names,
+        canary: 0,
+        next: from,
+        turn: 0,
+        end,
+        deadline: time.and_then(|time| Instant::now().checked_add(time)),
+        twice: args.twice,
+    };
+    let canary_at = parts.len() - 1;
+    let result = pool.work(
+        || supply.next(),
+        |job, done| {
+            let failures = if job.of == canary_at { 0 } else { done.found.len() as u64 };
+            progress.add(done.tally.seeds, failures);
+            parts[job.of].take(done);
+            Ok(())
+        },
+    );
+    progress.end();
+    result
+}
+
+/// Runs every failing seed once more in a fresh process.
+fn confirm(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Trouble> {
+    let mut jobs = Vec::new();
+    for (of, part) in parts.iter().enumerate() {
+        for found in part.found.iter().filter(|found| found.failure.property != NOT_ALIKE) {
+            let scenario = part.scenario.name().to_owned();
+            let single = Single { scenario, seed: found.seed, ..Single::default() };
+            jobs.push(Job { of, ask: Ask::Single(Box::new(single)), fresh: true });
+        }
+    }
+    let mut jobs = jobs.into_iter();
+    pool.work(
+        || jobs.next(),
+        |job, done| {
+            let Ask::Single(single) = &job.ask else { return Ok(()) };
+            let part = &mut parts[job.of];
+            let fresh = done.found.first();
+            let seen = part.found.iter().find(|found| found.seed == single.seed);
+            if let Some(seen) = seen.filter(|seen| !fresh.is_some_and(|f| f.is_like(seen))) {
+                let unlike = seen.not_reproducible(fresh);
+                part.book(unlike);
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Runs all seeds once more, in workers that have seen none of them, and compares the digests.
+fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Trouble> {
+    let mut jobs = Vec::new();
+    for (of, part) in parts.iter().enumerate() {
+        // Runs of neighbouring seeds, as they were handed out.
+        let seeds: Vec<u64> = part.digests.keys().copied().collect();
+        for chunk in seeds.chunks(BATCH as usize) {
+            let (Some(from), Some(last)) = (chunk.first(), chunk.last()) else { continue };
+            let scenario = part.scenario.name().to_owned();
+            let (from, to) = (*from, last + 1);
+            let batch = Batch { scenario, from, to, twice: false, digests: true, stop_at: None };
+            jobs.push(Job { of, ask: Ask::Batch(batch), fresh: false });
+        }
+    }
+    // From the last to the first, so that other runs come before each seed than the first time.
+    let mut jobs = jobs.into_iter().rev();
+    let mut differ: Vec<(usize, u64, [Option<String>; 2])> = Vec::new();
+    pool.work(
+        || jobs.next(),
+        |job, done| {
+            for (seed, digest) in done.digests {
+                let first = parts[job.of].digests.get(&seed).cloned().flatten();
+                if first != digest {
+                    differ.push((job.of, seed, [first, digest]));
+                }
+            }
+            Ok(())
+        },
+    )?;
+    differ.sort();
+    let mut told = None;
+    for (of, seed, [first, second]) in differ {
+        let part = &mut parts[of];
+        let name = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
+        let (one, other) = (name(&first), name(&second));
+        let mut story = vec![format!("in one worker its digest is {one}, in another {other}")];
+        if told != Some(of) {
+            // The first of a scenario is told in full; the others are most likely the same.
+            told = Some(of);
+            story.extend(single::compare_processes(pool, part.scenario, seed)?);
+        }
+        let seen = part.found.iter().find(|found| found.seed == seed).cloned();
+        let class = crate::Class::Property;
+        let mut seen = seen.unwrap_or_else(|| Found::dead(seed, class, Vec::new()));
+        seen.digest = first;
+        part.book(seen.unlike(NOT_ALIKE, story));
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! A worker: a process that runs the seeds it is told to, and may die of them.
+
+use super::found::Found;
+use super::library::Library;
+use super::protocol::{Ask, Batch, Done, Last, MARK, Say, Single};
+use crate::failure::{Class, Failure};
+use crate::plan::Plan;
+use crate::report::NOT_ALIKE;
+use crate::run::{Outcome, Watch, run_plan};
+use crate::scenario::Scenario;
+use crate::twice::{entries, twice};
+use crate::words::Words;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// The command that makes a process a worker. It is of use to nobody else.
+pub(super) const COMMAND: &str = "__worker";
+
+/// Does what the standard input asks, until it ends.
+pub(super) fn serve(library: &Library) -> ExitCode {
+    for line in io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        let said = match serde_json::from_str(&line) {
+            Ok(ask) => work(library, &ask),
+            Err(error) => say(&Say::Unable(format!("a worker was asked nonsense: {error}"))),
+        };
+        // Nobody listens any more: whoever asked has ended.
+        if said.is_err() {
+            break;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn say(what: &Say) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{MARK}{}", serde_json::to_string(what)?)?;
+    out.flush()
+}
+
+fn work(library: &Library, ask: &Ask) -> io::Result<()> {
+    let name = match ask {
+        Ask::Batch(batch) => &batch.scenario,
+        Ask::Single(single) => &single.scenario,
+    };
+    let Some(scenario) = library.find(name) else {
+        return say(&Say::Unable(format!("a worker was asked for the unknown scenario {name:?}")));
+    };
+    let began = Instant::now();
+    let mut done = match ask {
+        Ask::Batch(batch) => work_batch(scenario, batch)?,
+        Ask::Single(single) => match work_single(scenario, single)? {
+            Ok(done) => done,
+            Err(why) => return say(&Say::Unable(why)),
+        },
+    };
+    done.busy_ns = began.elapsed().as_nanos() as u64;
+    say(&Say::Done(Box::new(done)))
+}
+
+fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
+    let mut done = Done::default();
+    for seed in batch.from..batch.to {
+        say(&Say::Begin(seed))?;
+        let before = done.found.len();
+        run_seed(scenario, seed, &scenario.plan(seed), batch.twice, &mut done);
+        let digest = done.last.as_ref().map(|last| last.digest.clone());
+        if batch.digests {
+            done.digests.push((seed, digest));
+        }
+        let wanted = batch.stop_at.as_ref();
+        if done.found[before..].iter().any(|found| Some(&found.failure.property) == wanted) {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Runs a seed, perhaps twice, and adds what came of it.
+fn run_seed(scenario: &Scenario, seed: u64, plan: &Plan, both: bool, done: &mut Done) {
+    let alike = if both { twice(scenario, seed, plan).map(Some) } else { Ok(None) };
+    match alike {
+        Ok(outcome) => {
+            let run = || run_plan(scenario, seed, plan, Watch::default());
+            take(&outcome.unwrap_or_else(run), seed, done);
+        }
+        Err(difference) => {
+            let mut outcome = run_plan(scenario, seed, plan, Watch::default());
+            // Which of the runs failed, and how, says less than that they differ.
+            outcome.failure = Some(Failure {
+                class: Class::Property,
+                property: NOT_ALIKE.to_owned(),
+                place: String::new(),
+                story: difference.story,
+                at_ns: outcome.end_ns,
+            });
+            take(&outcome, seed, done);
+        }
+    }
+}
+
+fn take(outcome: &Outcome, seed: u64, done: &mut Done) {
+    done.tally.add(outcome);
+    let digest = outcome.digest.to_string();
+    if let Some(failure) = &outcome.failure {
+        let failure = failure.clone();
+        done.found.push(Found { seed, failure, digest: Some(digest.clone()) });
+    }
+    done.last = Some(Last {
+        digest,
+        end_ns: outcome.end_ns,
+        events: outcome.events,
+        overrides: outcome.overrides,
+    });
+}
+
+/// Runs one seed, and says its trace; the inner error is why its entries were not written.
+fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, String>> {
+    say(&Say::Begin(single.seed))?;
+    let drawn = || scenario.plan(single.seed);
+    let plan = single.plan.clone().unwrap_or_else(drawn);
+    let mut done = Done::default();
+    if single.trace || single.entries.is_some() {
+        let watch = Watch { log: true, ..Watch::default() };
+        let outcome = run_plan(scenario, single.seed, &plan, watch);
+        let words = Words::of(scenario, &plan);
+        if single.trace {
+            let mut out = BufWriter::new(io::stdout().lock());
+            for line in &outcome.log {
+                let said = serde_json::to_string(&Say::Trace(words.line(line)))?;
+                writeln!(out, "{MARK}{said}")?;
+            }
+            out.flush()?;
+        }
+        if let Some(file) = &single.entries {
+            let text = entries(&words, &outcome).join("\n");
+            if let Err(error) = std::fs::write(file, text) {
+                return Ok(Err(format!("cannot write {}: {error}", file.display())));
+            }
+        }
+        take(&outcome, single.seed, &mut done);
+    } else {
+        run_seed(scenario, single.seed, &plan, single.twice, &mut done);
+    }
+    Ok(Ok(done))
+}

@@ -1,0 +1,180 @@
+//! Which plans can be run: those that are drawn always can, those that are edited perhaps not.
+
+use super::{Fate, Kind, Latency, Override, Plan, Weather, When};
+
+/// Times and durations in a plan are at most this long, in nanoseconds: about eleven days.
+pub const TIME_MAX_NS: u64 = 1_000_000_000_000_000;
+
+/// A plan has at most so many nodes.
+pub const NODES_MAX: u32 = 1_000;
+
+/// Why a plan cannot be run.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Invalid {
+    /// It has other roles than the scenario.
+    #[error("its roles are {found:?}, and the scenario has {wanted:?}")]
+    Roles {
+        /// The plan's roles.
+        found: Vec<String>,
+        /// The scenario's roles.
+        wanted: Vec<String>,
+    },
+    /// It has too many nodes, or a role has none.
+    #[error("it has {found} nodes; every role needs one, and all together at most {NODES_MAX}")]
+    Nodes {
+        /// How many nodes it has.
+        found: u32,
+    },
+    /// A time or duration is too long.
+    #[error("{what} is {found} ns; at most {TIME_MAX_NS} is right")]
+    Time {
+        /// Which.
+        what: String,
+        /// How long it is.
+        found: u64,
+    },
+    /// A rate is more than everything.
+    #[error("{what} is {found} parts per million; at most 1000000 is right")]
+    Rate {
+        /// Which.
+        what: &'static str,
+        /// How much it is.
+        found: u32,
+    },
+    /// A range ends before it begins.
+    #[error("{what} goes from {low_ns} ns to {high_ns} ns: the first must not be the greater")]
+    Range {
+        /// Which.
+        what: &'static str,
+        /// Its beginning.
+        low_ns: u64,
+        /// Its end.
+        high_ns: u64,
+    },
+}
+
+impl Plan {
+    /// Checks that a scenario with these roles, in this order, can run the plan.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    pub fn check(&self, roles: &[&str]) -> Result<(), Invalid> {
+        if !self.nodes.iter().map(|role| role.role.as_str()).eq(roles.iter().copied()) {
+            let found = self.nodes.iter().map(|role| role.role.clone()).collect();
+            let wanted = roles.iter().map(|role| (*role).to_owned()).collect();
+            return Err(Invalid::Roles { found, wanted });
+        }
+        let found = self.nodes.iter().map(|role| u32::from(role.nodes)).sum();
+        if found > NODES_MAX || self.nodes.iter().any(|role| role.nodes == 0) {
+            return Err(Invalid::Nodes { found });
+        }
+        time("`heal_at_ns`", self.heal_at_ns)?;
+        self.weather.check()?;
+        for episode in &self.episodes {
+            let what = || format!("a time of episode {}", episode.id);
+            let (When::AtNs(from) | When::Step { after_ns: from, .. }) = episode.from;
+            time(&what(), from)?;
+            time(&what(), episode.for_ns.unwrap_or_default())?;
+            if let Kind::WallStep { by_ns, .. } = &episode.kind {
+                time(&what(), by_ns.unsigned_abs())?;
+            }
+        }
+        for change in &self.overrides {
+            if let Override::Message { fate: Fate::DeliveredAfterNs(after), .. } = change {
+                time("`delivered-after-ns`", *after)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn time(what: &str, found: u64) -> Result<(), Invalid> {
+    if found <= TIME_MAX_NS {
+        return Ok(());
+    }
+    Err(Invalid::Time { what: what.to_owned(), found })
+}
+
+impl Weather {
+    fn check(&self) -> Result<(), Invalid> {
+        for (what, found) in [
+            ("`loss_ppm`", self.loss_ppm),
+            ("`duplication_ppm`", self.duplication_ppm),
+            ("`reordering_ppm`", self.reordering_ppm),
+            ("`corruption_ppm`", self.corruption_ppm),
+            ("`eio_ppm`", self.eio_ppm),
+            ("`sync_failure_ppm`", self.sync_failure_ppm),
+            // A clock that is off by everything stands still.
+            ("`clock_rate_ppm`, doubled,", self.clock_rate_ppm.saturating_mul(2)),
+            ("`wall_drift_ppm`", self.wall_drift_ppm),
+        ] {
+            if found > 1_000_000 {
+                return Err(Invalid::Rate { what, found });
+            }
+        }
+        time("`reordering_ns`", self.reordering_ns)?;
+        time("`slow_link_ns`", self.slow_link_ns)?;
+        for (what, latency) in [
+            ("`latency`", &self.latency),
+            ("`client_latency`", &self.client_latency),
+            ("`disk_latency`", &self.disk_latency),
+            ("`sync_latency`", &self.sync_latency),
+        ] {
+            latency.check(what)?;
+        }
+        Ok(())
+    }
+}
+
+impl Latency {
+    fn check(&self, what: &'static str) -> Result<(), Invalid> {
+        let range = |low_ns: u64, high_ns: u64| {
+            time(what, high_ns)?;
+            if low_ns <= high_ns { Ok(()) } else { Err(Invalid::Range { what, low_ns, high_ns }) }
+        };
+        match *self {
+            Latency::Uniform { low_ns, high_ns } => range(low_ns, high_ns),
+            Latency::Exponential { low_ns, mean_ns } => {
+                time(what, low_ns)?;
+                time(what, mean_ns)
+            }
+            Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
+                range(low_ns, high_ns)?;
+                range(high_ns, tail_ns)?;
+                let found = tail_ppm;
+                if found > 1_000_000 { Err(Invalid::Rate { what, found }) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::RoleNodes;
+
+    fn calm() -> Plan {
+        Plan::calm(vec![RoleNodes { role: "node".to_owned(), nodes: 3 }], 3_000_000_000)
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        let broken: [(&str, fn(&mut Plan)); 6] = [
+            ("at most 1000000 is right", |plan| plan.weather.loss_ppm = 2_000_000),
+            ("`heal_at_ns` is", |plan| plan.heal_at_ns = u64::MAX),
+            ("every role needs one", |plan| plan.nodes[0].nodes = 0),
+            ("at most 1000", |plan| plan.nodes[0].nodes = u16::MAX),
+            ("the first must not be the greater", |plan| {
+                plan.weather.latency = Latency::Uniform { low_ns: 2, high_ns: 1 };
+            }),
+            ("and the scenario has [\"node\"]", |plan| plan.nodes.clear()),
+        ];
+        assert_eq!(calm().check(&["node"]), Ok(()));
+        for (wanted, edit) in broken {
+            let mut plan = calm();
+            edit(&mut plan);
+            let said = plan.check(&["node"]).expect_err(wanted).to_string();
+            assert!(said.contains(wanted), "{said}");
+        }
+    }
+}

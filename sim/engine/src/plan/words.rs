@@ -1,0 +1,180 @@
+//! A plan in words, for the top of a failure.
+
+use super::{Episode, Fate, Kind, Latency, Override, Plan, Weather, When};
+use crate::words::{duration, seconds};
+
+impl Plan {
+    /// The plan as lines: who is there, the weather as far as there is any, and the episodes in
+    /// the order of their beginnings.
+    pub fn lines(&self) -> Vec<String> {
+        let nodes: Vec<String> =
+            self.nodes.iter().map(|role| format!("{} {}", role.nodes, role.role)).collect();
+        let mut lines = vec![format!(
+            "nodes: {}; the world heals at {}",
+            nodes.join(", "),
+            seconds(self.heal_at_ns)
+        )];
+        lines.push(format!("weather: {}", weather(&self.weather).join("; ")));
+        let mut episodes: Vec<&Episode> = self.episodes.iter().collect();
+        episodes.sort_by_key(|episode| (begins(episode.from), episode.id));
+        lines.extend(episodes.into_iter().map(tell_episode));
+        if self.episodes.is_empty() {
+            lines.push("no episodes".to_owned());
+        }
+        lines.extend(self.overrides.iter().map(tell_override));
+        if self.salt != 0 {
+            lines.push(format!("another set of choices: salt {}", self.salt));
+        }
+        if let Some(mutant) = &self.mutant {
+            lines.push(format!("deliberate bug: {mutant}"));
+        }
+        lines
+    }
+}
+
+fn begins(when: When) -> u64 {
+    match when {
+        When::AtNs(time) | When::Step { after_ns: time, .. } => time,
+    }
+}
+
+fn latency(latency: &Latency) -> String {
+    match *latency {
+        Latency::Uniform { low_ns, high_ns } => {
+            format!("{}..{}", duration(low_ns), duration(high_ns))
+        }
+        Latency::Exponential { low_ns, mean_ns } => {
+            format!("{} and about {} more", duration(low_ns), duration(mean_ns))
+        }
+        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => format!(
+            "{}..{}, and up to {} for {}",
+            duration(low_ns),
+            duration(high_ns),
+            duration(tail_ns),
+            percent(tail_ppm)
+        ),
+    }
+}
+
+fn percent(ppm: u32) -> String {
+    format!("{}.{:02} %", ppm / 10_000, ppm / 100 % 100)
+}
+
+fn weather(weather: &Weather) -> Vec<String> {
+    let mut words = vec![
+        format!("messages take {}", latency(&weather.latency)),
+        format!("from and to clients {}", latency(&weather.client_latency)),
+    ];
+    let mut rate = |ppm: u32, what: &str| {
+        if ppm > 0 {
+            words.push(format!("{what} {}", percent(ppm)));
+        }
+    };
+    rate(weather.loss_ppm, "loss");
+    rate(weather.duplication_ppm, "duplication");
+    rate(weather.reordering_ppm, "reordering");
+    rate(weather.corruption_ppm, "corruption");
+    rate(weather.eio_ppm, "failing disk operations");
+    rate(weather.sync_failure_ppm, "failing syncs");
+    rate(weather.clock_rate_ppm, "clock rates off by up to");
+    rate(weather.wall_drift_ppm, "wall clocks drift by up to");
+    if weather.slow_link_ns > 0 {
+        words.push(format!("slow links, up to {} more", duration(weather.slow_link_ns)));
+    }
+    let mut flag = |on: bool, what: &str| {
+        if on {
+            words.push(what.to_owned());
+        }
+    };
+    flag(weather.lost_writes, "power losses take what was not synced");
+    flag(weather.torn_writes, "and tear sectors");
+    flag(weather.lost_entries, "and lose names");
+    flag(weather.buggify, "the code does rare things");
+    flag(weather.knobs, "knobs are turned");
+    words
+}
+
+fn tell_episode(episode: &Episode) -> String {
+    let from = match episode.from {
+        When::AtNs(time) => format!("at {}", seconds(time)),
+        When::Step { after_ns, number } => {
+            format!("at the {number}. I/O step from {}", seconds(after_ns))
+        }
+    };
+    let what = match &episode.kind {
+        Kind::Crash { node, power_loss: true } => format!("{node} crashes and loses power"),
+        Kind::Crash { node, .. } => format!("{node} crashes"),
+        Kind::CrashInRecovery { node, .. } => format!("{node} crashes while it recovers"),
+        Kind::Pause { node } => format!("{node} stands still"),
+        Kind::Stall { node } => format!("the disk of {node} stalls"),
+        Kind::Partition { nodes } => format!("{} and the others are apart", nodes.join(", ")),
+        Kind::PartitionOneWay { nodes } => format!("{} are not heard", nodes.join(", ")),
+        Kind::IsolateOne { node } => format!("{node} is cut off"),
+        Kind::WallStep { node, by_ns } => {
+            let way = if *by_ns < 0 { "back" } else { "forward" };
+            format!("the wall clock of {node} jumps {way} by {}", duration(by_ns.unsigned_abs()))
+        }
+    };
+    match (episode.for_ns, &episode.kind) {
+        (_, Kind::WallStep { .. }) => format!("{from}: {what}"),
+        (Some(length), _) => format!("{from}: {what}, for {}", duration(length)),
+        (None, _) => format!("{from}: {what}, for good"),
+    }
+}
+
+fn tell_override(wish: &Override) -> String {
+    match wish {
+        Override::Message { from, to, nth, fate: Fate::Lost, .. } => {
+            format!("message {nth} from {from} to {to} is lost")
+        }
+        Override::Message { from, to, nth, fate: Fate::DeliveredAfterNs(after), .. } => {
+            format!("message {nth} from {from} to {to} takes {}", duration(*after))
+        }
+        Override::SkipOperation { client, number } => {
+            format!("{client} leaves out operation {number}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::RoleNodes;
+
+    fn calm() -> Plan {
+        let replicas = RoleNodes { role: "replica".to_owned(), nodes: 3 };
+        let clients = RoleNodes { role: "client".to_owned(), nodes: 2 };
+        Plan::calm(vec![replicas, clients], 3_000_000_000)
+    }
+
+    #[test]
+    fn a_calm_plan_speaks_of_latencies_alone() {
+        let lines = calm().lines();
+        assert_eq!(lines[0], "nodes: 3 replica, 2 client; the world heals at 3.000000 s");
+        assert!(
+            lines[1].starts_with("weather: messages take 1.0 ms..10.0 ms; from and to clients")
+        );
+        assert_eq!(lines[1].matches(';').count(), 1, "{}", lines[1]);
+        assert_eq!(&lines[2..], ["no episodes"]);
+    }
+
+    #[test]
+    fn only_what_is_on_is_said_and_episodes_stand_in_the_order_of_time() {
+        let mut plan = calm();
+        plan.weather.loss_ppm = 12_500;
+        let episode =
+            |id, at, kind| Episode { id, kind, from: When::AtNs(at), for_ns: Some(250_000_000) };
+        let node = "replica-2".to_owned();
+        plan.episodes.push(episode(1, 2_000_000_000, Kind::Pause { node: node.clone() }));
+        plan.episodes.push(episode(2, 1_500_000_000, Kind::Crash { node, power_loss: true }));
+        let lines = plan.lines();
+        assert!(lines[1].ends_with("; loss 1.25 %"), "{}", lines[1]);
+        assert_eq!(
+            &lines[2..],
+            [
+                "at 1.500000 s: replica-2 crashes and loses power, for 250.0 ms",
+                "at 2.000000 s: replica-2 stands still, for 250.0 ms",
+            ]
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! What a reader sees of a failure.
+
+use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::words::seconds;
+
+/// The property of a failure that a fresh process does not show in the same way.
+pub(crate) const NOT_REPRODUCIBLE: &str = "not reproducible: state leaks between runs";
+
+/// The property of a seed of which two runs differ.
+pub(crate) const NOT_ALIKE: &str = "two runs of one seed are alike";
+
+/// A sweep of fewer seeds says nothing of faults that never fired or situations never seen.
+pub(crate) const SEEDS_FOR_COVERAGE: u64 = 200;
+
+/// The report of a failure, line by line: what broke and when, the story, and the plan.
+pub(crate) fn lines(name: &str, seed: u64, failure: &Failure, plan: &Plan) -> Vec<String> {
+    let what = format!("{name} fails: {}", failure.property);
+    let class = failure.class;
+    let mut lines = vec![what];
+    lines.push(format!("  seed {seed}, at {} of the run, class {class}", seconds(failure.at_ns)));
+    lines.push(String::new());
+    for story in &failure.story {
+        lines.extend(story.lines().map(|line| format!("  {line}")));
+    }
+    lines.push(String::new());
+    lines.push("  the plan:".to_owned());
+    lines.extend(plan.lines().into_iter().map(|line| format!("    {line}")));
+    lines
+}

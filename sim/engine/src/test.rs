@@ -1,0 +1,322 @@
+//! Scenarios under `cargo test`: a range of seeds, and a report of the first one that fails.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test reads its environment and starts processes beside the world, not within it"
+)]
+
+use crate::plan::Plan;
+use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
+use crate::repro::{Expected, Repro};
+use crate::run::{Outcome, Watch, run, run_plan};
+use crate::scenario::Scenario;
+use crate::tally::Tally;
+use crate::words::Words;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+const SEED: &str = "SQUALL_SEED";
+const SEEDS: &str = "SQUALL_SEEDS";
+const REPLAY: &str = "SQUALL_REPLAY";
+const TRACE: &str = "SQUALL_TRACE";
+const PROBE: &str = "SQUALL_PROBE";
+
+/// A scenario and the seeds that a test runs it with.
+///
+/// These environment variables change what [`Seeds::run`] does:
+///
+/// | variable | effect |
+/// |---|---|
+/// | `SQUALL_SEED=218` | runs this seed alone |
+/// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
+/// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
+/// | `SQUALL_TRACE=1` | prints everything that happens, with one of the two that name one run |
+pub struct Seeds {
+    scenario: Scenario,
+    seeds: Range<u64>,
+}
+
+impl Scenario {
+    /// The scenario with the seeds that a test runs it with: from the first, up to and without the
+    /// second.
+    #[must_use]
+    pub fn seeds(self, seeds: Range<u64>) -> Seeds {
+        Seeds { scenario: self, seeds }
+    }
+}
+
+/// A request of a failing test to a fresh process of the same test.
+#[derive(Serialize, Deserialize)]
+struct Probe {
+    scenario: String,
+    seed: u64,
+    into: PathBuf,
+}
+
+impl Seeds {
+    /// Runs the seeds one after the other in this thread, up to the first that fails.
+    ///
+    /// The failing seed is run again in a fresh process before it is reported, and its plan is
+    /// written to the folder `squall-failures`. A run of 200 seeds or more also fails if it never
+    /// reached one of the scenario's `sometimes`, or if a fault that its plans had never fired.
+    ///
+    /// # Panics
+    /// If a seed fails, with a report of it; if a variable of the environment does not say what it
+    /// should; or if a run is under way in this thread.
+    #[track_caller]
+    pub fn run(self) {
+        if let Err(report) = self.outcome() {
+            panic!("{report}");
+        }
+    }
+
+    /// As [`Seeds::run`], with the report as an error.
+    ///
+    /// # Errors
+    /// The report of the first seed that fails, or of what no seed reached.
+    ///
+    /// # Panics
+    /// If a run is under way in this thread.
+    pub fn outcome(self) -> Result<(), String> {
+        if let Some(probe) = variable(PROBE)? {
+            return self.answer(&probe);
+        }
+        if let Some(file) = variable(REPLAY)? {
+            return self.replay(Path::new(&file));
+        }
+        let scenario = &self.scenario;
+        if let Some(seed) = variable(SEED)? {
+            let seed = seed
+                .trim()
+                .parse()
+                .map_err(|_| format!("{SEED} is {seed:?}; a number is right, as in {SEED}=218"))?;
+            let plan = scenario.plan(seed);
+            let outcome = traced(scenario, seed, &plan);
+            return self.reported(seed, &plan, &outcome);
+        }
+        let seeds = match variable(SEEDS)? {
+            Some(text) => parse_seeds(&text)?,
+            None => self.seeds.clone(),
+        };
+        let mut tally = Tally::default();
+        for seed in seeds {
+            let outcome = run(scenario, seed);
+            if outcome.failure.is_some() {
+                return self.reported(seed, &scenario.plan(seed), &outcome);
+            }
+            tally.add(&outcome);
+        }
+        coverage(scenario, &tally)
+    }
+
+    /// The report of a run, if it failed.
+    fn reported(&self, seed: u64, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
+        let Some(failure) = &outcome.failure else { return Ok(()) };
+        let name = self.scenario.name();
+        let mut lines = report::lines(name, seed, failure, plan);
+        let expected = Expected::of(outcome);
+        let file = Path::new(&self.scenario.failures).join(Repro::file_name(name, seed));
+        let written = Repro::new(name, seed, plan, expected.clone()).write(&file);
+        let test = test_name();
+        lines.push(String::new());
+        match &test {
+            Some(test) => lines.extend(self.probe(test, seed, &expected)),
+            None => lines.push(
+                "  not run again in a fresh process: the name of the test is not known when tests \
+                 run in one thread"
+                    .to_owned(),
+            ),
+        }
+        let test = test.as_deref().unwrap_or_default();
+        let cargo = format!("cargo test {test}");
+        let cargo = cargo.trim();
+        lines.push("  to run this seed alone:".to_owned());
+        lines.push(format!("    {SEED}={seed} {cargo}"));
+        match written {
+            Ok(()) => {
+                lines.push(
+                    "  to replay exactly this run, also after the plan is edited:".to_owned(),
+                );
+                lines.push(format!("    {REPLAY}={} {cargo} -- --nocapture", file.display()));
+            }
+            Err(error) => lines.push(format!("  there is no repro file: {error}")),
+        }
+        Err(lines.join("\n"))
+    }
+
+    /// Runs the seed in a fresh process of the same test, and says so if it ends in another way.
+    fn probe(&self, test: &str, seed: u64, expected: &Expected) -> Vec<String> {
+        let name = self.scenario.name();
+        let into = env::temp_dir().join(format!(
+            "squall-probe-{}-{}",
+            std::process::id(),
+            Repro::file_name(name, seed)
+        ));
+        let probe = Probe { scenario: name.to_owned(), seed, into: into.clone() };
+        let asked = env::current_exe().and_then(|program| {
+            Command::new(program)
+                .args(["--include-ignored", "--nocapture", "--exact", test])
+                .env(PROBE, serde_json::to_string(&probe)?)
+                .env_remove(SEED)
+                .env_remove(SEEDS)
+                .env_remove(REPLAY)
+                .stdin(Stdio::null())
+                .output()
+        });
+        let answer = fs::read(&into).ok();
+        let _ = fs::remove_file(&into);
+        let ended = match asked {
+            Ok(output) => output.status.to_string(),
+            Err(error) => return vec![format!("  no fresh process could be started: {error}")],
+        };
+        let seen: Option<Expected> = answer.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match seen {
+            Some(seen) if seen == *expected => Vec::new(),
+            Some(seen) => {
+                vec![
+                    format!("  {NOT_REPRODUCIBLE}"),
+                    format!("    here:               {}", in_words(expected)),
+                    format!("    in a fresh process: {}", in_words(&seen)),
+                ]
+            }
+            None => vec![
+                format!("  {NOT_REPRODUCIBLE}"),
+                format!("    here:               {}", in_words(expected)),
+                format!("    in a fresh process: it ended without an answer ({ended})"),
+            ],
+        }
+    }
+
+    /// Does what a failing test has asked this fresh process to do, and ends it.
+    fn answer(&self, probe: &str) -> Result<(), String> {
+        let probe: Probe =
+            serde_json::from_str(probe).map_err(|error| format!("{PROBE}: {error}"))?;
+        if probe.scenario != self.scenario.name() {
+            return Ok(());
+        }
+        let seen = Expected::of(&run(&self.scenario, probe.seed));
+        let text = serde_json::to_string(&seen).map_err(|error| error.to_string())?;
+        fs::write(&probe.into, text).map_err(|e| format!("{}: {e}", probe.into.display()))?;
+        std::process::exit(0)
+    }
+
+    fn replay(&self, file: &Path) -> Result<(), String> {
+        let repro = Repro::read(file).map_err(|error| format!("{REPLAY}: {error}"))?;
+        let scenario = &self.scenario;
+        if repro.scenario != scenario.name() {
+            println!(
+                "{REPLAY}: {} is not of {}, which is passed over",
+                file.display(),
+                scenario.name()
+            );
+            return Ok(());
+        }
+        repro.check(file, scenario).map_err(|error| format!("{REPLAY}: {error}"))?;
+        let outcome = traced(scenario, repro.seed, &repro.plan);
+        let verdict = repro.verdict(&Expected::of(&outcome), outcome.overrides).join("\n  ");
+        let replayed = format!("replayed {}\n  {verdict}", file.display());
+        let Some(failure) = &outcome.failure else {
+            println!("{replayed}");
+            return Ok(());
+        };
+        let lines = report::lines(scenario.name(), repro.seed, failure, &repro.plan);
+        Err(format!("{replayed}\n{}", lines.join("\n")))
+    }
+}
+
+/// Runs a single seed, and prints its trace if that is wanted.
+fn traced(scenario: &Scenario, seed: u64, plan: &Plan) -> Outcome {
+    let log = env::var_os(TRACE).is_some_and(|value| !value.is_empty());
+    let outcome = run_plan(scenario, seed, plan, Watch { log, ..Watch::default() });
+    if log {
+        let words = Words::of(scenario, plan);
+        outcome.log.iter().for_each(|line| println!("{}", words.line(line)));
+    }
+    outcome
+}
+
+/// Fails if many runs together left out something that they should have shown.
+fn coverage(scenario: &Scenario, tally: &Tally) -> Result<(), String> {
+    if tally.seeds < SEEDS_FOR_COVERAGE {
+        return Ok(());
+    }
+    let (name, seeds) = (scenario.name(), tally.seeds);
+    let unseen = tally.never_seen(scenario).into_iter();
+    let unseen = unseen.map(|what| format!("{name}: none of {seeds} seeds reached {what:?}"));
+    let unfired = tally.never_fired().into_iter();
+    let unfired = unfired.map(|fault| {
+        format!("{name}: plans of {seeds} seeds had the fault {fault:?}, and it never fired")
+    });
+    let lines: Vec<String> = unseen.chain(unfired).collect();
+    if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+}
+
+fn in_words(seen: &Expected) -> String {
+    let failure = seen.fingerprint.as_deref().unwrap_or("no failure");
+    format!("{failure}, digest {}", seen.digest.as_deref().unwrap_or("none"))
+}
+
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8 text")),
+    }
+}
+
+/// Seeds as `A..B` or as a count.
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
+    let range = match text.split_once("..") {
+        Some((from, to)) => number(from).zip(number(to)),
+        None => number(text).map(|to| (0, to)),
+    };
+    match range {
+        Some((from, to)) if from < to => Ok(from..to),
+        _ => Err(format!(
+            "{SEEDS} is {text:?}; right is a range that is not empty, as in {SEEDS}=0..5000, or a \
+             number of seeds, as in {SEEDS}=5000"
+        )),
+    }
+}
+
+/// The name of the running test: that of its thread. With one test thread it is the main one,
+/// whose command line may name the test exactly.
+fn test_name() -> Option<String> {
+    let thread = std::thread::current();
+    if let Some(name) = thread.name().filter(|name| *name != "main") {
+        return Some(name.to_owned());
+    }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let mut free = arguments.iter().filter(|argument| !argument.starts_with('-'));
+    match (free.next(), free.next()) {
+        (Some(name), None) if arguments.iter().any(|a| a == "--exact") => Some(name.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_range_or_a_count_and_nothing_else() {
+        assert_eq!(parse_seeds("5..10"), Ok(5..10));
+        assert_eq!(parse_seeds(" 1_000 "), Ok(0..1_000));
+        for wrong in ["", "..", "5..", "5..5", "6..5", "0", "-1", "1..2..3", "many"] {
+            let error = parse_seeds(wrong).expect_err(wrong);
+            assert!(error.contains("SQUALL_SEEDS=0..5000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_test_knows_its_name() {
+        let name = test_name();
+        let known = name.is_none_or(|name| name.ends_with("a_test_knows_its_name"));
+        assert!(known, "the thread is called otherwise");
+    }
+}
