@@ -68,7 +68,8 @@
 //! | *digest* | what happened, in one number |
 //! | *fingerprint* | what two failures of one bug have in common |
 //!
-//! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody uses.
+//! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody
+//! uses.
 
 pub mod check;
 pub mod choice;

@@ -1,6 +1,6 @@
 //! What a reader sees of a failure.
 
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::plan::Plan;
 use crate::words::seconds;
 
@@ -8,6 +8,7 @@ use crate::words::seconds;
 pub(crate) const NOT_REPRODUCIBLE: &str = "not reproducible: state leaks between runs";
 
 /// The property of a seed of which two runs differ.
+#[cfg(feature = "cli")]
 pub(crate) const NOT_ALIKE: &str = "two runs of one seed are alike";
 
 /// A sweep of fewer seeds says nothing of faults that never fired or situations never seen.
@@ -18,7 +19,12 @@ pub(crate) fn lines(name: &str, seed: u64, failure: &Failure, plan: &Plan) -> Ve
     let what = format!("{name} fails: {}", failure.property);
     let class = failure.class;
     let mut lines = vec![what];
-    lines.push(format!("  seed {seed}, at {} of the run, class {class}", seconds(failure.at_ns)));
+    // Of a run that did not end nobody knows how far it came.
+    let at = match class {
+        Class::Hang | Class::Abort => String::new(),
+        _ => format!("at {} of the run, ", seconds(failure.at_ns)),
+    };
+    lines.push(format!("  seed {seed}, {at}class {class}"));
     lines.push(String::new());
     for story in &failure.story {
         lines.extend(story.lines().map(|line| format!("  {line}")));

@@ -47,8 +47,6 @@ pub struct Scenario {
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
     pub(crate) breaks: Option<&'static str>,
-    /// Where `cargo test` keeps the plans of failures.
-    pub(crate) failures: String,
 }
 
 impl Scenario {
@@ -67,7 +65,6 @@ impl Scenario {
             judges: Vec::new(),
             mutant: None,
             breaks: None,
-            failures: "squall-failures".to_owned(),
         }
     }
 

@@ -43,6 +43,7 @@ impl Tally {
     }
 
     /// Takes in the sums of other runs.
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.seeds += other.seeds;
         self.events += other.events;

@@ -38,6 +38,7 @@ const PROBE: &str = "SQUALL_PROBE";
 pub struct Seeds {
     scenario: Scenario,
     seeds: Range<u64>,
+    failures: PathBuf,
 }
 
 impl Scenario {
@@ -45,7 +46,7 @@ impl Scenario {
     /// second.
     #[must_use]
     pub fn seeds(self, seeds: Range<u64>) -> Seeds {
-        Seeds { scenario: self, seeds }
+        Seeds { scenario: self, seeds, failures: PathBuf::from("squall-failures") }
     }
 }
 
@@ -58,11 +59,20 @@ struct Probe {
 }
 
 impl Seeds {
+    /// Keeps the plans of failures in this folder. The default is `squall-failures` in the current
+    /// one, which under `cargo test` is that of the package.
+    #[must_use]
+    pub fn failures_in(mut self, folder: impl Into<PathBuf>) -> Seeds {
+        self.failures = folder.into();
+        self
+    }
+
     /// Runs the seeds one after the other in this thread, up to the first that fails.
     ///
     /// The failing seed is run again in a fresh process before it is reported, and its plan is
-    /// written to the folder `squall-failures`. A run of 200 seeds or more also fails if it never
-    /// reached one of the scenario's `sometimes`, or if a fault that its plans had never fired.
+    /// written to a folder ([`Seeds::failures_in`]). A run of 200 seeds or more also fails if it
+    /// never reached one of the scenario's `sometimes`, or if a fault that its plans had never
+    /// fired.
     ///
     /// # Panics
     /// If a seed fails, with a report of it; if a variable of the environment does not say what it
@@ -119,7 +129,7 @@ impl Seeds {
         let name = self.scenario.name();
         let mut lines = report::lines(name, seed, failure, plan);
         let expected = Expected::of(outcome);
-        let file = Path::new(&self.scenario.failures).join(Repro::file_name(name, seed));
+        let file = self.failures.join(Repro::file_name(name, seed));
         let written = Repro::new(name, seed, plan, expected.clone()).write(&file);
         let test = test_name();
         lines.push(String::new());

@@ -169,7 +169,8 @@ impl Env {
         Rng(self)
     }
 
-    /// Puts a value on show for properties.
+    /// Puts a value on show for properties. It takes the place of what this node showed under the
+    /// same name.
     pub fn show<T: Send + 'static>(&self, name: &'static str, value: T) -> Shown<T> {
         let shown = Shown::new(value);
         self.0.show(Exhibit::new(name, &shown, None));

@@ -250,6 +250,11 @@ fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Troubl
     let mut told = None;
     for (of, seed, [first, second]) in differ {
         let part = &mut parts[of];
+        let seen = part.found.iter().find(|found| found.seed == seed).cloned();
+        if seen.as_ref().is_some_and(|found| found.failure.property == NOT_ALIKE) {
+            // Two runs in one process differed already, and that says more.
+            continue;
+        }
         let name = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
         let (one, other) = (name(&first), name(&second));
         let mut story = vec![format!("in one worker its digest is {one}, in another {other}")];
@@ -258,7 +263,6 @@ fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Troubl
             told = Some(of);
             story.extend(single::compare_processes(pool, part.scenario, seed)?);
         }
-        let seen = part.found.iter().find(|found| found.seed == seed).cloned();
         let class = crate::Class::Property;
         let mut seen = seen.unwrap_or_else(|| Found::dead(seed, class, Vec::new()));
         seen.digest = first;

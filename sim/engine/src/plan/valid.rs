@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
-        let broken: [(&str, fn(&mut Plan)); 6] = [
+        type Edit = fn(&mut Plan);
+        let broken: [(&str, Edit); 6] = [
             ("at most 1000000 is right", |plan| plan.weather.loss_ppm = 2_000_000),
             ("`heal_at_ns` is", |plan| plan.heal_at_ns = u64::MAX),
             ("every role needs one", |plan| plan.nodes[0].nodes = 0),

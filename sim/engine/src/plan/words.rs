@@ -56,8 +56,10 @@ fn latency(latency: &Latency) -> String {
     }
 }
 
+/// A rate in percent, with as many digits as it has.
 fn percent(ppm: u32) -> String {
-    format!("{}.{:02} %", ppm / 10_000, ppm / 100 % 100)
+    let text = format!("{}.{:04}", ppm / 10_000, ppm % 10_000);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn weather(weather: &Weather) -> Vec<String> {

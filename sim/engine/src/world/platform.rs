@@ -252,6 +252,12 @@ impl World {
         self.exhibits += 1;
         exhibit.set_number(number);
         let id = self.nodes[node as usize].id;
+        // A machine that is opened anew takes the place of the one that was shown before it.
+        let same = |place: &Place| place.node == id && place.exhibit.name() == exhibit.name();
+        if let Some(before) = self.places.iter().position(same) {
+            let places = vec![self.places.remove(before)];
+            self.outside.push(super::Outside::Remains { node, places, audit: false });
+        }
         let at = self.places.partition_point(|place| place.node <= id);
         self.places.insert(at, Place { node: id, number, exhibit });
         // Something new can be seen, so every property looks again.

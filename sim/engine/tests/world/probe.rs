@@ -7,16 +7,16 @@ use squall_env::{Env, Port, buggify};
 use std::sync::Mutex;
 use std::time::Duration;
 
-pub const MS: u64 = 1_000_000;
-pub const SECOND: u64 = 1_000 * MS;
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
 
 /// A place for what nodes saw. It is leaked, since roles may own nothing.
-pub fn notes<T>() -> &'static Mutex<Vec<T>> {
+pub(crate) fn notes<T>() -> &'static Mutex<Vec<T>> {
     Box::leak(Box::new(Mutex::new(Vec::new())))
 }
 
 /// Three nodes that talk, write, and look at their clocks for ever.
-pub fn probe() -> Scenario {
+pub(crate) fn probe() -> Scenario {
     let mut tolerance = Tolerance::nothing().impaired("node", Most::Any);
     for row in squall::table::TABLE {
         tolerance = tolerance.fault(row.fault);
@@ -67,25 +67,25 @@ async fn serve(env: Env) -> Result<(), DiskError> {
 }
 
 /// A plan without faults for these many nodes of the role "node".
-pub fn calm(nodes: u16) -> Plan {
+pub(crate) fn calm(nodes: u16) -> Plan {
     Plan::calm(vec![RoleNodes { role: "node".to_owned(), nodes }], 60 * SECOND)
 }
 
-pub fn episode(id: u32, kind: Kind, at_ns: u64, for_ns: u64) -> Episode {
+pub(crate) fn episode(id: u32, kind: Kind, at_ns: u64, for_ns: u64) -> Episode {
     Episode { id, kind, from: When::AtNs(at_ns), for_ns: Some(for_ns) }
 }
 
-pub fn crash(node: &str) -> Kind {
+pub(crate) fn crash(node: &str) -> Kind {
     Kind::Crash { node: node.to_owned(), power_loss: true }
 }
 
 /// Runs for so many nanoseconds.
-pub fn run_until(scenario: &Scenario, seed: u64, plan: &Plan, until_ns: u64) -> RunOutcome {
+pub(crate) fn run_until(scenario: &Scenario, seed: u64, plan: &Plan, until_ns: u64) -> RunOutcome {
     run_plan(scenario, seed, plan, Watch { until_ns, ..Watch::default() })
 }
 
 /// A calm plan with one fault on, as strong as it gets.
-pub fn only(fault: Fault) -> Plan {
+pub(crate) fn only(fault: Fault) -> Plan {
     let mut plan = calm(3);
     let weather = &mut plan.weather;
     let node = "node-2".to_owned();
@@ -149,7 +149,7 @@ pub fn only(fault: Fault) -> Plan {
 }
 
 /// What the plan of a fault is without it.
-pub fn without(fault: Fault) -> Plan {
+pub(crate) fn without(fault: Fault) -> Plan {
     let mut plan = only(fault);
     match fault {
         // A loss needs a crash to show, and a second crash a first one.

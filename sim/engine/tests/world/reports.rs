@@ -15,8 +15,8 @@ fn client_plan() -> Plan {
 fn a_panic_names_node_place_and_text() {
     let scenario = Scenario::new("test/panic").nodes("node", 1..=1, |env: Env| async move {
         env.sleep(Duration::from_secs(1)).await;
-        let none: Option<u8> = None;
-        none.expect("there is one");
+        let missing = env.peers("nobody").pop();
+        missing.expect("there is one");
         Ok::<(), String>(())
     });
     let failure = failure(&scenario);
@@ -30,7 +30,7 @@ fn a_panic_names_node_place_and_text() {
 fn a_panic_of_a_spawned_task_is_one_of_the_node() {
     let scenario = Scenario::new("test/panic").nodes("node", 1..=1, |env: Env| async move {
         env.spawn("worker", async { panic!("in a task") });
-        Ok::<(), String>(std::future::pending().await)
+        std::future::pending::<Result<(), String>>().await
     });
     assert_eq!(failure(&scenario).class, Class::Panic);
 }
@@ -45,7 +45,7 @@ fn polls_without_end_are_a_livelock_and_say_who() {
                 std::task::Poll::<()>::Pending
             }),
         );
-        Ok::<(), String>(std::future::pending().await)
+        std::future::pending::<Result<(), String>>().await
     });
     let failure = failure(&scenario);
     assert_eq!((failure.class, failure.at_ns), (Class::Livelock, 0));
@@ -78,7 +78,7 @@ fn a_goal_that_is_not_reached_in_time_fails_and_one_that_is_does_not() {
             let done = env.show("done", Done(false));
             env.sleep(Duration::from_secs(after)).await;
             done.update(&env, |done| done.0 = true);
-            Ok::<(), String>(std::future::pending().await)
+            std::future::pending::<Result<(), String>>().await
         };
         Scenario::new("test/goal")
             .nodes("node", 1..=1, run)

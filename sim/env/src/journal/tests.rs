@@ -36,7 +36,7 @@ fn segment(number: u64, first: u64, batches: &[&[&[u8]]]) -> Vec<u8> {
 }
 
 fn disk(segments: Vec<(u64, Vec<u8>)>) -> Disk {
-    let path = |number| format::segment_path("j", number);
+    let path = |number| segment_path("j", number);
     Disk(segments.into_iter().map(|(number, bytes)| (path(number), bytes)).collect())
 }
 

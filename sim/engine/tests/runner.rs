@@ -1,0 +1,121 @@
+//! The runner of `cargo test`: what it reports, what it writes, and what a fresh process says.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests of the tester read files and keep state on purpose"
+)]
+
+use squall::{Client, Expected, Fault, Repro, Scenario, Tolerance};
+use squall_env::View;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+struct Number(u64);
+
+/// One client draws numbers; a property must not see this one.
+fn drawing(name: &str, wrong: u64) -> Scenario {
+    Scenario::new(name)
+        .clients("client", 1..=1, |client: Client| async move {
+            let env = client.env();
+            let shown = env.show("number", Number(env.random_below(8)));
+            env.sleep(Duration::from_millis(1)).await;
+            shown.update(env, |number| number.0 += 8);
+            Ok::<(), String>(())
+        })
+        .always("no wrong number is drawn", move || {
+            move |view: &View<'_>| match view.up::<Number>().find(|number| number.0 == wrong) {
+                Some(_) => Err(format!("{wrong} was drawn")),
+                None => Ok(()),
+            }
+        })
+}
+
+#[test]
+fn seeds_that_hold_pass() {
+    drawing("test/holds", 99).seeds(0..100).run();
+}
+
+#[test]
+fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let seeds = drawing("test/fails", 3).seeds(0..100).failures_in(folder.path());
+    let report = seeds.outcome().expect_err("one of the seeds draws it");
+    let written: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(written.len(), 1);
+    let file = written[0].as_ref().unwrap().path();
+    let repro = Repro::read(&file).unwrap();
+    assert_eq!(repro.expected.property.as_deref(), Some("no wrong number is drawn"));
+    let name = "a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it";
+    for wanted in [
+        "test/fails fails: no wrong number is drawn".to_owned(),
+        format!("seed {}, at 0.000000 s of the run, class property", repro.seed),
+        "3 was drawn".to_owned(),
+        "nodes: 1 client; the world heals at 3.000000 s".to_owned(),
+        format!("SQUALL_SEED={} cargo test {name}", repro.seed),
+        format!("SQUALL_REPLAY={} cargo test {name} -- --nocapture", file.display()),
+    ] {
+        assert!(report.contains(&wanted), "{wanted:?} is not in:\n{report}");
+    }
+    assert!(!report.contains("not reproducible"), "{report}");
+    let outcome = squall::run_plan(
+        &drawing("test/fails", 3),
+        repro.seed,
+        &repro.plan,
+        squall::Watch::default(),
+    );
+    let verdict = repro.verdict(&Expected::of(&outcome), outcome.overrides).join("\n");
+    assert!(verdict.contains("the same as when"), "{verdict}");
+    assert!(verdict.contains("the same property breaks"), "{verdict}");
+}
+
+#[test]
+fn of_several_scenarios_in_one_test_the_fresh_process_runs_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails = |name, wrong| {
+        let seeds = drawing(name, wrong).seeds(0..100).failures_in(folder.path());
+        seeds.outcome().err().unwrap_or_default()
+    };
+    drawing("test/first", 99).seeds(0..10).run();
+    let reports = [fails("test/second", 5), fails("test/third", 6)];
+    for report in reports {
+        assert!(report.contains("was drawn") && !report.contains("not reproducible"), "{report}");
+    }
+}
+
+#[test]
+fn a_failure_that_a_fresh_process_does_not_show_is_called_a_leak() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let scenario = Scenario::new("test/leaks")
+        .clients("client", 1..=1, |client: Client| async move {
+            let runs = RUNS.fetch_add(1, Ordering::Relaxed);
+            let shown = client.env().show("runs", Number(runs));
+            client.env().sleep(Duration::from_millis(1)).await;
+            drop(shown);
+            Ok::<(), String>(())
+        })
+        .always("few runs were before", || {
+            |view: &View<'_>| match view.up::<Number>().any(|runs| runs.0 == 5) {
+                true => Err("five runs were before".to_owned()),
+                false => Ok(()),
+            }
+        });
+    let folder = tempfile::tempdir().unwrap();
+    let report = scenario.seeds(0..100).failures_in(folder.path()).outcome();
+    let report = report.expect_err("the sixth run fails");
+    assert!(report.contains("not reproducible: state leaks between runs"), "{report}");
+    assert!(report.contains("in a fresh process: no failure, digest "), "{report}");
+}
+
+#[test]
+fn a_long_run_that_left_something_out_fails() {
+    let tolerance = Tolerance::nothing().fault(Fault::Loss);
+    let scenario = || {
+        let scenario = drawing("test/coverage", 99).sometimes("something rare");
+        scenario.tolerates(tolerance.clone())
+    };
+    let report = scenario().seeds(0..200).outcome().expect_err("nothing is reached");
+    assert!(report.contains("none of 200 seeds reached \"something rare\""), "{report}");
+    assert!(report.contains("the fault \"loss\", and it never fired"), "{report}");
+    assert_eq!(scenario().seeds(0..199).outcome(), Ok(()));
+}

@@ -1,0 +1,3 @@
+//! Tests that need more than one crate.
+
+mod parity; // The same checks against the simulated and the real world.
