@@ -1,3 +1,4 @@
 //! Tests that need more than one crate.
 
 mod parity; // The same checks against the simulated and the real world.
+mod register; // The atomic register under every fault that it survives, and its mutants.

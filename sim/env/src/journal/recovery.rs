@@ -193,6 +193,13 @@ pub(super) async fn reopen(
     recovered: &Recovered<'_>,
 ) -> Result<(u64, FileToken, u64), DiskError> {
     let name = &identity.journal;
+    if let Some(snapshot) = &files.snapshot
+        && recovered.damage.is_none()
+    {
+        // The name it was found under may be one whose sync has failed: it is there until power
+        // fails. What follows rests on it, so it is put in place anew.
+        env.replace_file(&snapshot_path(name), snapshot.to_vec()).await?;
+    }
     let (number, content) = match files.segments.last() {
         // Damage is kept as it is, for whoever looks into it; the journal goes on behind it.
         Some((number, _)) if recovered.damage.is_some() => (number + 1, None),

@@ -1,0 +1,143 @@
+//! The floor: a plain event loop with a binary heap, a slab of 64-byte payloads and one ChaCha12
+//! generator; nodes are plain state machines, and nothing ever goes wrong.
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+pub(crate) const MS: u64 = 1_000_000;
+
+/// What the nodes do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// One datagram goes back and forth.
+    PingPong,
+    /// Everybody sends to everybody every 10 ms.
+    AllToAll,
+    /// Everybody sleeps 1 to 100 ms, again and again.
+    Timers,
+    /// Everybody sends one datagram to the next after 1 ms.
+    Ring,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    from: u32,
+    to: u32,
+    is_timer: bool,
+    payload: [u8; 64],
+}
+
+pub(crate) struct Floor {
+    now: u64,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    rng: ChaCha12Rng,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    load: Load,
+    nodes: u32,
+    pub(crate) operations: u64,
+}
+
+impl Floor {
+    pub(crate) fn new(seed: u64, nodes: u32, load: Load) -> Floor {
+        let mut floor = Floor {
+            now: 0,
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            rng: ChaCha12Rng::seed_from_u64(seed),
+            slots: Vec::new(),
+            free: Vec::new(),
+            load,
+            nodes,
+            operations: 0,
+        };
+        for node in 0..nodes {
+            match load {
+                Load::PingPong if node == 0 => floor.send(0, 1, [0; 64]),
+                Load::PingPong => {}
+                Load::AllToAll => floor.timer(node, 10 * MS),
+                Load::Timers => floor.sleep(node),
+                Load::Ring => floor.timer(node, MS),
+            }
+        }
+        floor
+    }
+
+    fn range(&mut self, low: u64, high: u64) -> u64 {
+        low + ((u128::from(self.rng.next_u64()) * u128::from(high - low)) >> 64) as u64
+    }
+
+    fn put(&mut self, at: u64, slot: Slot) {
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.queue.push(Reverse((at, self.sequence, place)));
+        self.sequence += 1;
+    }
+
+    fn send(&mut self, from: u32, to: u32, payload: [u8; 64]) {
+        let at = self.now + self.range(MS, 10 * MS);
+        self.put(at, Slot { from, to, is_timer: false, payload });
+    }
+
+    fn timer(&mut self, node: u32, after: u64) {
+        let at = self.now + after;
+        self.put(at, Slot { from: node, to: node, is_timer: true, payload: [0; 64] });
+    }
+
+    fn sleep(&mut self, node: u32) {
+        let after = self.range(MS, 100 * MS);
+        self.timer(node, after);
+    }
+
+    /// Runs to this time, and gives how many messages were delivered or timers fired.
+    pub(crate) fn run(mut self, until: u64) -> u64 {
+        while let Some(Reverse((time, _, place))) = self.queue.pop() {
+            if time > until {
+                break;
+            }
+            self.now = time;
+            let slot = self.slots[place as usize];
+            self.free.push(place);
+            if slot.is_timer { self.on_timer(slot.to) } else { self.on_message(slot) }
+        }
+        self.operations
+    }
+
+    fn on_timer(&mut self, me: u32) {
+        match self.load {
+            Load::Timers => {
+                self.operations += 1;
+                self.sleep(me);
+            }
+            Load::AllToAll => {
+                let payload = [me as u8; 64];
+                for to in (0..self.nodes).filter(|to| *to != me) {
+                    self.send(me, to, payload);
+                }
+                self.timer(me, 10 * MS);
+            }
+            Load::Ring => self.send(me, (me + 1) % self.nodes, [me as u8; 64]),
+            Load::PingPong => {}
+        }
+    }
+
+    fn on_message(&mut self, slot: Slot) {
+        self.operations += 1;
+        if self.load == Load::PingPong {
+            let mut payload = slot.payload;
+            payload[0] = payload[0].wrapping_add(1);
+            self.send(slot.to, slot.from, payload);
+        }
+    }
+}
