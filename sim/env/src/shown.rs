@@ -156,7 +156,8 @@ impl<'a> View<'a> {
         news.filter_map(|place| self.show(place))
     }
 
-    /// Every running node that shows a `T`, in node order.
+    /// Every running node that shows a `T`, in node order. Each is locked until it is dropped, so
+    /// take out what is needed before looking at all of them again.
     pub fn up<T: Send + 'static>(&self) -> impl Iterator<Item = Up<'_, T>> {
         self.places.iter().filter_map(|place| self.show(place))
     }

@@ -66,10 +66,12 @@ impl Floor {
         floor
     }
 
+    #[inline]
     fn range(&mut self, low: u64, high: u64) -> u64 {
         low + ((u128::from(self.rng.next_u64()) * u128::from(high - low)) >> 64) as u64
     }
 
+    #[inline]
     fn put(&mut self, at: u64, slot: Slot) {
         let place = match self.free.pop() {
             Some(place) => {
@@ -85,6 +87,7 @@ impl Floor {
         self.sequence += 1;
     }
 
+    #[inline]
     fn send(&mut self, from: u32, to: u32, payload: [u8; 64]) {
         let at = self.now + self.range(MS, 10 * MS);
         self.put(at, Slot { from, to, is_timer: false, payload });
@@ -132,6 +135,7 @@ impl Floor {
         }
     }
 
+    #[inline]
     fn on_message(&mut self, slot: Slot) {
         self.operations += 1;
         if self.load == Load::PingPong {
