@@ -214,35 +214,40 @@ impl World {
         &mut self,
         node: u32,
         to_node: u32,
-        (from_address, to_port): (Address, u32),
+        way: (Address, u32),
         payload: &[u8],
         fated: Fated,
     ) {
-        let hash = fated.hash;
-        let slot = self.messages.take();
-        let message = &mut self.messages[slot];
-        message.from = from_address;
-        message.from_node = node;
-        message.to_node = to_node;
-        message.to_port = to_port;
-        message.hash = hash;
-        message.set_payload(payload);
+        let slot = self.put_message(node, to_node, way, payload, fated.hash);
         if let Some(bits) = fated.corrupt {
             self.corrupt(node, slot, bits);
         }
         let at = self.now + fated.after;
         self.queue.push(Event::new(at, fated.tie, Kind::Message, slot));
         if let Some(after) = fated.copy_after {
-            let copy = self.messages.take();
-            let message = &mut self.messages[copy];
-            message.from = from_address;
-            message.from_node = node;
-            message.to_node = to_node;
-            message.to_port = to_port;
-            message.hash = hash;
-            message.set_payload(payload);
+            let copy = self.put_message(node, to_node, way, payload, fated.hash);
             self.queue.push(Event::new(self.now + after, fated.tie ^ 1, Kind::Message, copy));
         }
+    }
+
+    #[inline]
+    fn put_message(
+        &mut self,
+        from_node: u32,
+        to_node: u32,
+        (from, to_port): (Address, u32),
+        payload: &[u8],
+        hash: u64,
+    ) -> u32 {
+        let slot = self.messages.take();
+        let message = &mut self.messages[slot];
+        message.from = from;
+        message.from_node = from_node;
+        message.to_node = to_node;
+        message.to_port = to_port;
+        message.hash = hash;
+        message.set_payload(payload);
+        slot
     }
 
     /// Every decision about one message, each keyed by its lane and its count on that lane since

@@ -47,7 +47,7 @@ fn no_path_leads_out_of_the_directory() {
         }
         assert!(matches!(env.list("..").await, Err(DiskError::Invalid(_))));
         assert!(matches!(env.sync_directory("..").await, Err(DiskError::Invalid(_))));
-        assert!(matches!(env.create_directory("/tmp/x").await, Err(DiskError::Invalid(_))));
+        assert!(matches!(env.create_directory("/x").await, Err(DiskError::Invalid(_))));
     });
 }
 
