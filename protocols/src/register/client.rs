@@ -2,14 +2,16 @@
 
 use super::machine::{Message, NAME, Tag};
 use squall_env::platform::{BindError, Closed};
-use squall_env::{Address, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, mutant};
+use squall_env::{
+    Address, Either, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, Sleep, mutant, race,
+};
 use std::time::Duration;
 
 /// The greatest tag of which a client knows that a majority has stored it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Acknowledged(pub Tag);
 
-/// How long a client waits for answers before it asks again those who have not answered.
+/// After how long a client asks again those who have not answered.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A reader and writer of the register. It does one operation at a time.
@@ -112,15 +114,15 @@ impl RegisterClient {
     async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {
         let round = self.next_round();
         let mut newest = (Tag::default(), Vec::new());
-        let (mut least, mut answered) = (None, Answered::default());
+        let mut least = None;
         let quorum = self.quorum();
-        let question = Message::Query { round };
-        self.ask(&question, &answered);
-        while answered.count < quorum {
-            let next = self.answer(&question, &answered, deadline).await?;
-            let Some((from, answer)) = next else { return Err(RegisterError::NoQuorum) };
+        let mut question = self.question(Message::Query { round }, deadline);
+        while question.answered < quorum {
+            let Some((from, answer)) = question.answer().await? else {
+                return Err(RegisterError::NoQuorum);
+            };
             let Message::Newest { round: of, tag, value } = answer else { continue };
-            if of != round || !answered.add(from) {
+            if of != round || !question.answered_by(from) {
                 continue;
             }
             least = Some(least.map_or(tag, |least: Tag| least.min(tag)));
@@ -139,17 +141,17 @@ impl RegisterClient {
         deadline: Instant,
     ) -> Result<(), RegisterError> {
         let round = self.next_round();
-        let mut answered = Answered::default();
         let quorum = self.quorum();
-        let question = Message::Store { round, tag, value };
-        self.ask(&question, &answered);
-        while answered.count < quorum {
-            let next = self.answer(&question, &answered, deadline).await?;
-            let Some((from, answer)) = next else { return Err(RegisterError::Unconfirmed) };
+        let mut question = self.question(Message::Store { round, tag, value }, deadline);
+        while question.answered < quorum {
+            let Some((from, answer)) = question.answer().await? else {
+                return Err(RegisterError::Unconfirmed);
+            };
             if answer == (Message::Stored { round }) {
-                answered.add(from);
+                question.answered_by(from);
             }
         }
+        drop(question);
         self.acknowledged.update(&self.env, |newest| newest.0 = newest.0.max(tag));
         Ok(())
     }
@@ -159,61 +161,73 @@ impl RegisterClient {
         self.rounds
     }
 
-    fn ask(&mut self, question: &Message, answered: &Answered) {
-        let all = self.replicas.iter().enumerate();
-        let silent = all.filter(|(place, _)| !answered.has(*place)).map(|(_, replica)| *replica);
-        self.messages.send_all(silent, question);
+    /// Asks all replicas.
+    fn question(&mut self, message: Message, deadline: Instant) -> Question<'_> {
+        let mut question = Question {
+            env: &self.env,
+            messages: &mut self.messages,
+            replicas: &self.replicas,
+            again: self.env.sleep_until(deadline.min(self.env.now() + RETRY)),
+            silent: vec![true; self.replicas.len()],
+            answered: 0,
+            message,
+            deadline,
+        };
+        question.ask();
+        question
+    }
+}
+
+/// A question to all replicas, until enough have answered it.
+struct Question<'a> {
+    env: &'a Env,
+    messages: &'a mut Messages<Message>,
+    replicas: &'a [Address],
+    message: Message,
+    deadline: Instant,
+    /// When those who are silent are asked again.
+    again: Sleep<'a>,
+    /// Which replicas have not answered; each counts once.
+    silent: Vec<bool>,
+    answered: usize,
+}
+
+impl Question<'_> {
+    fn ask(&mut self) {
+        let all = self.replicas.iter().zip(&self.silent);
+        let silent = all.filter(|(_, silent)| **silent).map(|(replica, _)| *replica);
+        self.messages.send_all(silent, &self.message);
     }
 
-    /// The next answer of a replica. Whenever none came for a while, those who have not answered
-    /// are asked again. `None` once the deadline is over.
-    async fn answer(
-        &mut self,
-        question: &Message,
-        answered: &Answered,
-        deadline: Instant,
-    ) -> Result<Option<(usize, Message)>, RegisterError> {
+    /// Says whether the answer is this replica's first.
+    fn answered_by(&mut self, place: usize) -> bool {
+        let first = std::mem::take(&mut self.silent[place]);
+        self.answered += usize::from(first);
+        first
+    }
+
+    /// The next answer of a replica. Every now and then those who have not answered are asked
+    /// again. `None` once the deadline is over.
+    async fn answer(&mut self) -> Result<Option<(usize, Message)>, RegisterError> {
         loop {
-            let now = self.env.now();
-            if now >= deadline {
-                return Ok(None);
-            }
-            let until = deadline.min(now + RETRY);
-            match self.env.deadline(until, self.messages.receive()).await {
-                Ok(received) => {
+            match race(self.messages.receive(), &mut self.again).await {
+                Either::Left(received) => {
                     let (from, message) = received?;
                     // Whoever else answers is no replica and does not count.
                     if let Some(place) = self.replicas.iter().position(|r| *r == from) {
                         return Ok(Some((place, message)));
                     }
                 }
-                Err(_) => self.ask(question, answered),
+                Either::Right(()) => {
+                    let now = self.env.now();
+                    if now >= self.deadline {
+                        return Ok(None);
+                    }
+                    self.ask();
+                    self.again = self.env.sleep_until(self.deadline.min(now + RETRY));
+                }
             }
         }
-    }
-}
-
-/// Which replicas have answered a question, each counted once.
-#[derive(Default)]
-struct Answered {
-    places: Vec<bool>,
-    count: usize,
-}
-
-impl Answered {
-    fn has(&self, place: usize) -> bool {
-        self.places.get(place).copied().unwrap_or_default()
-    }
-
-    /// Says whether the answer is this replica's first.
-    fn add(&mut self, place: usize) -> bool {
-        if self.has(place) {
-            return false;
-        }
-        self.places.resize(self.places.len().max(place + 1), false);
-        self.places[place] = true;
-        self.count += 1;
-        true
     }
 }
 

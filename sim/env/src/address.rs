@@ -162,7 +162,7 @@ impl Roster {
 
     /// The node's readable name, as in `replica-2`.
     pub fn name(&self, node: NodeId) -> String {
-        format!("{}-{}", self.role(node), node.ordinal)
+        numbered(self.role(node), "-", node.ordinal.into(), 1, "")
     }
 
     /// The node with this readable name.
@@ -171,6 +171,19 @@ impl Roster {
         let ordinal: u16 = ordinal.parse().ok()?;
         self.nodes(role).find(|node| node.ordinal == ordinal)
     }
+}
+
+/// A name with a number of at least so many digits in it. Names of nodes and files are made often
+/// enough for the formatting of the standard library to show.
+pub(crate) fn numbered(name: &str, before: &str, number: u64, least: usize, after: &str) -> String {
+    let (mut digits, mut left, mut at) = ([b'0'; 20], number, 20);
+    while left > 0 || 20 - at < least {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    let digits = str::from_utf8(&digits[at..]).unwrap_or_default();
+    [name, before, digits, after].concat()
 }
 
 impl fmt::Display for Roster {
@@ -198,6 +211,14 @@ mod tests {
         assert_eq!(roster.find("replica-4"), None);
         assert_eq!(roster.find("replica"), None);
         assert!(!roster.contains(NodeId::guest(1)));
+    }
+
+    #[test]
+    fn numbers_in_names_read_as_they_are_formatted() {
+        for number in [0, 1, 9, 10, 99_999_999, 100_000_000, u64::MAX] {
+            assert_eq!(numbered("a", "-", number, 1, ""), format!("a-{number}"));
+            assert_eq!(numbered("a", ".", number, 8, ".log"), format!("a.{number:08}.log"));
+        }
     }
 
     #[test]

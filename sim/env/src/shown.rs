@@ -65,8 +65,8 @@ pub trait Audit: Send + Sync {
 pub trait Image {
     /// The content of a file, or `None` if it is not there.
     fn file(&self, path: &str) -> Option<&[u8]>;
-    /// The names of the files in a directory, sorted.
-    fn list(&self, directory: &str) -> Vec<String>;
+    /// Shows the name and content of every file in a directory, sorted by name.
+    fn each<'a>(&'a self, directory: &str, show: &mut dyn FnMut(&'a str, &'a [u8]));
 }
 
 /// One value on show: who shows it, under which name, and how to check it against the disk.

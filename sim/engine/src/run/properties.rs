@@ -6,8 +6,6 @@ use crate::scenario::{AuditFn, CheckFn, GoalFn, Scenario};
 use crate::world::{self, World, with};
 use squall_env::shown::{AuditView, Image, Place};
 use squall_env::{NodeId, Roster, View};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -34,26 +32,22 @@ struct Goal {
 /// The engine's own audit.
 const RECOVERY: &str = "recovery equals the live state";
 
-/// A node's files as a crash could leave them.
-struct Files<'a>(BTreeMap<String, (u32, Cow<'a, [u8]>)>);
-
-impl<'a> Files<'a> {
-    fn of(left: BTreeMap<String, (u32, Cow<'a, [u8]>)>) -> Files<'a> {
-        Files(left)
-    }
-}
+/// A node's files as a crash could leave them, sorted by path.
+struct Files<'a>(Vec<world::Left<'a>>);
 
 impl Image for Files<'_> {
     fn file(&self, path: &str) -> Option<&[u8]> {
-        self.0.get(path).map(|(_, content)| &**content)
+        let found = self.0.binary_search_by(|left| (*left.path).cmp(path)).ok()?;
+        Some(&self.0[found].content)
     }
 
-    fn list(&self, directory: &str) -> Vec<String> {
-        let name = |path: &String| {
-            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-            (parent == directory).then(|| name.to_owned())
-        };
-        self.0.keys().filter_map(name).collect()
+    fn each<'a>(&'a self, directory: &str, show: &mut dyn FnMut(&'a str, &'a [u8])) {
+        for left in &self.0 {
+            let (parent, name) = left.path.rsplit_once('/').unwrap_or(("", &left.path));
+            if parent == directory {
+                show(name, &left.content);
+            }
+        }
     }
 }
 
@@ -130,7 +124,7 @@ impl Properties {
             })
             .map(|(_, (id, crash, files))| {
                 let (left, _) = files.after_power_loss(&taken.choices, *crash, taken.losses);
-                (*id, Files::of(left))
+                (*id, Files(left))
             })
             .collect();
         borrow_places(|places| {
@@ -165,7 +159,7 @@ fn as_images<'a>(disks: &'a [(NodeId, Files<'a>)]) -> Vec<(NodeId, &'a dyn Image
 /// Compares what a crashed node had on show with what its disk now holds.
 pub(crate) fn audit_remains(node: u32, places: &[Place]) {
     let Some(taken) = with(World::take_files) else { return };
-    let files = taken.nodes.get(node as usize).map(|(_, _, files)| Files::of(files.now()));
+    let files = taken.nodes.get(node as usize).map(|(_, _, files)| Files(files.now()));
     for place in places {
         if let (Some(audit), Some(disk)) = (place.exhibit.audit(), &files) {
             let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));

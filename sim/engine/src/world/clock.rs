@@ -88,7 +88,8 @@ impl Default for Parked {
 }
 
 impl World {
-    pub(crate) fn poll_sleep(
+    #[inline]
+    fn start_sleep(
         &mut self,
         node: u32,
         until: Instant,
@@ -96,14 +97,6 @@ impl World {
         own: Option<TaskId>,
         foreign: &mut Option<Waker>,
     ) -> Poll<()> {
-        let local = self.nodes[node as usize].clock.local(self.now);
-        if local >= until.as_nanos() {
-            if wait.token != 0 {
-                self.cancel_timer(node, wait);
-                wait.token = 0;
-            }
-            return Poll::Ready(());
-        }
         if let Some(slot) = self.timer_of(wait) {
             match own {
                 Some(id) => {
@@ -158,13 +151,19 @@ impl World {
             timer.waiter = waiter;
             return u64::from(timer.era) << 32 | u64::from(parked + 1);
         }
+        let tie = self.timer_tie(node, count);
         let slot = self.timers.take();
         let timer = &mut self.timers[slot];
-        let era = timer.era.wrapping_add(1);
-        *timer = Timer { era, node, deadline, queued: deadline, count, waiter };
-        let tie = self.timer_tie(node, count);
+        timer.era = timer.era.wrapping_add(1);
+        timer.node = node;
+        timer.deadline = deadline;
+        timer.queued = deadline;
+        timer.count = count;
+        // Whoever was told last has been taken out.
+        timer.waiter = waiter;
+        let token = u64::from(timer.era) << 32 | u64::from(slot + 1);
         self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
-        u64::from(era) << 32 | u64::from(slot + 1)
+        token
     }
 
     fn timer_tie(&self, node: u32, count: u64) -> u32 {
@@ -172,6 +171,7 @@ impl World {
         (self.choices.draw(Domain::EventOrder, boot, count) >> 32) as u32
     }
 
+    #[inline]
     pub(crate) fn cancel_timer(&mut self, node: u32, wait: &mut Wait) {
         let Some(slot) = self.timer_of(wait) else { return };
         wait.token = 0;
@@ -197,24 +197,23 @@ impl World {
             self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
             return;
         }
+        let owner = &mut self.nodes[node as usize];
         if timer.deadline == 0 {
-            let parked = &mut self.nodes[node as usize].parked;
-            if parked.0 == slot {
-                parked.0 = NONE;
+            if owner.parked.0 == slot {
+                owner.parked.0 = NONE;
             }
             self.timers.give_back(slot);
             return;
         }
-        if self.nodes[node as usize].paused > 0 {
-            self.nodes[node as usize].held.push(event);
+        if owner.paused > 0 {
+            owner.held.push(event);
             return;
         }
-        self.advance(event.time());
-        let timer = &mut self.timers[slot];
         timer.deadline = 0;
         timer.era = timer.era.wrapping_add(1);
         let waiter = std::mem::take(&mut timer.waiter);
         self.timers.give_back(slot);
+        self.advance(event.time());
         self.note(node, Code::TimerFired, [0, 0]);
         self.tell(waiter);
     }
@@ -248,11 +247,15 @@ pub(crate) fn poll_sleep(
             if !world.alive(node, token) {
                 return Some(Poll::Pending);
             }
+            if world.nodes[node as usize].clock.local(world.now) >= until.as_nanos() {
+                world.cancel_timer(node, wait);
+                wait.token = 0;
+                return Some(Poll::Ready(()));
+            }
             let own = world.own_waker(cx);
             let known = own.is_some() || foreign.is_some();
-            let due = world.nodes[node as usize].clock.local(world.now) >= until.as_nanos();
             // A foreign waker is cloned outside: its code is not ours.
-            (known || due).then(|| world.poll_sleep(node, until, wait, own, &mut foreign))
+            known.then(|| world.start_sleep(node, until, wait, own, &mut foreign))
         });
         match polled {
             None => return Poll::Pending,

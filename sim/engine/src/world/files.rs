@@ -9,6 +9,7 @@ use crate::choice::{Choices, Domain, Entity, below, hash_text};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// What a disk writes as a whole.
 pub(crate) const SECTOR: usize = 512;
@@ -54,13 +55,9 @@ struct Inode {
 
 impl Inode {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let end = offset + bytes.len();
-        if self.data.len() < end {
-            self.data.resize(end, 0);
-        }
-        self.data[offset..end].copy_from_slice(bytes);
         let start = self.log.len();
-        self.log.extend_from_slice(bytes);
+        put(&mut self.data, offset, bytes);
+        put(&mut self.log, start, bytes);
         self.pending.push_back(Change::Write { offset, start, length: bytes.len() });
     }
 
@@ -78,11 +75,7 @@ impl Inode {
                 _ if !keep => {}
                 Change::Length(length) => self.durable.resize(length, 0),
                 Change::Write { offset, start, length } => {
-                    let end = offset + length;
-                    if self.durable.len() < end {
-                        self.durable.resize(end, 0);
-                    }
-                    self.durable[offset..end].copy_from_slice(&self.log[start..start + length]);
+                    put(&mut self.durable, offset, &self.log[start..start + length]);
                 }
             }
         }
@@ -163,6 +156,22 @@ impl Inode {
     }
 }
 
+/// How much room a file gets at first, so that small journals do not move as they grow.
+const ROOM: usize = 8 * SECTOR;
+
+/// Writes at an offset; a gap behind the end reads as zeros.
+fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if content.capacity() == 0 {
+        content.reserve(ROOM.max(offset + bytes.len()));
+    }
+    if content.len() < offset {
+        content.resize(offset, 0);
+    }
+    let (over, behind) = bytes.split_at(bytes.len().min(content.len() - offset));
+    content[offset..offset + over.len()].copy_from_slice(over);
+    content.extend_from_slice(behind);
+}
+
 fn length_after(length: usize, end: usize) -> usize {
     length.max(end)
 }
@@ -171,10 +180,7 @@ fn apply(content: &mut Vec<u8>, change: Change, log: &[u8]) {
     match change {
         Change::Length(length) => content.resize(length, 0),
         Change::Write { offset, start, length } => {
-            if content.len() < offset + length {
-                content.resize(offset + length, 0);
-            }
-            content[offset..offset + length].copy_from_slice(&log[start..start + length]);
+            put(content, offset, &log[start..start + length]);
         }
     }
 }
@@ -188,29 +194,34 @@ fn copy_into(sector: &mut [u8; SECTOR], start: usize, offset: usize, bytes: &[u8
     }
 }
 
-#[derive(Clone)]
 struct NameChange {
-    directory: String,
+    directory: Path,
     number: u64,
     kind: NameKind,
 }
 
-#[derive(Clone)]
 enum NameKind {
-    Bind { name: String, inode: u32 },
-    Unbind { name: String },
-    Rename { from: String, to: String, inode: u32 },
+    Bind { name: Path, inode: u32 },
+    Unbind { name: Path },
+    Rename { from: Path, to: Path, inode: u32 },
 }
 
-type Names = BTreeMap<String, u32>;
+/// A path that several tables share.
+type Path = Rc<str>;
 
-/// Files by path, each with its inode and content.
-pub(crate) type Left<'a> = BTreeMap<String, (u32, Cow<'a, [u8]>)>;
+type Names = BTreeMap<Path, u32>;
+
+/// What is left of a file: its path, its inode and its content.
+pub(crate) struct Left<'a> {
+    pub(crate) path: Path,
+    inode: u32,
+    pub(crate) content: Cow<'a, [u8]>,
+}
 
 fn rename(names: &mut Names, kind: &NameKind) {
     match kind {
         NameKind::Bind { name, inode } => {
-            names.insert(name.clone(), *inode);
+            names.insert(Rc::clone(name), *inode);
         }
         NameKind::Unbind { name } => {
             names.remove(name);
@@ -219,7 +230,7 @@ fn rename(names: &mut Names, kind: &NameKind) {
             if names.get(from) == Some(inode) {
                 names.remove(from);
             }
-            names.insert(to.clone(), *inode);
+            names.insert(Rc::clone(to), *inode);
         }
     }
 }
@@ -266,32 +277,32 @@ impl Files {
                 self.inodes.len() as u32 - 1
             }
         };
-        self.change(parent(path), NameKind::Bind { name: path.to_owned(), inode });
+        self.change(parent(path), NameKind::Bind { name: path.into(), inode });
         inode
     }
 
     pub(crate) fn remove(&mut self, path: &str) {
-        self.change(parent(path), NameKind::Unbind { name: path.to_owned() });
+        self.change(parent(path), NameKind::Unbind { name: path.into() });
     }
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) {
         let Some(inode) = self.names.get(from).copied() else { return };
-        let kind = NameKind::Rename { from: from.to_owned(), to: to.to_owned(), inode };
+        let kind = NameKind::Rename { from: from.into(), to: to.into(), inode };
         self.change(parent(to), kind);
     }
 
     fn change(&mut self, directory: &str, kind: NameKind) {
         rename(&mut self.names, &kind);
         self.changes += 1;
-        let directory = directory.to_owned();
+        let directory = directory.into();
         self.pending.push(NameChange { directory, number: self.changes, kind });
     }
 
     pub(crate) fn list(&self, directory: &str) -> Vec<String> {
-        let inside = |path: &&String| parent(path) == directory;
+        let inside = |path: &&Path| parent(path) == directory;
         let files = self.names.iter().filter(|(_, inode)| !self.is_directory(**inode));
         let names = files.map(|(path, _)| path).filter(inside);
-        names.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect()
+        names.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
     }
 
     fn inode(&mut self, inode: u32) -> &mut Inode {
@@ -351,17 +362,14 @@ impl Files {
     }
 
     pub(crate) fn directory_synced(&mut self, directory: &str, mark: u64, well: bool) {
-        let (names, durable) = (std::mem::take(&mut self.pending), &mut self.durable);
-        self.pending = names
-            .into_iter()
-            .filter(|change| {
-                let covered = change.directory == directory && change.number <= mark;
-                if covered && well {
-                    rename(durable, &change.kind);
-                }
-                !covered
-            })
-            .collect();
+        let durable = &mut self.durable;
+        self.pending.retain(|change| {
+            let covered = &*change.directory == directory && change.number <= mark;
+            if covered && well {
+                rename(durable, &change.kind);
+            }
+            !covered
+        });
         self.collect();
     }
 
@@ -390,9 +398,9 @@ impl Files {
         choices: &Choices,
         crash: Entity,
         losses: Losses,
-    ) -> (Left<'_>, Lost) {
+    ) -> (Vec<Left<'_>>, Lost) {
         let mut lost = Lost::default();
-        let mut names = self.durable.clone();
+        let mut names = Cow::Borrowed(&self.durable);
         for change in &self.pending {
             let (NameKind::Bind { name, .. }
             | NameKind::Unbind { name }
@@ -402,40 +410,41 @@ impl Files {
             if losses.entries && bits & 1 == 0 {
                 lost.entries += 1;
             } else {
-                rename(&mut names, &change.kind);
+                rename(names.to_mut(), &change.kind);
             }
         }
-        let mut left = BTreeMap::new();
-        for (path, inode) in &names {
+        let mut left = Vec::with_capacity(names.len());
+        for (path, inode) in &*names {
             let Some(Some(file)) = self.inodes.get(*inode as usize) else { continue };
+            let (path, inode) = (Rc::clone(path), *inode);
             if file.is_directory {
-                left.insert(path.clone(), (*inode, Cow::Borrowed(&[][..])));
+                left.push(Left { path, inode, content: Cow::Borrowed(&[]) });
                 continue;
             }
-            let directory = parent(path);
+            let directory = parent(&path);
             if !directory.is_empty() && !names.contains_key(directory) {
                 continue;
             }
-            let entity = crash.named(path);
+            let entity = crash.named(&path);
             let draw = |n| choices.draw(Domain::CrashData, entity, n);
             let (content, parts) = file.after_power_loss(&draw, losses);
             lost.writes += parts.writes;
             lost.torn += parts.torn;
-            left.insert(path.clone(), (*inode, content));
+            left.push(Left { path, inode, content });
         }
         (left, lost)
     }
 
     /// The files as programs see them.
-    pub(crate) fn now(&self) -> Left<'_> {
-        let content = |inode: &u32| match self.inodes.get(*inode as usize) {
+    pub(crate) fn now(&self) -> Vec<Left<'_>> {
+        let left = |(path, inode): (&Path, &u32)| match self.inodes.get(*inode as usize) {
             Some(Some(file)) if !file.is_directory => {
-                Some((*inode, Cow::Borrowed(file.data.as_slice())))
+                let content = Cow::Borrowed(file.data.as_slice());
+                Some(Left { path: Rc::clone(path), inode: *inode, content })
             }
             _ => None,
         };
-        let files = self.names.iter();
-        files.filter_map(|(path, inode)| Some((path.clone(), content(inode)?))).collect()
+        self.names.iter().filter_map(left).collect()
     }
 
     /// The power fails.
@@ -446,16 +455,16 @@ impl Files {
         losses: Losses,
     ) -> (Lost, u64) {
         let (left, lost) = self.after_power_loss(choices, crash, losses);
-        let left: Vec<(String, u32, Option<Vec<u8>>)> = left
+        let left: Vec<(Path, u32, Option<Vec<u8>>)> = left
             .into_iter()
-            .map(|(path, (inode, content))| match content {
+            .map(|Left { path, inode, content }| match content {
                 // Nothing was pending, so what programs see is what is durable.
                 Cow::Borrowed(_) => (path, inode, None),
                 Cow::Owned(content) => (path, inode, Some(content)),
             })
             .collect();
         let mut hash = 0;
-        self.names = left.iter().map(|(path, inode, _)| (path.clone(), *inode)).collect();
+        self.names = left.iter().map(|(path, inode, _)| (Rc::clone(path), *inode)).collect();
         self.durable = self.names.clone();
         self.pending.clear();
         for (path, inode, content) in left {

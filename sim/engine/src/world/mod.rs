@@ -18,7 +18,7 @@ mod queue;
 mod tasks;
 mod waits;
 
-pub(crate) use files::{Files, Losses};
+pub(crate) use files::{Files, Left, Losses};
 pub(crate) use ledger::Budget;
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
@@ -256,10 +256,16 @@ impl World {
     #[inline]
     pub(crate) fn note(&mut self, node: u32, code: Code, details: [u64; 2]) {
         self.digests[node as usize].add(self.now, code, details);
-        if let Some(log) = &mut self.log {
-            let entry = Entry { time: self.now, node: node as u16, code, details };
-            log.push(Line::Entry(entry));
+        if self.log.is_some() {
+            self.keep(node, code, details);
         }
+    }
+
+    /// Keeps what happened for a reader. Out of the way, because mostly there is none.
+    #[cold]
+    fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
+        let entry = Entry { time: self.now, node: node as u16, code, details };
+        self.log.get_or_insert_default().push(Line::Entry(entry));
     }
 
     /// The number under which the world itself keeps its digest.

@@ -225,22 +225,26 @@ impl squall_env::platform::Platform for Platform {
 }
 
 impl World {
+    #[inline]
     fn random(&mut self, node: u32) -> u64 {
-        let choices = self.choices;
-        let entity = match self.current {
-            Some(id) => self.tasks[id.slot].entity,
-            // A role draws while it is being started.
-            None => self.nodes[node as usize].boot_entity,
-        };
         let value = match self.current {
             Some(id) => {
-                let fresh = || {
-                    let seed = choices.draw(Domain::User, entity, 0);
-                    Box::new(ChaCha8Rng::seed_from_u64(seed))
-                };
-                self.tasks[id.slot].rng.get_or_insert_with(fresh).next_u64()
+                let task = &mut self.tasks[id.slot];
+                match &mut task.rng {
+                    Some(rng) => rng.next_u64(),
+                    None => {
+                        let seed = self.choices.draw(Domain::User, task.entity, 0);
+                        let rng = Box::new(ChaCha8Rng::seed_from_u64(seed));
+                        task.rng.insert(rng).next_u64()
+                    }
+                }
             }
-            None => choices.draw(Domain::User, entity, self.counts.next(entity.0)),
+            None => {
+                // A role draws while it is being started.
+                let entity = self.nodes[node as usize].boot_entity;
+                let n = self.counts.next(entity.0);
+                self.choices.draw(Domain::User, entity, n)
+            }
         };
         self.note(node, Code::Random, [value, 0]);
         value

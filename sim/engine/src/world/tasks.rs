@@ -171,8 +171,13 @@ impl World {
         match waiter {
             Waiter::Nobody => {}
             Waiter::Task(id) => self.make_ready(id),
-            Waiter::Foreign(waker) => self.outside.push(super::Outside::Wake(waker)),
+            Waiter::Foreign(waker) => self.tell_foreign(waker),
         }
+    }
+
+    #[cold]
+    fn tell_foreign(&mut self, waker: Waker) {
+        self.outside.push(super::Outside::Wake(waker));
     }
 
     /// Whether the waker is that of the running task, which can then be remembered by its number.

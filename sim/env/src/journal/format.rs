@@ -1,5 +1,6 @@
 //! How segments, batches and snapshots look on the disk.
 
+use crate::address::numbered;
 use crate::disk::DiskError;
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +69,11 @@ pub enum JournalError {
 }
 
 pub(super) fn segment_path(journal: &str, number: u64) -> String {
-    format!("{journal}.{number:08}.log")
+    numbered(journal, ".", number, 8, ".log")
 }
 
 pub(super) fn snapshot_path(journal: &str) -> String {
-    format!("{journal}.snapshot")
+    [journal, ".snapshot"].concat()
 }
 
 /// The number of a segment's file name; `None` for other files.
@@ -83,10 +84,33 @@ pub(super) fn segment_number(journal: &str, path: &str) -> Option<u64> {
 
 /// `magic | version u16 | length u16 | body | checksum u32`, filled up to a whole sector.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct SegmentHeader {
-    pub(super) identity: Identity,
+pub(super) struct SegmentHeader<'a> {
+    #[serde(borrow)]
+    pub(super) owner: Owner<'a>,
     pub(super) number: u64,
     pub(super) first: u64,
+}
+
+/// An [`Identity`] as it stands in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Owner<'a> {
+    cluster: &'a str,
+    node: &'a str,
+    journal: &'a str,
+}
+
+impl<'a> From<&'a Identity> for Owner<'a> {
+    fn from(identity: &'a Identity) -> Owner<'a> {
+        let Identity { cluster, node, journal } = identity;
+        Owner { cluster, node, journal }
+    }
+}
+
+impl From<Owner<'_>> for Identity {
+    fn from(owner: Owner<'_>) -> Identity {
+        let Owner { cluster, node, journal } = owner;
+        Identity { cluster: cluster.to_owned(), node: node.to_owned(), journal: journal.to_owned() }
+    }
 }
 
 /// What a header turned out to be.
@@ -97,36 +121,35 @@ pub(super) enum Header<T> {
     Bad,
 }
 
-impl SegmentHeader {
-    pub(super) fn new(identity: &Identity, number: u64, first: u64) -> SegmentHeader {
-        SegmentHeader { identity: identity.clone(), number, first }
+impl<'a> SegmentHeader<'a> {
+    pub(super) fn new(identity: &'a Identity, number: u64, first: u64) -> SegmentHeader<'a> {
+        SegmentHeader { owner: identity.into(), number, first }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         encode_header(SEGMENT_MAGIC, self)
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Header<SegmentHeader> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Header<SegmentHeader<'a>> {
         decode_header(SEGMENT_MAGIC, bytes)
     }
 }
 
 pub(super) fn encode_header<T: Serialize>(magic: &[u8; 4], header: &T) -> Vec<u8> {
-    let body = postcard::to_stdvec(header).expect("strings and numbers can be encoded");
-    let mut bytes = magic.to_vec();
+    let mut bytes = Vec::with_capacity(SECTOR);
+    bytes.extend_from_slice(magic);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(body.len() as u16).to_le_bytes());
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(&[0; 2]);
+    crate::codec::append(header, &mut bytes).expect("strings and numbers can be encoded");
+    let length = (bytes.len() - 8) as u16;
+    bytes[6..8].copy_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
     bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
     bytes
 }
 
 /// Reads a header, and says where the rest of the file begins.
-pub(super) fn decode_header<T: serde::de::DeserializeOwned>(
-    magic: &[u8; 4],
-    bytes: &[u8],
-) -> Header<T> {
+pub(super) fn decode_header<'a, T: Deserialize<'a>>(magic: &[u8; 4], bytes: &'a [u8]) -> Header<T> {
     let Some((head, _)) = bytes.split_first_chunk::<8>() else { return Header::Bad };
     if &head[..4] != magic {
         return Header::Bad;

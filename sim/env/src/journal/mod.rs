@@ -67,7 +67,6 @@ pub struct Contents {
 struct Commit {
     upto: u64,
     length: u64,
-    written: bool,
     synced: bool,
 }
 
@@ -164,7 +163,7 @@ impl Journal {
         let (file, offset) = (self.file, self.offset);
         self.write.submit(platform, Operation::Write { file, offset, data });
         self.sync.submit(platform, Operation::Sync { file });
-        self.commit = Some(Commit { upto, length, written: false, synced: false });
+        self.commit = Some(Commit { upto, length, synced: false });
     }
 
     fn start_roll(&self) -> BoxFuture<'static, Result<(FileToken, u64), DiskError>> {
@@ -192,26 +191,20 @@ impl Journal {
             }
         }
         let Some(commit) = &mut self.commit else { return Poll::Pending };
-        if !commit.written {
-            match self.write.poll(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(Done::Buffer(buffer))) => {
-                    commit.written = true;
-                    self.spare = buffer;
-                }
-                Poll::Ready(Ok(_)) => commit.written = true,
-                Poll::Ready(Err(error)) => return self.fail(error),
-            }
-        }
+        // The write is asked only once the sync is done: being woken for both would be a poll for
+        // nothing, and a batch counts only when both are well.
         if !commit.synced {
             match self.sync.poll(cx) {
-                Poll::Pending => {}
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(_)) => commit.synced = true,
                 Poll::Ready(Err(error)) => return self.fail(error),
             }
         }
-        if !(commit.written && commit.synced) {
-            return Poll::Pending;
+        match self.write.poll(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(Done::Buffer(buffer))) => self.spare = buffer,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return self.fail(error),
         }
         self.offset += commit.length;
         self.durable = commit.upto;

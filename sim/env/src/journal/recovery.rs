@@ -1,7 +1,7 @@
 //! Reading a journal back after a crash.
 
 use super::format::{
-    Damage, Header, Identity, JournalError, Position, SECTOR, SegmentHeader, read_batch,
+    Damage, Header, Identity, JournalError, Owner, Position, SECTOR, SegmentHeader, read_batch,
     segment_number, segment_path, snapshot_path,
 };
 use super::snapshot::{ReadSnapshot, read_snapshot};
@@ -21,12 +21,11 @@ impl<'a> Files<'a> {
     /// The files of the journal called `name` in a disk image.
     pub fn of(image: &'a dyn Image, name: &str) -> Files<'a> {
         let mut segments = Vec::new();
-        for path in image.list("") {
-            if let Some(number) = segment_number(name, &path) {
-                let bytes = image.file(&path).unwrap_or_default();
+        image.each("", &mut |file, bytes| {
+            if let Some(number) = segment_number(name, file) {
                 segments.push((number, Cow::Borrowed(bytes)));
             }
-        }
+        });
         segments.sort_by_key(|(number, _)| *number);
         Files { snapshot: image.file(&snapshot_path(name)).map(Cow::Borrowed), segments }
     }
@@ -83,8 +82,8 @@ pub fn recover<'a>(
     let snapshot = files.snapshot.as_deref().map(read_snapshot);
     match snapshot {
         None => {}
-        Some(ReadSnapshot::Good { identity: found, upto, body }) => {
-            check_identity(identity, found)?;
+        Some(ReadSnapshot::Good { owner, upto, body }) => {
+            check_owner(identity, owner)?;
             recovered.next = upto.0 + 1;
             recovered.snapshot = Some((upto, body));
         }
@@ -107,11 +106,11 @@ pub fn recover<'a>(
     Ok(recovered)
 }
 
-fn check_identity(wanted: &Identity, found: Identity) -> Result<(), JournalError> {
-    if *wanted == found {
+fn check_owner(wanted: &Identity, found: Owner<'_>) -> Result<(), JournalError> {
+    if Owner::from(wanted) == found {
         return Ok(());
     }
-    Err(JournalError::Foreign { found: Box::new(found), wanted: Box::new(wanted.clone()) })
+    Err(JournalError::Foreign { found: Box::new(found.into()), wanted: Box::new(wanted.clone()) })
 }
 
 /// Reads one segment and says how many of its bytes are good.
@@ -122,23 +121,23 @@ fn read_segment<'a>(
     is_last: bool,
     recovered: &mut Recovered<'a>,
 ) -> Result<usize, JournalError> {
-    let path = segment_path(&identity.journal, number);
+    let path = || segment_path(&identity.journal, number);
     let (header, start) = match SegmentHeader::decode(bytes) {
         Header::Good(header, start) => (header, start),
-        Header::Version(found) => return Err(JournalError::Version { file: path, found }),
+        Header::Version(found) => return Err(JournalError::Version { file: path(), found }),
         Header::Bad => {
             // The last segment may have been under construction, but then it holds nothing.
             if !is_last || vouches(bytes, recovered.next) {
-                recovered.damaged(format!("the header of {path} is unreadable"));
+                recovered.damaged(format!("the header of {} is unreadable", path()));
             } else {
                 recovered.torn += bytes.len() as u64;
             }
             return Ok(0);
         }
     };
-    check_identity(identity, header.identity)?;
+    check_owner(identity, header.owner)?;
     if header.first > recovered.next {
-        recovered.damaged(format!("the records before {path} are missing"));
+        recovered.damaged(format!("the records before {} are missing", path()));
         return Ok(0);
     }
     let (mut at, mut position) = (start.min(bytes.len()), header.first);
@@ -154,7 +153,7 @@ fn read_segment<'a>(
     }
     let rest = &bytes[at..];
     if !is_last && rest.iter().any(|byte| *byte != 0) || vouches(rest, position) {
-        recovered.damaged(format!("{path} is unreadable from byte {at} on"));
+        recovered.damaged(format!("{} is unreadable from byte {at} on", path()));
     } else {
         recovered.torn += rest.len() as u64;
     }

@@ -1,13 +1,14 @@
 //! The snapshot file: one machine state and the last record that it contains.
 
-use super::format::{Header, Identity, Position, decode_header, encode_header};
+use super::format::{Header, Identity, Owner, Position, decode_header, encode_header};
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 4] = b"sqS\n";
 
 #[derive(Serialize, Deserialize)]
-struct SnapshotHeader {
-    identity: Identity,
+struct SnapshotHeader<'a> {
+    #[serde(borrow)]
+    owner: Owner<'a>,
     upto: u64,
     length: u64,
     checksum: u32,
@@ -15,7 +16,7 @@ struct SnapshotHeader {
 
 /// What a snapshot file turned out to be.
 pub(super) enum ReadSnapshot<'a> {
-    Good { identity: Identity, upto: Position, body: &'a [u8] },
+    Good { owner: Owner<'a>, upto: Position, body: &'a [u8] },
     Version(u16),
     Bad,
 }
@@ -23,7 +24,7 @@ pub(super) enum ReadSnapshot<'a> {
 /// The content of a snapshot file.
 pub fn encode_snapshot(identity: &Identity, upto: Position, body: &[u8]) -> Vec<u8> {
     let header = SnapshotHeader {
-        identity: identity.clone(),
+        owner: identity.into(),
         upto: upto.0,
         length: body.len() as u64,
         checksum: crc32c::crc32c(body),
@@ -34,7 +35,7 @@ pub fn encode_snapshot(identity: &Identity, upto: Position, body: &[u8]) -> Vec<
 }
 
 pub(super) fn read_snapshot(bytes: &[u8]) -> ReadSnapshot<'_> {
-    let (header, start) = match decode_header::<SnapshotHeader>(MAGIC, bytes) {
+    let (header, start) = match decode_header::<SnapshotHeader<'_>>(MAGIC, bytes) {
         Header::Good(header, start) => (header, start),
         Header::Version(version) => return ReadSnapshot::Version(version),
         Header::Bad => return ReadSnapshot::Bad,
@@ -43,6 +44,5 @@ pub(super) fn read_snapshot(bytes: &[u8]) -> ReadSnapshot<'_> {
     if body.len() as u64 != header.length || crc32c::crc32c(body) != header.checksum {
         return ReadSnapshot::Bad;
     }
-    let (identity, upto) = (header.identity, Position(header.upto));
-    ReadSnapshot::Good { identity, upto, body }
+    ReadSnapshot::Good { owner: header.owner, upto: Position(header.upto), body }
 }

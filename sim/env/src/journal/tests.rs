@@ -12,8 +12,8 @@ impl Image for Disk {
         self.0.get(path).map(Vec::as_slice)
     }
 
-    fn list(&self, _directory: &str) -> Vec<String> {
-        self.0.keys().cloned().collect()
+    fn each<'a>(&'a self, _directory: &str, show: &mut dyn FnMut(&'a str, &'a [u8])) {
+        self.0.iter().for_each(|(name, content)| show(name, content));
     }
 }
 
