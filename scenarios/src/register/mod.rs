@@ -30,7 +30,8 @@ pub fn atomic() -> Scenario {
                 .any_clock()
                 .crashes()
                 .lost_unsynced_writes()
-                .failing_disks(),
+                .failing_disks()
+                .swapped_disks(),
         )
         .always("stored tags never go back", invariants::tags_never_go_back)
         .always(ONE_VALUE, invariants::a_tag_stands_for_one_value)

@@ -61,6 +61,14 @@ pub enum Domain {
     Clock = 20,
     /// Whether a link is slow, and by how much.
     Link = 21,
+    /// How much longer something takes on a slow node.
+    SlowNode = 22,
+    /// Whether a timer is late, and by how much.
+    LateTimer = 23,
+    /// Where a fault strikes: which file, which sector, which bits.
+    Place = 24,
+    /// Whether a read gives less, and how much.
+    ShortIo = 25,
 }
 
 /// Mixes 64 bits so that every input bit reaches every output bit.

@@ -85,6 +85,7 @@ pub enum Code {
     Show = 41,
     Property = 42,
     CrashKept = 43,
+    Damaged = 44,
 }
 
 /// One thing that happened.

@@ -2,13 +2,12 @@
 
 use crate::check::Judge;
 use crate::client::Client;
-use crate::plan::{self, Frame, Plan};
-use crate::table::FaultSet;
+use crate::plan::{self, Forecast, Frame, Plan};
 use crate::tolerance::Tolerance;
-use crate::world::Budget;
+use crate::world::{Allowance, Budget};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditView;
-use squall_env::{Env, View};
+use squall_env::{Env, NodeId, View};
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -18,6 +17,7 @@ type Ending = Result<(), String>;
 pub(crate) type CheckFn = Box<dyn FnMut(&View<'_>) -> Result<(), String>>;
 pub(crate) type AuditFn = Box<dyn FnMut(&AuditView<'_>) -> Result<(), String>>;
 pub(crate) type GoalFn = Box<dyn FnMut(&View<'_>) -> bool>;
+pub(crate) type LeaderFn = Box<dyn FnMut(&View<'_>) -> Option<NodeId>>;
 type Maker<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 pub(crate) enum Start {
@@ -43,6 +43,7 @@ pub struct Scenario {
     pub(crate) always: Vec<(&'static str, Maker<CheckFn>)>,
     pub(crate) audits: Vec<(&'static str, Maker<AuditFn>)>,
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
+    pub(crate) leader: Option<Maker<LeaderFn>>,
     pub(crate) sometimes: Vec<&'static str>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
@@ -61,6 +62,7 @@ impl Scenario {
             always: Vec::new(),
             audits: Vec::new(),
             goals: Vec::new(),
+            leader: None,
             sometimes: Vec::new(),
             judges: Vec::new(),
             mutant: None,
@@ -193,6 +195,16 @@ impl Scenario {
         self
     }
 
+    /// Says who leads, if anybody does, so that faults can strike the leader.
+    #[must_use]
+    pub fn leader<L>(mut self, make: impl Fn() -> L + Send + Sync + 'static) -> Scenario
+    where
+        L: FnMut(&View<'_>) -> Option<NodeId> + 'static,
+    {
+        self.leader = Some(Box::new(move || Box::new(make())));
+        self
+    }
+
     /// Judges what the clients record.
     #[must_use]
     pub fn check(mut self, judge: impl Judge + 'static) -> Scenario {
@@ -225,11 +237,12 @@ impl Scenario {
 
     /// The plan of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
-        self.plan_with(seed, FaultSet::ALL)
+        self.plan_under(seed, Forecast::default())
     }
 
-    /// The plan of a seed, drawn from these faults alone.
-    pub fn plan_with(&self, seed: u64, faults: FaultSet) -> Plan {
+    /// The plan of a seed under another weather. Faults that the scenario does not tolerate are
+    /// never drawn.
+    pub fn plan_under(&self, seed: u64, forecast: Forecast) -> Plan {
         let roles: Vec<_> = self
             .roles
             .iter()
@@ -239,10 +252,12 @@ impl Scenario {
             })
             .collect();
         let impairable = self.tolerance.roles();
+        let faults = self.tolerance.faults().and(forecast.faults);
         let frame = Frame {
             roles: &roles,
-            faults: self.tolerance.faults().and(faults),
+            forecast: Forecast { faults, ..forecast },
             impairable: &impairable,
+            has_leader: self.leader.is_some(),
             heal_at_ns: self.heal_after.as_nanos() as u64,
         };
         let mut plan = plan::draw(seed, &frame);
@@ -269,7 +284,10 @@ impl Scenario {
     }
 
     pub(crate) fn budget(&self, plan: &Plan) -> Budget {
-        let of = |role: &plan::RoleNodes| self.tolerance.budget(&role.role, role.nodes);
+        let of = |role: &plan::RoleNodes| Allowance {
+            most: self.tolerance.budget(&role.role, role.nodes),
+            repairs: self.tolerance.repairs(&role.role),
+        };
         Budget(plan.nodes.iter().map(of).collect())
     }
 }

@@ -100,6 +100,7 @@ impl Words {
             Code::Boot => format!("boots, for the {a}. time"),
             Code::Crash if b == 1 => format!("crashes and loses power (episode {a})"),
             Code::Crash => format!("crashes (episode {a})"),
+            Code::Damaged => format!("has sector {b} of file {a} damaged"),
             Code::CrashKept => format!("has kept on its disk what hashes to {a:016x}"),
             Code::Exit if a == 1 => "stops by itself, with an error".to_owned(),
             Code::Exit => "has finished".to_owned(),

@@ -30,7 +30,8 @@ pub enum Operation {
         /// Which file.
         file: FileToken,
     },
-    /// Reads up to `length` bytes; fewer come back only at the end of the file.
+    /// Reads up to `length` bytes. Fewer may come back at any time, but none only at the end of the
+    /// file.
     Read {
         /// Which file.
         file: FileToken,

@@ -153,6 +153,12 @@ impl Env {
         receiver.await
     }
 
+    /// Waits until the node is asked to stop, as by an operator's signal. Whoever does not return
+    /// soon after that is stopped.
+    pub async fn stopping(&self) {
+        poll_fn(|cx| self.0.poll_stop(cx)).await;
+    }
+
     /// The next 64 random bits.
     pub fn random(&self) -> u64 {
         self.0.next_u64()

@@ -126,8 +126,26 @@ impl File {
     /// # Errors
     /// What the disk answers.
     pub async fn read_at(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, DiskError> {
+        let mut bytes = self.read_some(offset, length, Vec::new()).await?;
+        let mut more = bytes.len();
+        while bytes.len() < length && more > 0 {
+            let rest = length - bytes.len();
+            let next = self.read_some(offset + bytes.len() as u64, rest, Vec::new()).await?;
+            more = next.len();
+            bytes.extend_from_slice(&next);
+        }
+        Ok(bytes)
+    }
+
+    /// One read, which may give less than there is, but nothing only at the end.
+    async fn read_some(
+        &mut self,
+        offset: u64,
+        length: usize,
+        buffer: Vec<u8>,
+    ) -> Result<Vec<u8>, DiskError> {
         let file = self.file;
-        match self.run(Operation::Read { file, offset, length, buffer: Vec::new() }).await? {
+        match self.run(Operation::Read { file, offset, length, buffer }).await? {
             Done::Buffer(bytes) => Ok(bytes),
             _ => Err(unexpected()),
         }

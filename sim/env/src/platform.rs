@@ -94,6 +94,12 @@ pub trait Spawner: Send + Sync {
     /// Runs work that blocks or computes for long: on a pool in production, after a drawn delay
     /// in the world.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
+    /// Ready once the node has been asked to stop, and from then on. A platform that asks nobody
+    /// is never ready.
+    fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
     /// The running task is about to wait for a channel, semaphore or the like of this name.
     /// Whoever asks who waits for whom is told so.
     fn waits_for(&self, kind: &'static str, name: &'static str) {

@@ -6,7 +6,7 @@
 
 use super::{Episode, Kind, Latency, Plan, RoleNodes, Weather, When};
 use crate::choice::Stream;
-use crate::table::{Fault, FaultSet};
+use crate::table::{Fault, FaultSet, Group};
 
 const MS: u64 = 1_000_000;
 
@@ -17,12 +17,29 @@ const EPISODES_MAX: u64 = 24;
 pub struct Frame<'a> {
     /// The roles in roster order: name, least and greatest number of nodes, whether clients.
     pub roles: &'a [(String, u16, u16, bool)],
-    /// The faults that may be drawn.
-    pub faults: FaultSet,
+    /// The faults that may be drawn, and whether all of them are.
+    pub forecast: Forecast,
     /// Roles that may crash, pause, stall or have failing disks.
     pub impairable: &'a [String],
+    /// Whether the scenario says who leads.
+    pub has_leader: bool,
     /// How long faults go on, in nanoseconds.
     pub heal_at_ns: u64,
+}
+
+/// Which weather is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forecast {
+    /// The faults that may be drawn.
+    pub faults: FaultSet,
+    /// Whether all of them are, in every run, instead of a random subset.
+    pub surely: bool,
+}
+
+impl Default for Forecast {
+    fn default() -> Forecast {
+        Forecast { faults: FaultSet::ALL, surely: false }
+    }
 }
 
 /// The plan of this seed.
@@ -38,13 +55,19 @@ pub fn draw(seed: u64, frame: &Frame<'_>) -> Plan {
         .collect();
     let mut plan = Plan::calm(nodes, frame.heal_at_ns);
     let mut swarm = Stream::new(seed, "swarm");
-    let calm = swarm.chance(200_000);
+    let surely = frame.forecast.surely;
+    let calm = swarm.chance(200_000) && !surely;
     let mut on = FaultSet::default().with(Fault::Latency);
     for row in crate::table::TABLE {
         // Drawn for every row, so that a tolerance more or less moves no other fault.
-        if swarm.chance(500_000) && !calm && frame.faults.has(row.fault) {
+        let drawn = swarm.chance(500_000) && !calm;
+        if (drawn || surely) && frame.forecast.faults.has(row.fault) {
             on = on.with(row.fault);
         }
+    }
+    if on.has(Fault::TornWrites) || on.has(Fault::Garbage) || on.has(Fault::LengthWithoutData) {
+        // They are ways of losing a write.
+        on = on.with(Fault::LostWrites);
     }
     plan.weather = draw_weather(seed, on);
     if calm {
@@ -95,11 +118,19 @@ fn draw_weather(seed: u64, on: FaultSet) -> Weather {
     weather.sync_failure_ppm = rate(Fault::SyncFailure, 100, 20_000) as u32;
     weather.clock_rate_ppm = rate(Fault::ClockRate, 10, 20_000) as u32;
     weather.wall_drift_ppm = rate(Fault::WallDrift, 10, 50_000) as u32;
+    weather.mailbox_max = rate(Fault::QueueOverflow, 1, 64) as u32;
+    weather.bandwidth = rate(Fault::Bandwidth, 10_000, 10_000_000);
+    weather.short_io_ppm = rate(Fault::ShortIo, 1_000, 300_000) as u32;
+    weather.late_timers_ppm = rate(Fault::LateTimers, 1_000, 300_000) as u32;
+    weather.late_timers_ns = rate(Fault::LateTimers, MS, 500 * MS);
+    weather.wall_offset_ns = rate(Fault::WallOffset, MS, 86_400_000 * MS);
     let mut disk = Stream::new(seed, "disk");
     weather.disk_latency = draw_latency(&mut disk, MS / 100, MS);
     weather.sync_latency = draw_latency(&mut disk, MS / 20, 20 * MS);
     weather.lost_writes = on.has(Fault::LostWrites);
-    weather.torn_writes = on.has(Fault::TornWrites) && weather.lost_writes;
+    weather.torn_writes = on.has(Fault::TornWrites);
+    weather.garbage = on.has(Fault::Garbage);
+    weather.length_without_data = on.has(Fault::LengthWithoutData);
     weather.lost_entries = on.has(Fault::LostEntries);
     weather.buggify = on.has(Fault::Buggify);
     weather.knobs = on.has(Fault::Knobs);
@@ -119,10 +150,14 @@ fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]
         let count = stream.log_uniform(1, EPISODES_MAX);
         for number in 0..count {
             let mut draw = EpisodeDraw {
+                at: stream.between(0, frame.heal_at_ns * 9 / 10),
+                length: stream.log_uniform(MS, frame.heal_at_ns / 2),
+                power_loss: stream.chance(750_000),
+                bits: stream.bits(),
                 stream: &mut stream,
                 everybody: &everybody,
                 impairable: &impairable,
-                heal_at_ns: frame.heal_at_ns,
+                has_leader: frame.has_leader,
             };
             // The id says which fault and which of its kind, so that others keep theirs.
             let id = (fault as u32) * 10_000 + number as u32;
@@ -134,90 +169,155 @@ fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]
 
 struct EpisodeDraw<'a> {
     stream: &'a mut Stream,
+    at: u64,
+    length: u64,
+    power_loss: bool,
+    bits: u64,
     everybody: &'a [String],
     impairable: &'a [String],
-    heal_at_ns: u64,
+    has_leader: bool,
 }
 
 impl EpisodeDraw<'_> {
     fn push(&mut self, fault: Fault, id: u32, episodes: &mut Vec<Episode>) {
-        let at = self.stream.between(0, self.heal_at_ns * 9 / 10);
-        let length = self.stream.log_uniform(MS, self.heal_at_ns / 2);
-        let power_loss = self.stream.chance(750_000);
-        let bits = self.stream.bits();
-        let kind = match fault {
-            Fault::Partition => self.group().map(|nodes| Kind::Partition { nodes }),
-            Fault::OneWay => self.group().map(|nodes| Kind::PartitionOneWay { nodes }),
-            Fault::IsolateOne => pick(self.everybody, bits).map(|node| Kind::IsolateOne { node }),
-            Fault::Crash => {
-                pick(self.impairable, bits).map(|node| Kind::Crash { node, power_loss })
-            }
-            Fault::CrashInRecovery => {
-                self.push_crash_in_recovery(id, at, length, bits, episodes);
-                return;
-            }
-            Fault::Pause => pick(self.impairable, bits).map(|node| Kind::Pause { node }),
-            Fault::Stall => pick(self.impairable, bits).map(|node| Kind::Stall { node }),
-            Fault::WallStep => {
-                let by = self.stream.log_uniform(MS, 300_000 * MS) as i64;
-                let by_ns = if self.stream.chance(500_000) { by } else { -by };
-                pick(self.everybody, bits).map(|node| Kind::WallStep { node, by_ns })
-            }
-            _ => return,
+        if fault == Fault::CrashInRecovery {
+            self.push_crash_in_recovery(id, episodes);
+            return;
+        }
+        let drawn = match fault.row().group {
+            Group::Network => self.network(fault),
+            Group::Clock => self.clock(fault),
+            _ => pick(self.impairable, self.bits).and_then(|node| self.node(fault, node)),
         };
         let number = self.stream.log_uniform(1, 60) as u32;
         let for_good = self.stream.chance(100_000);
-        let from = match fault {
-            // Half of the crashes strike in the middle of something.
-            Fault::Crash if bits & 1 == 0 => When::Step { after_ns: at, number },
-            _ => When::AtNs(at),
+        let Some(kind) = drawn else { return };
+        // Half of the crashes strike in the middle of something.
+        let from = if fault == Fault::Crash && self.bits & 1 == 0 {
+            When::Step { after_ns: self.at, number }
+        } else {
+            When::AtNs(self.at)
         };
-        let lasting = fault != Fault::WallStep && !(fault == Fault::Crash && for_good);
-        if let Some(kind) = kind {
-            let for_ns = lasting.then_some(length);
-            episodes.push(Episode { id, kind, from, for_ns });
+        let endless = kind.is_instant() || fault == Fault::Crash && for_good;
+        episodes.push(Episode { id, kind, from, for_ns: (!endless).then_some(self.length) });
+    }
+
+    fn network(&mut self, fault: Fault) -> Option<Kind> {
+        let kind = match fault {
+            Fault::Partition => Kind::Partition { nodes: self.group()? },
+            Fault::OneWay => Kind::PartitionOneWay { nodes: self.group()? },
+            Fault::IsolateOne => Kind::IsolateOne { node: pick(self.everybody, self.bits)? },
+            Fault::IsolateLeader if self.has_leader => Kind::IsolateLeader {},
+            Fault::MajoritiesRing if self.everybody.len() > 2 => {
+                Kind::MajoritiesRing { nodes: self.shuffled(self.everybody) }
+            }
+            Fault::Bridge if self.everybody.len() > 2 => {
+                let mut nodes = self.shuffled(self.everybody);
+                nodes.truncate(1 + self.everybody.len() / 2);
+                Kind::Bridge { nodes }
+            }
+            Fault::ClogLink if self.everybody.len() > 1 => {
+                let mut nodes = self.shuffled(self.everybody);
+                nodes.truncate(2);
+                Kind::ClogLink { nodes }
+            }
+            Fault::ClogNode => Kind::ClogNode { node: pick(self.everybody, self.bits)? },
+            Fault::SwizzleClog => Kind::SwizzleClog { nodes: self.group()? },
+            _ => return None,
+        };
+        Some(kind)
+    }
+
+    fn clock(&mut self, fault: Fault) -> Option<Kind> {
+        let by_ns = self.stream.log_uniform(MS, 300_000 * MS) as i64;
+        let every_ns = self.stream.log_uniform(MS, 1_000 * MS);
+        let node = pick(self.everybody, self.bits)?;
+        match fault {
+            Fault::WallForward => Some(Kind::WallStep { node, by_ns }),
+            Fault::WallBack => Some(Kind::WallStep { node, by_ns: -by_ns }),
+            Fault::WallStrobe => Some(Kind::WallStrobe { node, by_ns, every_ns }),
+            _ => None,
         }
     }
 
-    /// A crash, and another one at one of the first disk operations after the restart.
-    fn push_crash_in_recovery(
-        &mut self,
-        id: u32,
-        at: u64,
-        length: u64,
-        bits: u64,
-        episodes: &mut Vec<Episode>,
-    ) {
-        let Some(node) = pick(self.impairable, bits) else { return };
-        let down = length / 4 + 1;
+    fn node(&mut self, fault: Fault, node: String) -> Option<Kind> {
+        let power_loss = self.power_loss;
+        let kind = match fault {
+            Fault::Crash => Kind::Crash { node, power_loss },
+            Fault::CrashLoop => {
+                let times = self.stream.between(2, 8) as u32;
+                Kind::CrashLoop { node, power_loss, times }
+            }
+            Fault::GracefulStop => {
+                Kind::GracefulStop { node, grace_ns: self.stream.log_uniform(MS, 1_000 * MS) }
+            }
+            Fault::Pause => Kind::Pause { node },
+            Fault::Suspend => Kind::Suspend { node },
+            Fault::SlowNode => {
+                Kind::SlowNode { node, by_ns: self.stream.log_uniform(MS, 200 * MS) }
+            }
+            Fault::Wipe => Kind::Wipe { node },
+            Fault::SwappedDisks => {
+                let role = |name: &str| name.rsplit_once('-').map(|(role, _)| role.to_owned());
+                let same = |other: &&String| **other != node && role(other) == role(&node);
+                let others: Vec<String> = self.impairable.iter().filter(same).cloned().collect();
+                let other = pick(&others, self.stream.bits())?;
+                Kind::SwappedDisks { nodes: vec![node, other] }
+            }
+            Fault::Stall => Kind::Stall { node },
+            Fault::SlowDisk => {
+                Kind::SlowDisk { node, factor: self.stream.log_uniform(2, 200) as u32 }
+            }
+            Fault::DiskFull => Kind::DiskFull { node },
+            Fault::LyingSync => Kind::LyingSync { node },
+            Fault::BitRot => Kind::BitRot { node },
+            Fault::MisdirectedWrite => Kind::MisdirectedWrite { node },
+            Fault::OldDisk => {
+                Kind::OldDisk { node, age_ns: self.stream.log_uniform(MS, self.length.max(MS)) }
+            }
+            _ => return None,
+        };
+        Some(kind)
+    }
+
+    /// A crash, and another one at one of the first I/O steps after the restart.
+    fn push_crash_in_recovery(&mut self, id: u32, episodes: &mut Vec<Episode>) {
+        let Some(node) = pick(self.impairable, self.bits) else { return };
+        let down = self.length / 4 + 1;
         let first = Kind::Crash { node: node.clone(), power_loss: self.stream.chance(750_000) };
         episodes.push(Episode {
             id: id + 5_000,
             kind: first,
-            from: When::AtNs(at),
+            from: When::AtNs(self.at),
             for_ns: Some(down),
         });
         let number = self.stream.between(1, 24) as u32;
         let second = Kind::CrashInRecovery { node, power_loss: self.stream.chance(750_000) };
-        let from = When::Step { after_ns: at + down, number };
-        episodes.push(Episode { id, kind: second, from, for_ns: Some(length) });
+        let from = When::Step { after_ns: self.at + down, number };
+        episodes.push(Episode { id, kind: second, from, for_ns: Some(self.length) });
     }
 
-    /// A group that leaves somebody on the other side.
+    /// A group that leaves somebody on the other side, sorted.
     fn group(&mut self) -> Option<Vec<String>> {
         let all = self.everybody.len() as u64;
         if all < 2 {
             return None;
         }
         let size = self.stream.between(1, all - 1) as usize;
-        let mut left = self.everybody.to_vec();
-        let mut group = Vec::new();
-        while group.len() < size {
-            let at = self.stream.between(0, left.len() as u64 - 1) as usize;
-            group.push(left.remove(at));
-        }
+        let mut group = self.shuffled(self.everybody);
+        group.truncate(size);
         group.sort();
         Some(group)
+    }
+
+    fn shuffled(&mut self, names: &[String]) -> Vec<String> {
+        let mut left = names.to_vec();
+        let mut shuffled = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let at = self.stream.between(0, left.len() as u64 - 1) as usize;
+            shuffled.push(left.swap_remove(at));
+        }
+        shuffled
     }
 }
 

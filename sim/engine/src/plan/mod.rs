@@ -4,10 +4,12 @@
 //! before the run begins; written down, it can be read, edited and replayed.
 
 mod draw;
+mod kind;
 mod valid;
 mod words;
 
-pub use draw::{Frame, draw};
+pub use draw::{Forecast, Frame, draw};
+pub use kind::Kind;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 
 use crate::table::Fault;
@@ -116,6 +118,30 @@ pub struct Weather {
     pub eio_ppm: u32,
     /// Failing syncs, in parts per million.
     pub sync_failure_ppm: u32,
+    /// How many messages wait in a socket at most; zero is 16384.
+    #[serde(default)]
+    pub mailbox_max: u32,
+    /// What a link carries in one direction, in bytes per second; zero is any amount.
+    #[serde(default)]
+    pub bandwidth: u64,
+    /// Whether a power loss leaves garbage in sectors.
+    #[serde(default)]
+    pub garbage: bool,
+    /// Whether a power loss leaves files that grew without what they grew by.
+    #[serde(default)]
+    pub length_without_data: bool,
+    /// Reads that give less than there is, in parts per million.
+    #[serde(default)]
+    pub short_io_ppm: u32,
+    /// Timers that are late, in parts per million.
+    #[serde(default)]
+    pub late_timers_ppm: u32,
+    /// How late they are at most, in nanoseconds.
+    #[serde(default)]
+    pub late_timers_ns: u64,
+    /// How far wall clocks are off at first, at most, in nanoseconds.
+    #[serde(default)]
+    pub wall_offset_ns: u64,
     /// How far a monotonic clock's rate is off at most, in parts per million.
     pub clock_rate_ppm: u32,
     /// How far a wall clock's rate is off at most, in parts per million.
@@ -157,88 +183,6 @@ pub enum When {
         /// Which step.
         number: u32,
     },
-}
-
-/// What an episode does to whom. Nodes go by their readable names, as in `replica-2`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Kind {
-    /// The node is down, and then starts anew from its disk. Without `power_loss` its operating
-    /// system lives on, and so does what it had in its caches.
-    Crash {
-        /// Who.
-        node: String,
-        /// Whether what was not synced may be lost.
-        power_loss: bool,
-    },
-    /// As a crash; struck while the node recovers from the one before.
-    CrashInRecovery {
-        /// Who.
-        node: String,
-        /// Whether what was not synced may be lost.
-        power_loss: bool,
-    },
-    /// The node stands still.
-    Pause {
-        /// Who.
-        node: String,
-    },
-    /// No disk operation of the node completes.
-    Stall {
-        /// Who.
-        node: String,
-    },
-    /// These nodes and all others do not reach each other.
-    Partition {
-        /// The one side.
-        nodes: Vec<String>,
-    },
-    /// These nodes do not reach the others, but hear them.
-    PartitionOneWay {
-        /// Who is not heard.
-        nodes: Vec<String>,
-    },
-    /// This node reaches nobody and nobody reaches it.
-    IsolateOne {
-        /// Who.
-        node: String,
-    },
-    /// The node's wall clock jumps.
-    WallStep {
-        /// Who.
-        node: String,
-        /// By how much, in nanoseconds; negative is back.
-        by_ns: i64,
-    },
-}
-
-impl Kind {
-    /// The kind of fault.
-    pub fn fault(&self) -> Fault {
-        match self {
-            Kind::Crash { .. } => Fault::Crash,
-            Kind::CrashInRecovery { .. } => Fault::CrashInRecovery,
-            Kind::Pause { .. } => Fault::Pause,
-            Kind::Stall { .. } => Fault::Stall,
-            Kind::Partition { .. } => Fault::Partition,
-            Kind::PartitionOneWay { .. } => Fault::OneWay,
-            Kind::IsolateOne { .. } => Fault::IsolateOne,
-            Kind::WallStep { .. } => Fault::WallStep,
-        }
-    }
-
-    /// The nodes that are named.
-    pub fn nodes(&self) -> &[String] {
-        match self {
-            Kind::Crash { node, .. }
-            | Kind::CrashInRecovery { node, .. }
-            | Kind::Pause { node }
-            | Kind::Stall { node }
-            | Kind::IsolateOne { node }
-            | Kind::WallStep { node, .. } => std::slice::from_ref(node),
-            Kind::Partition { nodes } | Kind::PartitionOneWay { nodes } => nodes,
-        }
-    }
 }
 
 /// One decision that is not left to the seed.
@@ -302,6 +246,14 @@ impl Weather {
             lost_entries: false,
             eio_ppm: 0,
             sync_failure_ppm: 0,
+            mailbox_max: 0,
+            bandwidth: 0,
+            garbage: false,
+            length_without_data: false,
+            short_io_ppm: 0,
+            late_timers_ppm: 0,
+            late_timers_ns: 0,
+            wall_offset_ns: 0,
             clock_rate_ppm: 0,
             wall_drift_ppm: 0,
             buggify: false,
@@ -347,6 +299,13 @@ impl Plan {
             Fault::LostEntries => weather.lost_entries,
             Fault::Eio => weather.eio_ppm > 0,
             Fault::SyncFailure => weather.sync_failure_ppm > 0,
+            Fault::QueueOverflow => weather.mailbox_max > 0,
+            Fault::Bandwidth => weather.bandwidth > 0,
+            Fault::Garbage => weather.garbage,
+            Fault::LengthWithoutData => weather.length_without_data,
+            Fault::ShortIo => weather.short_io_ppm > 0,
+            Fault::LateTimers => weather.late_timers_ppm > 0,
+            Fault::WallOffset => weather.wall_offset_ns > 0,
             Fault::ClockRate => weather.clock_rate_ppm > 0,
             Fault::WallDrift => weather.wall_drift_ppm > 0,
             Fault::Buggify => weather.buggify,

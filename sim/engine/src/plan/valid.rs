@@ -41,6 +41,16 @@ pub enum Invalid {
         /// How much it is.
         found: u32,
     },
+    /// An episode names too few or too many nodes.
+    #[error("episode {id} is about {wanted} nodes, and names {found}")]
+    Named {
+        /// Which.
+        id: u32,
+        /// How many it should name.
+        wanted: &'static str,
+        /// How many it names.
+        found: usize,
+    },
     /// A range ends before it begins.
     #[error("{what} goes from {low_ns} ns to {high_ns} ns: the first must not be the greater")]
     Range {
@@ -75,9 +85,26 @@ impl Plan {
             let (When::AtNs(from) | When::Step { after_ns: from, .. }) = episode.from;
             time(&what(), from)?;
             time(&what(), episode.for_ns.unwrap_or_default())?;
-            if let Kind::WallStep { by_ns, .. } = &episode.kind {
-                time(&what(), by_ns.unsigned_abs())?;
+            let named = episode.kind.nodes().len();
+            let wanted = match &episode.kind {
+                Kind::ClogLink { .. } | Kind::SwappedDisks { .. } if named != 2 => "two",
+                Kind::MajoritiesRing { .. } if named < 3 => "three or more",
+                Kind::Bridge { .. } if named < 2 => "two or more",
+                _ => "",
+            };
+            if !wanted.is_empty() {
+                return Err(Invalid::Named { id: episode.id, wanted, found: named });
             }
+            let (one, other) = match &episode.kind {
+                Kind::WallStep { by_ns, .. } => (by_ns.unsigned_abs(), 0),
+                Kind::WallStrobe { by_ns, every_ns, .. } => (by_ns.unsigned_abs(), *every_ns),
+                Kind::SlowNode { by_ns: time, .. }
+                | Kind::GracefulStop { grace_ns: time, .. }
+                | Kind::OldDisk { age_ns: time, .. } => (*time, 0),
+                _ => (0, 0),
+            };
+            time(&what(), one)?;
+            time(&what(), other)?;
         }
         for change in &self.overrides {
             if let Override::Message { fate: Fate::DeliveredAfterNs(after), .. } = change {
@@ -107,6 +134,8 @@ impl Weather {
             // A clock that is off by everything stands still.
             ("`clock_rate_ppm`, doubled,", self.clock_rate_ppm.saturating_mul(2)),
             ("`wall_drift_ppm`", self.wall_drift_ppm),
+            ("`short_io_ppm`", self.short_io_ppm),
+            ("`late_timers_ppm`", self.late_timers_ppm),
         ] {
             if found > 1_000_000 {
                 return Err(Invalid::Rate { what, found });
@@ -114,6 +143,8 @@ impl Weather {
         }
         time("`reordering_ns`", self.reordering_ns)?;
         time("`slow_link_ns`", self.slow_link_ns)?;
+        time("`late_timers_ns`", self.late_timers_ns)?;
+        time("`wall_offset_ns`", self.wall_offset_ns)?;
         for (what, latency) in [
             ("`latency`", &self.latency),
             ("`client_latency`", &self.client_latency),

@@ -76,12 +76,23 @@ fn weather(weather: &Weather) -> Vec<String> {
     rate(weather.duplication_ppm, "duplication");
     rate(weather.reordering_ppm, "reordering");
     rate(weather.corruption_ppm, "corruption");
+    rate(weather.short_io_ppm, "reads that give less");
+    rate(weather.late_timers_ppm, "late timers");
     rate(weather.eio_ppm, "failing disk operations");
     rate(weather.sync_failure_ppm, "failing syncs");
     rate(weather.clock_rate_ppm, "clock rates off by up to");
     rate(weather.wall_drift_ppm, "wall clocks drift by up to");
     if weather.slow_link_ns > 0 {
         words.push(format!("slow links, up to {} more", duration(weather.slow_link_ns)));
+    }
+    if weather.mailbox_max > 0 {
+        words.push(format!("sockets hold {} messages", weather.mailbox_max));
+    }
+    if weather.bandwidth > 0 {
+        words.push(format!("links carry {} bytes/s", weather.bandwidth));
+    }
+    if weather.wall_offset_ns > 0 {
+        words.push(format!("wall clocks wrong by up to {}", duration(weather.wall_offset_ns)));
     }
     let mut flag = |on: bool, what: &str| {
         if on {
@@ -90,6 +101,8 @@ fn weather(weather: &Weather) -> Vec<String> {
     };
     flag(weather.lost_writes, "power losses take what was not synced");
     flag(weather.torn_writes, "and tear sectors");
+    flag(weather.garbage, "and leave garbage");
+    flag(weather.length_without_data, "and keep lengths without data");
     flag(weather.lost_entries, "and lose names");
     flag(weather.buggify, "the code does rare things");
     flag(weather.knobs, "knobs are turned");
@@ -103,24 +116,66 @@ fn tell_episode(episode: &Episode) -> String {
             format!("at the {number}. I/O step from {}", seconds(after_ns))
         }
     };
-    let what = match &episode.kind {
+    let what = tell_kind(&episode.kind);
+    match episode.for_ns {
+        _ if episode.kind.is_instant() => format!("{from}: {what}"),
+        Some(length) => format!("{from}: {what}, for {}", duration(length)),
+        None => format!("{from}: {what}, for good"),
+    }
+}
+
+fn tell_kind(kind: &Kind) -> String {
+    match kind {
         Kind::Crash { node, power_loss: true } => format!("{node} crashes and loses power"),
         Kind::Crash { node, .. } => format!("{node} crashes"),
         Kind::CrashInRecovery { node, .. } => format!("{node} crashes while it recovers"),
+        Kind::CrashLoop { node, times, .. } => format!("{node} crashes {times} times"),
+        Kind::GracefulStop { node, grace_ns } => {
+            format!("{node} is asked to stop within {}", duration(*grace_ns))
+        }
         Kind::Pause { node } => format!("{node} stands still"),
+        Kind::Suspend { node } => format!("{node} is suspended"),
+        Kind::SlowNode { node, by_ns } => {
+            format!("{node} is slower by up to {}", duration(*by_ns))
+        }
+        Kind::Wipe { node } => format!("{node} loses its disk"),
+        Kind::SwappedDisks { nodes } => format!("the disks of {} are swapped", nodes.join(" and ")),
         Kind::Stall { node } => format!("the disk of {node} stalls"),
+        Kind::SlowDisk { node, factor } => {
+            format!("the disk of {node} takes {factor} times as long")
+        }
+        Kind::DiskFull { node } => format!("the disk of {node} is full"),
+        Kind::LyingSync { node } => format!("the disk of {node} lies about syncs"),
+        Kind::BitRot { node } => format!("bits rot on the disk of {node}"),
+        Kind::MisdirectedWrite { node } => format!("a write of {node} goes astray"),
+        Kind::OldDisk { node, age_ns } => {
+            format!("{node} is later put back to this disk, then {} old", duration(*age_ns))
+        }
         Kind::Partition { nodes } => format!("{} and the others are apart", nodes.join(", ")),
         Kind::PartitionOneWay { nodes } => format!("{} are not heard", nodes.join(", ")),
         Kind::IsolateOne { node } => format!("{node} is cut off"),
+        Kind::IsolateLeader {} => "whoever leads is cut off".to_owned(),
+        Kind::MajoritiesRing { nodes } => {
+            format!("each hears only its neighbours on the ring {}", nodes.join(", "))
+        }
+        Kind::Bridge { nodes } => {
+            let (bridge, side) = nodes.split_first().map_or(("nobody", &[][..]), |(b, s)| (b, s));
+            format!("only {bridge} connects {} and the others", side.join(", "))
+        }
+        Kind::ClogLink { nodes } => format!("the link {} is clogged", nodes.join(" to ")),
+        Kind::ClogNode { node } => format!("the links of {node} are clogged"),
+        Kind::SwizzleClog { nodes } => {
+            format!("the links of {} are clogged, one by one", nodes.join(", "))
+        }
         Kind::WallStep { node, by_ns } => {
             let way = if *by_ns < 0 { "back" } else { "forward" };
             format!("the wall clock of {node} jumps {way} by {}", duration(by_ns.unsigned_abs()))
         }
-    };
-    match (episode.for_ns, &episode.kind) {
-        (_, Kind::WallStep { .. }) => format!("{from}: {what}"),
-        (Some(length), _) => format!("{from}: {what}, for {}", duration(length)),
-        (None, _) => format!("{from}: {what}, for good"),
+        Kind::WallStrobe { node, by_ns, every_ns } => format!(
+            "the wall clock of {node} jumps by {} and back every {}",
+            duration(by_ns.unsigned_abs()),
+            duration(*every_ns)
+        ),
     }
 }
 

@@ -228,6 +228,10 @@ impl Run<'_> {
             Outside::DropFuture(future) => drop_quietly(future),
             Outside::Work(work) => guarded(work),
             Outside::Boot(node) => self.boot(node),
+            Outside::FindLeader(slot) => {
+                let leader = self.properties.leader();
+                with(|world| world.isolate_leader(slot, leader));
+            }
             Outside::Audit(node) => self.properties.audit(node),
             Outside::Remains { node, places, audit } => {
                 if audit {

@@ -2,7 +2,7 @@
 
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
-use crate::scenario::{AuditFn, CheckFn, GoalFn, Scenario};
+use crate::scenario::{AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
 use crate::world::{self, World, with};
 use squall_env::shown::{AuditView, Image, Place};
 use squall_env::{NodeId, Roster, View};
@@ -13,6 +13,7 @@ pub(crate) struct Properties {
     always: Vec<Always>,
     audits: Vec<(&'static str, AuditFn)>,
     goals: Vec<Goal>,
+    leader: Option<LeaderFn>,
     healed: bool,
 }
 
@@ -63,8 +64,23 @@ impl Properties {
             goals: goals
                 .map(|(name, _, make)| Goal { name, check: make(), reached: false })
                 .collect(),
+            leader: scenario.leader.as_ref().map(|make| make()),
             healed: false,
         }
+    }
+
+    /// Who leads now, by what the scenario says.
+    pub(crate) fn leader(&mut self) -> Option<NodeId> {
+        let leader = self.leader.as_mut()?;
+        let mut found = None;
+        borrow_places(|places| {
+            let view = View::new(places, with(|world| world.now).unwrap_or_default());
+            match catch_unwind(AssertUnwindSafe(|| leader(&view))) {
+                Ok(leader) => found = leader,
+                Err(panic) => fail_unless("who leads", Err(panic)),
+            }
+        });
+        found
     }
 
     /// From here on goals count.
@@ -122,7 +138,7 @@ impl Properties {
             .filter(|(index, _)| {
                 node.is_none_or(|only| only == *index as u32) || !self.audits.is_empty()
             })
-            .map(|(_, (id, crash, files))| {
+            .map(|(_, (id, crash, files, _))| {
                 let (left, _) = files.after_power_loss(&taken.choices, *crash, taken.losses);
                 (*id, Files(left))
             })
@@ -136,6 +152,10 @@ impl Properties {
                 let Some((_, disk)) = disks.iter().find(|(node, _)| *node == place.node) else {
                     continue;
                 };
+                // A disk that has forgotten or mistaken something cannot give the live state.
+                if taken.nodes.iter().any(|(id, _, _, vouches)| *id == place.node && !vouches) {
+                    continue;
+                }
                 let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
                 fail_unless(RECOVERY, checked);
             }
@@ -159,7 +179,7 @@ fn as_images<'a>(disks: &'a [(NodeId, Files<'a>)]) -> Vec<(NodeId, &'a dyn Image
 /// Compares what a crashed node had on show with what its disk now holds.
 pub(crate) fn audit_remains(node: u32, places: &[Place]) {
     let Some(taken) = with(World::take_files) else { return };
-    let files = taken.nodes.get(node as usize).map(|(_, _, files)| Files(files.now()));
+    let files = taken.nodes.get(node as usize).map(|(_, _, files, _)| Files(files.now()));
     for place in places {
         if let (Some(audit), Some(disk)) = (place.exhibit.audit(), &files) {
             let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
@@ -201,7 +221,8 @@ fn fail_unless(name: &str, checked: std::thread::Result<Result<(), String>>) {
 /// All nodes' files, out of the world while user code looks at them: with what a power loss now is
 /// called, and what it may take.
 struct Taken {
-    nodes: Vec<(NodeId, Entity, world::Files)>,
+    /// Each with its name for the loss, its files, and whether they are what they should be.
+    nodes: Vec<(NodeId, Entity, world::Files, bool)>,
     choices: Choices,
     losses: world::Losses,
     roster: Arc<Roster>,
@@ -212,16 +233,26 @@ impl World {
         self.audits += 1;
         let (losses, choices) = (self.losses(), self.choices);
         let audit = self.entity("audit").with(self.audits);
-        let nodes = self.nodes.iter_mut().map(|node| {
-            let crash = Entity(node.entity.0 ^ audit.0);
-            (node.id, crash, std::mem::take(&mut node.disk.files))
-        });
-        Taken { nodes: nodes.collect(), choices, losses, roster: Arc::clone(&self.roster) }
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            let (id, entity, vouches) = (node.id, node.entity, node.vouches());
+            let place = self.disk_of(index);
+            let files = std::mem::take(&mut self.nodes[place].disk.files);
+            nodes.push((id, Entity(entity.0 ^ audit.0), files, vouches));
+        }
+        Taken { nodes, choices, losses, roster: Arc::clone(&self.roster) }
     }
 
     fn give_back_files(&mut self, taken: Taken) {
-        for (node, (_, _, files)) in self.nodes.iter_mut().zip(taken.nodes) {
-            node.disk.files = files;
+        for (index, (_, _, files, _)) in taken.nodes.into_iter().enumerate() {
+            let place = self.disk_of(index);
+            self.nodes[place].disk.files = files;
         }
+    }
+
+    /// Which node has the disk that is this node's.
+    fn disk_of(&self, index: usize) -> usize {
+        self.nodes[index].swapped.map_or(index, |(partner, _)| partner as usize)
     }
 }

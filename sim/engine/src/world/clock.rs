@@ -3,8 +3,9 @@
 use super::queue::{Event, Kind};
 use super::tasks::{TaskId, Waiter};
 use super::{World, with};
-use crate::choice::Domain;
+use crate::choice::{Domain, below, chance, mix};
 use crate::digest::Code;
+use crate::table::Fault;
 use squall_env::Instant;
 use squall_env::platform::Wait;
 use std::task::{Context, Poll, Waker};
@@ -17,7 +18,8 @@ const EPOCH: i64 = 1_735_689_600_000_000_000;
 /// A node's clocks as functions of the time of the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NodeClock {
-    /// What the monotonic clock showed when the run began.
+    /// What the monotonic clock showed when the run began; less what it stood still since, modulo
+    /// 2^64.
     pub(crate) origin: u64,
     /// How much faster than true the monotonic clock runs, in parts per billion.
     pub(crate) rate_ppb: i64,
@@ -30,17 +32,17 @@ impl NodeClock {
     #[inline]
     pub(crate) fn local(&self, time: u64) -> u64 {
         if self.rate_ppb == 0 {
-            return self.origin + time;
+            return self.origin.wrapping_add(time);
         }
         // By whole seconds and the rest, which keeps within 64 bits for centuries.
         let (seconds, rest) = ((time / BILLION) as i64, (time % BILLION) as i64);
         let gained = seconds * self.rate_ppb + rest * self.rate_ppb / BILLION as i64;
-        self.origin + time.saturating_add_signed(gained)
+        self.origin.wrapping_add(time.saturating_add_signed(gained))
     }
 
     /// The first time of the run at which the monotonic clock shows at least `local`.
     pub(crate) fn time_of(&self, local: u64) -> u64 {
-        let since = local.saturating_sub(self.origin);
+        let since = local.wrapping_sub(self.origin);
         if self.rate_ppb == 0 {
             return since;
         }
@@ -56,7 +58,7 @@ impl NodeClock {
 
     pub(crate) fn wall(&self, time: u64) -> i64 {
         let drifted = i128::from(time) * i128::from(self.wall_drift_ppb) / i128::from(BILLION);
-        EPOCH + self.wall_offset + (i128::from(time) + drifted) as i64
+        EPOCH.saturating_add(self.wall_offset).saturating_add((i128::from(time) + drifted) as i64)
     }
 }
 
@@ -139,9 +141,12 @@ impl World {
         self.note(node, Code::SleepUntil, [until, 0]);
         let owner = &mut self.nodes[node as usize];
         owner.timer_count += 1;
-        let deadline = owner.clock.time_of(until).max(self.now + 1);
+        let mut deadline = owner.clock.time_of(until).max(self.now + 1);
         let count = owner.timer_count;
         let parked = owner.parked.0;
+        if owner.slow_ns > 0 || self.weather.late_timers_ppm > 0 {
+            deadline += self.late(node, count);
+        }
         if parked != NONE && self.timers[parked].queued < deadline {
             self.nodes[node as usize].parked = Parked(NONE);
             let timer = &mut self.timers[parked];
@@ -164,6 +169,19 @@ impl World {
         let token = u64::from(timer.era) << 32 | u64::from(slot + 1);
         self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
         token
+    }
+
+    /// How late a timer is.
+    fn late(&mut self, node: u32, count: u64) -> u64 {
+        let slow_ns = self.nodes[node as usize].slow_ns;
+        let occasion = self.choices.occasion(self.nodes[node as usize].boot_entity, count);
+        let mut late = below(occasion.draw(Domain::SlowNode), slow_ns);
+        let bits = occasion.draw(Domain::LateTimer);
+        if chance(bits, self.weather.late_timers_ppm) {
+            late += below(mix(bits), self.weather.late_timers_ns);
+            self.fired(Fault::LateTimers);
+        }
+        late
     }
 
     fn timer_tie(&self, node: u32, count: u64) -> u32 {

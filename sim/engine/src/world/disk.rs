@@ -4,7 +4,7 @@ use super::files::{Files, parent};
 use super::net::draw_latency;
 use super::queue::{Event, Kind};
 use super::{Outside, World};
-use crate::choice::{Domain, Entity, Occasion, chance, hash_text, mix};
+use crate::choice::{Domain, Entity, Occasion, below, chance, hash_text, mix};
 use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
 use squall_env::disk::{Completion, DiskError, Done, FileToken, Operation};
@@ -110,19 +110,73 @@ impl World {
         let occasion = self.choices.occasion(entity, n);
         let sync = matches!(operation, Operation::Sync { .. } | Operation::SyncDirectory { .. });
         let failing = self.draw_disk_fault(node, sync, occasion, code);
+        let operation = self.twist(node, operation, occasion);
         let latency = if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
         let after = match operation {
             Operation::Close { .. } => 1,
-            _ => draw_latency(latency, occasion.draw(Domain::DiskLatency)),
+            _ => {
+                let owner = &self.nodes[node as usize];
+                let usual = draw_latency(latency, occasion.draw(Domain::DiskLatency));
+                let slow = below(occasion.draw(Domain::SlowNode), owner.slow_ns);
+                usual.saturating_mul(u64::from(owner.slow_disk)).saturating_add(slow)
+            }
         };
-        let disk = &mut self.nodes[node as usize].disk;
-        let (result, effect) = perform(disk, operation, failing);
+        let (result, effect) = match self.astray(node, &operation, occasion) {
+            Some(result) => (result, Effect::None),
+            None => {
+                let owner = &mut self.nodes[node as usize];
+                perform(&mut owner.disk, operation, failing, Health::of(owner.full, owner.lying))
+            }
+        };
         let slot = self.disk_operations.take();
         self.disk_operations[slot] =
             DiskOperation { node, token, code, done: Some(done), result: Some(result), effect };
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
         self.strike_at_step(node);
+    }
+
+    /// A read may give less than there is.
+    fn twist(&mut self, node: u32, mut operation: Operation, occasion: Occasion) -> Operation {
+        let ppm = self.weather.short_io_ppm;
+        if let Operation::Read { length, .. } = &mut operation
+            && ppm > 0
+            && *length > 1
+        {
+            let bits = occasion.draw(Domain::ShortIo);
+            if chance(bits, ppm) {
+                *length = 1 + below(mix(bits), *length as u64 - 1) as usize;
+                self.fired(Fault::ShortIo);
+                self.note(node, Code::DiskFault, [3, Fault::ShortIo as u64]);
+            }
+        }
+        operation
+    }
+
+    /// What becomes of a write that goes astray: it answers well.
+    fn astray(
+        &mut self,
+        node: u32,
+        operation: &Operation,
+        occasion: Occasion,
+    ) -> Option<Result<Done, DiskError>> {
+        let (Operation::Write { data, .. }, Some(_)) =
+            (operation, self.nodes[node as usize].misdirect)
+        else {
+            return None;
+        };
+        if !self.nodes[node as usize].disk.files.holds_something() {
+            return None;
+        }
+        self.nodes[node as usize].misdirect = None;
+        if !self.admit(&[node], Fault::MisdirectedWrite) {
+            return None;
+        }
+        let owner = &mut self.nodes[node as usize];
+        owner.damaged = true;
+        let spot = owner.disk.files.misdirect(occasion.draw(Domain::Place), data)?;
+        self.note(node, Code::Damaged, [u64::from(spot.inode), spot.sector]);
+        Some(Ok(Done::Buffer(data.clone())))
     }
 
     /// Whether this operation fails, and the draw that says how.
@@ -145,7 +199,7 @@ impl World {
         if !chance(bits, ppm) {
             return None;
         }
-        if !self.admit(node, fault) {
+        if !self.admit(&[node], fault) {
             return None;
         }
         self.note(node, Code::DiskFault, [code, fault as u64]);
@@ -206,33 +260,75 @@ impl World {
     }
 }
 
+/// What is wrong with a disk for a while.
+#[derive(Clone, Copy)]
+struct Health {
+    full: bool,
+    lying: bool,
+}
+
+impl Health {
+    fn of(full: bool, lying: bool) -> Health {
+        Health { full, lying }
+    }
+}
+
 fn perform(
     disk: &mut NodeDisk,
     operation: Operation,
     failing: Option<u64>,
+    health: Health,
 ) -> (Result<Done, DiskError>, Effect) {
+    if health.full && grows(disk, &operation) {
+        return (Err(DiskError::NoSpace), Effect::None);
+    }
     match operation {
         Operation::Sync { file } => {
             let Some(handle) = disk.handles.get(file.0 as usize).copied().flatten() else {
                 return (Err(not_open()), Effect::None);
             };
-            let effect =
-                Effect::Sync { inode: handle.inode, mark: disk.files.sync_mark(handle.inode) };
+            let (inode, mark) = (handle.inode, disk.files.sync_mark(handle.inode));
             let failed = failing.is_some();
+            if health.lying && !failed {
+                disk.files.lie(inode, mark);
+                return (Ok(Done::Unit), Effect::None);
+            }
+            let effect = Effect::Sync { inode, mark };
             (if failed { Err(DiskError::Io) } else { Ok(Done::Unit) }, effect)
         }
         Operation::SyncDirectory { path } => {
             if !disk.files.directory_exists(&path) {
                 return (Err(DiskError::NotFound(path)), Effect::None);
             }
-            let effect = Effect::SyncDirectory { path, mark: disk.files.directory_mark() };
-            let failed = failing.is_some();
+            let (mark, failed) = (disk.files.directory_mark(), failing.is_some());
+            if health.lying && !failed {
+                disk.files.lie_about_directory(path, mark);
+                return (Ok(Done::Unit), Effect::None);
+            }
+            let effect = Effect::SyncDirectory { path, mark };
             (if failed { Err(DiskError::Io) } else { Ok(Done::Unit) }, effect)
         }
         other => match failing {
             Some(bits) => (Err(fail(disk, other, bits)), Effect::None),
             None => (change(disk, other), Effect::None),
         },
+    }
+}
+
+/// Whether an operation needs space that is not there.
+fn grows(disk: &mut NodeDisk, operation: &Operation) -> bool {
+    let length = |disk: &mut NodeDisk, file: FileToken| {
+        let handle = disk.handles.get(file.0 as usize).copied().flatten();
+        handle.map_or(u64::MAX, |handle| disk.files.length(handle.inode))
+    };
+    match operation {
+        Operation::Open { path, create } => *create && disk.files.find(path).is_none(),
+        Operation::Write { file, offset, data } => {
+            *offset + data.len() as u64 > length(disk, *file)
+        }
+        Operation::Truncate { file, length: wanted } => *wanted > length(disk, *file),
+        Operation::CreateDirectory { path } => !disk.files.directory_exists(path),
+        _ => false,
     }
 }
 
@@ -244,7 +340,7 @@ fn not_open() -> DiskError {
 fn fail(disk: &mut NodeDisk, operation: Operation, bits: u64) -> DiskError {
     match operation {
         Operation::Write { file, offset, mut data } => {
-            data.truncate(crate::choice::below(bits, data.len() as u64 + 1) as usize);
+            data.truncate(below(bits, data.len() as u64 + 1) as usize);
             let _ = change(disk, Operation::Write { file, offset, data });
         }
         Operation::Truncate { .. } | Operation::Rename { .. } | Operation::Remove { .. }

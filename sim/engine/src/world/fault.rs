@@ -1,19 +1,25 @@
-//! Episodes: when they begin, whom they strike, and how they end.
+//! Episodes: when they begin, whether they may, and when they end. What each does is in `strike`.
 
-use super::net::Cut;
+use super::World;
+use super::files::Files;
 use super::queue::{Event, Kind as EventKind};
-use super::{Outside, World};
 use crate::digest::Code;
 use crate::plan::{Episode, Kind, When};
 use crate::table::Fault;
 
-/// An episode under way.
-pub(crate) struct State {
-    episode: Episode,
-    nodes: Vec<u32>,
-    active: bool,
-    over: bool,
-    fired: bool,
+/// An episode of the plan.
+pub(super) struct State {
+    pub(super) episode: Episode,
+    pub(super) nodes: Vec<u32>,
+    pub(super) active: bool,
+    pub(super) over: bool,
+    pub(super) fired: bool,
+    /// How often it has gone on since it began.
+    pub(super) stage: u32,
+    /// A copy of a disk, to be put in place later.
+    pub(super) copy: Option<Files>,
+    /// When it ends, if that is known.
+    pub(super) until: u64,
 }
 
 /// An episode that waits for one of its node's I/O steps.
@@ -39,6 +45,9 @@ impl World {
                 active: false,
                 over: !known,
                 fired: false,
+                stage: 0,
+                copy: None,
+                until: u64::MAX,
             });
             match episode.from {
                 When::AtNs(time) => {
@@ -55,11 +64,26 @@ impl World {
         }
     }
 
+    /// An episode begins, or goes on.
     pub(crate) fn episode_begins(&mut self, event: Event) {
-        if !self.healed {
-            self.advance(event.time());
+        if self.healed {
+            return;
+        }
+        self.advance(event.time());
+        if self.episodes[event.slot() as usize].active {
+            self.go_on(event.slot());
+        } else {
             self.strike(event.slot());
         }
+    }
+
+    /// Calls an episode again after a while.
+    pub(super) fn again_after(&mut self, slot: u32, after: u64) {
+        let state = &mut self.episodes[slot as usize];
+        state.stage += 1;
+        let id = state.episode.id;
+        let at = self.now + after.max(1);
+        self.queue.push(Event::new(at, id, EventKind::EpisodeBegins, slot));
     }
 
     /// A node has taken an I/O step: episodes that wait for it strike now.
@@ -92,79 +116,68 @@ impl World {
         if state.over || state.active {
             return;
         }
-        let (kind, id) = (state.episode.kind.clone(), state.episode.id);
-        let target = state.nodes.first().copied();
-        if !self.tolerated.has(kind.fault()) || !self.admit_episode(&kind, target) {
+        let (kind, id, nodes) = (state.episode.kind.clone(), state.episode.id, state.nodes.clone());
+        if !self.tolerated.has(kind.fault()) {
+            self.episodes[slot as usize].over = true;
+            return;
+        }
+        if let (Kind::OldDisk { age_ns, .. }, 0, Some(node)) = (&kind, state.stage, nodes.first()) {
+            let copy = self.nodes[*node as usize].disk.files.copy();
+            self.episodes[slot as usize].copy = Some(copy);
+            self.again_after(slot, *age_ns);
+            return;
+        }
+        if !self.admit_episode(&kind, &nodes) {
             self.episodes[slot as usize].over = true;
             return;
         }
         let state = &mut self.episodes[slot as usize];
         state.active = true;
-        let (for_ns, nodes) = (state.episode.for_ns, state.nodes.clone());
+        let ends = state.episode.for_ns.map(|length| self.now + length.max(1));
+        state.until = ends.unwrap_or(u64::MAX).min(self.heal_at);
         self.note(self.itself(), Code::FaultStrikes, [u64::from(id), kind.fault() as u64]);
-        self.begin(slot, &kind, &nodes);
-        if let Some(length) = for_ns {
-            let at = self.now + length.max(1);
+        if let Some(at) = ends {
             self.queue.push(Event::new(at, id, EventKind::EpisodeEnds, slot));
         }
+        self.begin(slot, &kind, &nodes);
     }
 
-    /// Faults that impair a node ask the ledger. A fault of the network counts as fired only once
-    /// it has stopped a message.
-    fn admit_episode(&mut self, kind: &Kind, target: Option<u32>) -> bool {
-        match (kind, target) {
-            (
-                Kind::Partition { .. } | Kind::PartitionOneWay { .. } | Kind::IsolateOne { .. },
-                _,
-            ) => true,
-            (Kind::WallStep { .. }, Some(_)) => {
-                self.fired(Fault::WallStep);
+    /// Faults that impair a node ask the ledger. A fault of links counts as fired only once it has
+    /// stopped or held a message, and a write that goes astray only when there is one.
+    fn admit_episode(&mut self, kind: &Kind, nodes: &[u32]) -> bool {
+        let is_up = |world: &World, node: u32| world.nodes[node as usize].boot != 0;
+        match (kind, nodes) {
+            (Kind::WallStep { .. } | Kind::WallStrobe { .. }, _) => {
+                self.fired(kind.fault());
                 true
             }
-            (Kind::Crash { .. }, Some(node)) => {
-                self.nodes[node as usize].boot != 0 && self.admit(node, Fault::Crash)
-            }
-            (Kind::CrashInRecovery { .. }, Some(node)) => {
-                let recovering = !self.nodes[node as usize].ready;
+            (Kind::MisdirectedWrite { .. }, _) => true,
+            _ if kind.is_network() => true,
+            (Kind::CrashInRecovery { .. }, [node]) => {
+                let recovering = !self.nodes[*node as usize].ready;
                 let fault = if recovering { Fault::CrashInRecovery } else { Fault::Crash };
-                self.nodes[node as usize].boot != 0 && self.admit(node, fault)
+                is_up(self, *node) && self.admit(&[*node], fault)
             }
-            (_, Some(node)) => self.admit(node, kind.fault()),
-            (_, None) => false,
+            (Kind::SwappedDisks { .. }, _) => {
+                // An empty disk in the place of a full one would be another fault.
+                let fit = nodes.iter().all(|node| {
+                    let node = &self.nodes[*node as usize];
+                    let full = node.settled_in && node.disk.files.holds_something();
+                    full && node.swapped.is_none()
+                });
+                fit && self.admit(nodes, Fault::SwappedDisks)
+            }
+            (Kind::BitRot { .. }, [node]) => {
+                let holds = self.nodes[*node as usize].disk.files.holds_something();
+                holds && self.admit(&[*node], Fault::BitRot)
+            }
+            (_, [node]) if kind.is_crash() => is_up(self, *node) && self.admit(nodes, kind.fault()),
+            (_, []) => false,
+            _ => self.admit(nodes, kind.fault()),
         }
     }
 
-    fn begin(&mut self, slot: u32, kind: &Kind, nodes: &[u32]) {
-        let id = self.episodes[slot as usize].episode.id;
-        let side = || {
-            let mut side = vec![false; self.nodes.len()];
-            nodes.iter().for_each(|node| side[*node as usize] = true);
-            side
-        };
-        match kind {
-            Kind::Crash { power_loss, .. } | Kind::CrashInRecovery { power_loss, .. } => {
-                // A restart that was planned for the boot before is not this one's.
-                self.nodes[nodes[0] as usize].restart_planned = false;
-                self.crash(nodes[0], u64::from(id), *power_loss);
-            }
-            Kind::Pause { .. } => self.pause(nodes[0]),
-            Kind::Stall { .. } => self.stall(nodes[0]),
-            Kind::Partition { .. } | Kind::IsolateOne { .. } => {
-                let cut = Cut { episode: slot, side: side(), both: true };
-                self.cuts.push(cut);
-            }
-            Kind::PartitionOneWay { .. } => {
-                let cut = Cut { episode: slot, side: side(), both: false };
-                self.cuts.push(cut);
-            }
-            Kind::WallStep { by_ns, .. } => {
-                self.nodes[nodes[0] as usize].clock.wall_offset += by_ns;
-                self.episodes[slot as usize].over = true;
-            }
-        }
-    }
-
-    /// A cut has stopped a message.
+    /// An episode has had an effect that counts once.
     pub(crate) fn episode_fired(&mut self, slot: u32) {
         let state = &mut self.episodes[slot as usize];
         if !state.fired {
@@ -181,28 +194,16 @@ impl World {
         }
     }
 
-    fn end(&mut self, slot: u32) {
+    pub(super) fn end(&mut self, slot: u32) {
         let state = &mut self.episodes[slot as usize];
         if !state.active {
             return;
         }
         state.active = false;
         state.over = true;
-        let (kind, id) = (state.episode.kind.clone(), state.episode.id);
-        let target = state.nodes.first().copied();
+        let (kind, id, nodes) = (state.episode.kind.clone(), state.episode.id, state.nodes.clone());
         self.note(self.itself(), Code::FaultEnds, [u64::from(id), kind.fault() as u64]);
-        match (kind, target) {
-            (Kind::Crash { .. } | Kind::CrashInRecovery { .. }, Some(node)) => {
-                // A later crash of the same node has an end of its own.
-                let next = self.nodes[node as usize].next_boot();
-                if next == u64::from(id) {
-                    self.restart_after(node, 0);
-                }
-            }
-            (Kind::Pause { .. }, Some(node)) => self.resume(node),
-            (Kind::Stall { .. }, Some(node)) => self.unstall(node),
-            _ => self.cuts.retain(|cut| cut.episode != slot),
-        }
+        self.undo(slot, &kind, &nodes);
     }
 
     /// All faults end: episodes under way do now, those to come never begin, rates go to zero,
@@ -212,21 +213,26 @@ impl World {
         self.note(self.itself(), Code::Heal, [0, 0]);
         for slot in 0..self.episodes.len() as u32 {
             let state = &mut self.episodes[slot as usize];
-            let crash = matches!(state.episode.kind.fault(), Fault::Crash | Fault::CrashInRecovery);
-            if crash && state.episode.for_ns.is_none() {
-                continue;
+            if !(state.episode.kind.is_crash() && state.episode.for_ns.is_none()) {
+                self.end(slot);
             }
-            self.end(slot);
             self.episodes[slot as usize].over = true;
+        }
+        for node in &mut self.nodes {
+            node.misdirect = None;
         }
         let weather = &mut self.weather;
         weather.loss_ppm = 0;
         weather.duplication_ppm = 0;
         weather.reordering_ppm = 0;
         weather.corruption_ppm = 0;
+        weather.mailbox_max = 0;
+        weather.bandwidth = 0;
         weather.eio_ppm = 0;
         weather.sync_failure_ppm = 0;
+        weather.short_io_ppm = 0;
+        weather.late_timers_ppm = 0;
         weather.buggify = false;
-        self.outside.push(Outside::Audit(None));
+        self.outside.push(super::Outside::Audit(None));
     }
 }

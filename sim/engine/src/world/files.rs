@@ -5,201 +5,20 @@
 //! length any of its lengths, and every change of a name happened or did not (the model of ALICE:
 //! Pillai et al., OSDI 2014). A rename is one change: its target has the old file or the new one.
 
-use crate::choice::{Choices, Domain, Entity, below, hash_text};
+use super::inode::{Inode, Losses, Lost};
+use crate::choice::{Choices, Domain, Entity, hash_text};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What a disk writes as a whole.
-pub(crate) const SECTOR: usize = 512;
-
-/// What a power loss may do to what was not synced.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Losses {
-    pub(crate) writes: bool,
-    pub(crate) torn: bool,
-    pub(crate) entries: bool,
-}
-
-/// Which of the losses did something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) writes: u64,
-    pub(crate) torn: u64,
-    pub(crate) entries: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Change {
-    /// Bytes of the file's log, written at an offset.
-    Write {
-        offset: usize,
-        start: usize,
-        length: usize,
-    },
-    Length(usize),
-}
-
-#[derive(Default)]
-struct Inode {
-    is_directory: bool,
-    data: Vec<u8>,
-    durable: Vec<u8>,
-    /// Changes that no sync has covered yet, and how many were covered before them.
-    pending: VecDeque<Change>,
-    covered: u64,
-    /// The bytes of pending writes.
-    log: Vec<u8>,
-}
-
-impl Inode {
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let start = self.log.len();
-        put(&mut self.data, offset, bytes);
-        put(&mut self.log, start, bytes);
-        self.pending.push_back(Change::Write { offset, start, length: bytes.len() });
-    }
-
-    fn truncate(&mut self, length: usize) {
-        self.data.resize(length, 0);
-        self.pending.push_back(Change::Length(length));
-    }
-
-    /// Makes the first changes durable, up to this count since the file was made.
-    fn sync(&mut self, upto: u64, keep: bool) {
-        while self.covered < upto {
-            let Some(change) = self.pending.pop_front() else { break };
-            self.covered += 1;
-            match change {
-                _ if !keep => {}
-                Change::Length(length) => self.durable.resize(length, 0),
-                Change::Write { offset, start, length } => {
-                    put(&mut self.durable, offset, &self.log[start..start + length]);
-                }
-            }
-        }
-        if self.pending.is_empty() {
-            self.log.clear();
-        }
-    }
-
-    /// The content that a power loss leaves.
-    fn after_power_loss(&self, draw: &dyn Fn(u64) -> u64, losses: Losses) -> (Cow<'_, [u8]>, Lost) {
-        let mut lost = Lost::default();
-        if self.pending.is_empty() {
-            return (Cow::Borrowed(&self.durable), lost);
-        }
-        if !losses.writes {
-            let mut whole = self.durable.clone();
-            for change in &self.pending {
-                apply(&mut whole, *change, &self.log);
-            }
-            return (Cow::Owned(whole), lost);
-        }
-        let kept_length = below(draw(0), self.pending.len() as u64 + 1) as usize;
-        let mut length = self.durable.len();
-        let mut longest = length;
-        for (at, change) in self.pending.iter().enumerate() {
-            let after = match *change {
-                Change::Length(length) => length,
-                Change::Write { offset, length: bytes, .. } => length_after(length, offset + bytes),
-            };
-            longest = longest.max(after);
-            if at < kept_length {
-                length = after;
-            }
-        }
-        let mut content = Vec::with_capacity(longest);
-        for sector in 0..longest.div_ceil(SECTOR) {
-            let bits = draw(1 + sector as u64);
-            let (bytes, torn) = self.sector_after(sector, bits, losses.torn);
-            lost.torn += u64::from(torn);
-            content.extend_from_slice(&bytes);
-        }
-        content.resize(length, 0);
-        lost.writes = u64::from(content != self.data);
-        (Cow::Owned(content), lost)
-    }
-
-    /// One of the contents that a sector had since the last sync, or a mixture of two.
-    fn sector_after(&self, sector: usize, bits: u64, tear: bool) -> ([u8; SECTOR], bool) {
-        let start = sector * SECTOR;
-        let mut versions = vec![[0; SECTOR]];
-        copy_into(&mut versions[0], start, 0, &self.durable);
-        for change in &self.pending {
-            let mut next = versions[versions.len() - 1];
-            match *change {
-                Change::Length(length) if length < start + SECTOR => {
-                    next[length.saturating_sub(start)..].fill(0);
-                }
-                Change::Length(_) => {}
-                Change::Write { offset, start: from, length } => {
-                    copy_into(&mut next, start, offset, &self.log[from..from + length]);
-                }
-            }
-            if next != versions[versions.len() - 1] {
-                versions.push(next);
-            }
-        }
-        let picked = below(bits, versions.len() as u64) as usize;
-        let mut bytes = versions[picked];
-        let bits = crate::choice::mix(bits);
-        if !tear || versions.len() < 2 || bits & 1 == 0 {
-            return (bytes, false);
-        }
-        // The head is of another version than the tail, as when power fails while it is written.
-        let other = &versions[(picked + 1) % versions.len()];
-        let cut = 1 + below(crate::choice::mix(bits), SECTOR as u64 - 1) as usize;
-        bytes[..cut].copy_from_slice(&other[..cut]);
-        (bytes, !versions.contains(&bytes))
-    }
-}
-
-/// How much room a file gets at first, so that small journals do not move as they grow.
-const ROOM: usize = 8 * SECTOR;
-
-/// Writes at an offset; a gap behind the end reads as zeros.
-fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    if content.capacity() == 0 {
-        content.reserve(ROOM.max(offset + bytes.len()));
-    }
-    if content.len() < offset {
-        content.resize(offset, 0);
-    }
-    let (over, behind) = bytes.split_at(bytes.len().min(content.len() - offset));
-    content[offset..offset + over.len()].copy_from_slice(over);
-    content.extend_from_slice(behind);
-}
-
-fn length_after(length: usize, end: usize) -> usize {
-    length.max(end)
-}
-
-fn apply(content: &mut Vec<u8>, change: Change, log: &[u8]) {
-    match change {
-        Change::Length(length) => content.resize(length, 0),
-        Change::Write { offset, start, length } => {
-            put(content, offset, &log[start..start + length]);
-        }
-    }
-}
-
-/// Copies what of `bytes` (which begin at `offset` of the file) falls into the sector at `start`.
-fn copy_into(sector: &mut [u8; SECTOR], start: usize, offset: usize, bytes: &[u8]) {
-    let from = start.max(offset);
-    let to = (start + SECTOR).min(offset + bytes.len());
-    if from < to {
-        sector[from - start..to - start].copy_from_slice(&bytes[from - offset..to - offset]);
-    }
-}
-
+#[derive(Clone)]
 struct NameChange {
     directory: Path,
     number: u64,
     kind: NameKind,
 }
 
+#[derive(Clone)]
 enum NameKind {
     Bind { name: Path, inode: u32 },
     Unbind { name: Path },
@@ -243,13 +62,23 @@ pub(crate) fn parent(path: &str) -> &str {
 /// All files of one node.
 #[derive(Default)]
 pub(crate) struct Files {
-    inodes: Vec<Option<Inode>>,
-    names: Names,
-    durable: Names,
+    pub(super) inodes: Vec<Option<Inode>>,
+    pub(super) names: Names,
+    pub(super) durable: Names,
     pending: Vec<NameChange>,
     changes: u64,
     /// Inodes that are open, with how often.
     open: BTreeMap<u32, u32>,
+    /// Syncs that were answered well and are still to be done.
+    pub(super) lies: Vec<Lie>,
+    /// Goes up with every change of content or names.
+    pub(super) version: u64,
+}
+
+/// A sync that has done nothing yet: of a file, or of a directory.
+pub(super) enum Lie {
+    File(u32, u64),
+    Directory(String, u64),
 }
 
 impl Files {
@@ -293,6 +122,7 @@ impl Files {
 
     fn change(&mut self, directory: &str, kind: NameKind) {
         rename(&mut self.names, &kind);
+        self.version += 1;
         self.changes += 1;
         let directory = directory.into();
         self.pending.push(NameChange { directory, number: self.changes, kind });
@@ -305,7 +135,7 @@ impl Files {
         names.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
     }
 
-    fn inode(&mut self, inode: u32) -> &mut Inode {
+    pub(super) fn inode(&mut self, inode: u32) -> &mut Inode {
         self.inodes[inode as usize].as_mut().expect("an open file exists")
     }
 
@@ -336,10 +166,12 @@ impl Files {
     }
 
     pub(crate) fn write(&mut self, inode: u32, offset: u64, bytes: &[u8]) {
+        self.version += 1;
         self.inode(inode).write(offset as usize, bytes);
     }
 
     pub(crate) fn truncate(&mut self, inode: u32, length: u64) {
+        self.version += 1;
         self.inode(inode).truncate(length as usize);
     }
 
@@ -430,6 +262,8 @@ impl Files {
             let (content, parts) = file.after_power_loss(&draw, losses);
             lost.writes += parts.writes;
             lost.torn += parts.torn;
+            lost.garbage += parts.garbage;
+            lost.lengths += parts.lengths;
             left.push(Left { path, inode, content });
         }
         (left, lost)
@@ -467,6 +301,7 @@ impl Files {
         self.names = left.iter().map(|(path, inode, _)| (Rc::clone(path), *inode)).collect();
         self.durable = self.names.clone();
         self.pending.clear();
+        self.lies.clear();
         for (path, inode, content) in left {
             let file = self.inode(inode);
             file.covered += file.pending.len() as u64;
@@ -482,6 +317,11 @@ impl Files {
         self.open.clear();
         self.collect();
         (lost, hash)
+    }
+
+    /// Whether there is anything on the disk.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.inodes.iter().flatten().any(|file| !file.durable.is_empty())
     }
 
     /// The process ends and the operating system lives on, with all that it has cached.

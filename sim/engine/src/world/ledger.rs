@@ -4,34 +4,51 @@ use super::{State, World};
 use crate::digest::Code;
 use crate::table::Fault;
 
-/// How many nodes of each role may be impaired at once; `None` is any number.
+/// What is allowed to the nodes of each role.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Budget(pub(crate) Vec<Option<usize>>);
+pub(crate) struct Budget(pub(crate) Vec<Allowance>);
+
+/// What is allowed to the nodes of one role.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    /// How many may be impaired at once; `None` is any number.
+    pub(crate) most: Option<usize>,
+    /// Whether a node that says it is ready has repaired what its disk had forgotten.
+    pub(crate) repairs: bool,
+}
 
 impl World {
-    /// Asks whether a fault may strike a node now. A node that is impaired already may be struck
-    /// again; one more only if its role's budget allows. Counts the answer.
-    pub(crate) fn admit(&mut self, node: u32, fault: Fault) -> bool {
-        if self.healed || !self.may_impair(node) {
+    /// Asks whether a fault may strike these nodes now, all of them or none. A node that is
+    /// impaired already may be struck again; others only as far as their role's budget allows.
+    /// Counts the answer.
+    pub(crate) fn admit(&mut self, nodes: &[u32], fault: Fault) -> bool {
+        if self.healed || !self.may_impair(nodes) {
             self.faults[fault as usize].refused += 1;
-            self.note(node, Code::FaultRefused, [fault as u64, 0]);
+            for node in nodes {
+                self.note(*node, Code::FaultRefused, [fault as u64, 0]);
+            }
             return false;
         }
-        self.nodes[node as usize].impaired = true;
+        for node in nodes {
+            self.nodes[*node as usize].impaired = true;
+        }
         self.fired(fault);
         true
     }
 
-    fn may_impair(&self, node: u32) -> bool {
-        let struck = &self.nodes[node as usize];
-        if struck.impaired {
-            return true;
-        }
-        let role = struck.id.role();
-        let Some(Some(most)) = self.budget.0.get(usize::from(role)) else {
-            return self.budget.0.get(usize::from(role)).is_some();
-        };
-        self.impaired(role) < *most
+    fn may_impair(&self, nodes: &[u32]) -> bool {
+        let whole = |node: &&u32| !self.nodes[**node as usize].impaired;
+        nodes.iter().filter(whole).all(|node| {
+            let role = self.nodes[*node as usize].id.role();
+            let same = |other: &&u32| self.nodes[**other as usize].id.role() == role;
+            let more = nodes.iter().filter(whole).filter(same).count();
+            match self.budget.0.get(usize::from(role)) {
+                None => false,
+                Some(allowance) => {
+                    allowance.most.is_none_or(|most| self.impaired(role) + more <= most)
+                }
+            }
+        })
     }
 
     /// How many nodes of a role are impaired.
@@ -39,11 +56,25 @@ impl World {
         self.nodes.iter().filter(|node| node.id.role() == role && node.impaired).count()
     }
 
-    /// A node is whole again once nothing holds it and it has said that it is ready.
+    /// A node says that it is ready. If its role repairs what it finds damaged, it has.
+    pub(crate) fn is_ready(&mut self, node: u32) {
+        let role = usize::from(self.nodes[node as usize].id.role());
+        let repairs = self.budget.0.get(role).is_some_and(|allowance| allowance.repairs);
+        let ready = &mut self.nodes[node as usize];
+        ready.ready = true;
+        ready.settled_in = true;
+        // It cannot have repaired a disk that is not its own.
+        if repairs && ready.swapped.is_none() {
+            ready.damaged = false;
+        }
+        self.settle(node);
+    }
+
+    /// A node is whole again once nothing holds it, its disk has forgotten nothing, and it has said
+    /// that it is ready.
     pub(crate) fn settle(&mut self, node: u32) {
         let node = &mut self.nodes[node as usize];
-        let whole = node.state == State::Up && node.ready && node.paused == 0 && node.stalled == 0;
-        if whole {
+        if node.state == State::Up && node.ready && node.is_free() {
             node.impaired = false;
         }
     }

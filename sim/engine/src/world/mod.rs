@@ -6,20 +6,26 @@
 //! done by the loop in [`crate::run`].
 
 mod clock;
+mod cuts;
+mod damage;
 mod disk;
 mod fault;
 mod files;
+mod halt;
+mod inode;
 mod ledger;
 mod net;
 mod overrides;
 mod platform;
 mod process;
 mod queue;
+mod strike;
 mod tasks;
 mod waits;
 
-pub(crate) use files::{Files, Left, Losses};
-pub(crate) use ledger::Budget;
+pub(crate) use files::{Files, Left};
+pub(crate) use inode::Losses;
+pub(crate) use ledger::{Allowance, Budget};
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
 pub(crate) use tasks::TaskId;
@@ -103,6 +109,8 @@ pub(crate) enum Outside {
     },
     Work(Box<dyn FnOnce() + Send>),
     Boot(u32),
+    /// An episode wants to know who leads.
+    FindLeader(u32),
     /// Compares what is on show with the disks: of one node that has recovered, or of all.
     Audit(Option<u32>),
 }
@@ -113,7 +121,6 @@ pub(crate) struct Counters {
     pub(crate) events: u64,
     pub(crate) polls: u64,
     pub(crate) messages: u64,
-    pub(crate) overflowed: u64,
     pub(crate) rejected: u64,
 }
 
@@ -145,7 +152,10 @@ pub(crate) struct World {
     disk_operations: Slab<disk::DiskOperation>,
     work: Slab<Option<process::Work>>,
     counts: Counts,
-    cuts: Vec<net::Cut>,
+    cuts: Vec<cuts::Cut>,
+    clogs: Vec<cuts::Clog>,
+    /// Until when each link is busy, by its entity.
+    busy: Counts,
     episodes: Vec<fault::State>,
     overrides: overrides::Overrides,
     mutant: Option<String>,
@@ -214,6 +224,8 @@ impl World {
             work: Slab::default(),
             counts: Counts::default(),
             cuts: Vec::new(),
+            clogs: Vec::new(),
+            busy: Counts::default(),
             episodes: Vec::new(),
             mutant: plan.mutant.clone(),
             budget,

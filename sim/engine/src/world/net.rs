@@ -3,7 +3,7 @@
 use super::queue::{Event, Kind};
 use super::tasks::{TaskId, Waiter};
 use super::{Outside, World, with};
-use crate::choice::{Domain, Entity, Occasion, below, chance};
+use crate::choice::{Domain, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
 use crate::plan::{Fate, Latency};
 use crate::table::Fault;
@@ -88,22 +88,6 @@ impl Default for Socket {
     }
 }
 
-/// A cut between groups of nodes, for as long as its episode lasts.
-pub(crate) struct Cut {
-    pub(crate) episode: u32,
-    /// Whether each node is on the cut side.
-    pub(crate) side: Vec<bool>,
-    /// Whether the other side is not heard either.
-    pub(crate) both: bool,
-}
-
-impl Cut {
-    fn stops(&self, from: u32, to: u32) -> bool {
-        let (from, to) = (self.side[from as usize], self.side[to as usize]);
-        from != to && (self.both || from)
-    }
-}
-
 /// Draws how long something takes.
 pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
     match *latency {
@@ -129,6 +113,8 @@ struct Fated {
     after: u64,
     copy_after: Option<u64>,
     tie: u32,
+    /// How long the message is.
+    bytes: usize,
 }
 
 impl World {
@@ -203,7 +189,7 @@ impl World {
         }
         let from_address = Address::new(self.nodes[node as usize].id, from);
         let lane = (node, to_node, to.port.number(), kind);
-        let fated = self.decide(lane, hash);
+        let fated = self.decide(lane, hash, payload.len());
         if !fated.lost {
             self.queue_message(node, to_node, (from_address, to.port.number()), payload, fated);
         }
@@ -252,7 +238,12 @@ impl World {
 
     /// Every decision about one message, each keyed by its lane and its count on that lane since
     /// the sender's boot. A fault that is off draws nothing.
-    fn decide(&mut self, (node, to_node, port, kind): (u32, u32, u32, u8), hash: u64) -> Fated {
+    fn decide(
+        &mut self,
+        (node, to_node, port, kind): (u32, u32, u32, u8),
+        hash: u64,
+        bytes: usize,
+    ) -> Fated {
         let lane = {
             let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
             from.boot_entity.with(to.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind))
@@ -260,7 +251,8 @@ impl World {
         let n = self.counts.next(lane.0);
         let occasion = self.choices.occasion(lane, n);
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
-        let mut fated = Fated { hash, lost: false, corrupt: None, after: 1, copy_after: None, tie };
+        let (after, copy_after) = (1, None);
+        let mut fated = Fated { hash, lost: false, corrupt: None, after, copy_after, tie, bytes };
         if !self.overrides.is_empty()
             && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
         {
@@ -293,8 +285,10 @@ impl World {
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
         fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
-        if self.weather.slow_link_ns > 0 {
-            fated.after += self.link_delay(node, to_node);
+        fated.after += self.link_extra(node, to_node, fated.bytes);
+        let slow = self.nodes[to_node as usize].slow_ns;
+        if slow > 0 {
+            fated.after += below(draw(Domain::SlowNode), slow);
         }
         self.fired(Fault::Latency);
         let weather = &self.weather;
@@ -330,14 +324,6 @@ impl World {
         }
     }
 
-    /// What a link takes longer than others, always.
-    fn link_delay(&self, node: u32, to_node: u32) -> u64 {
-        let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
-        let link = Entity(from.entity.0.rotate_left(1) ^ to.entity.0);
-        let bits = self.choices.draw(Domain::Link, link, 0);
-        if bits & 3 == 0 { below(crate::choice::mix(bits), self.weather.slow_link_ns) } else { 0 }
-    }
-
     fn corrupt(&mut self, node: u32, slot: u32, mut bits: u64) {
         let message = &mut self.messages[slot];
         let mut bytes = message.payload().to_vec();
@@ -358,18 +344,6 @@ impl World {
         message.hash = hash;
         self.fired(Fault::Corruption);
         self.note(node, Code::Corrupted, [hash, 0]);
-    }
-
-    #[inline]
-    fn is_cut(&mut self, from: u32, to: u32) -> bool {
-        !self.cuts.is_empty() && self.some_cut_stops(from, to)
-    }
-
-    fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
-        let Some(cut) = self.cuts.iter().find(|cut| cut.stops(from, to)) else { return false };
-        let episode = cut.episode;
-        self.episode_fired(episode);
-        true
     }
 
     /// A message arrives.
@@ -401,9 +375,13 @@ impl World {
             return;
         };
         let socket_slot = target.ports[place].1;
+        let most = match self.weather.mailbox_max {
+            0 => MAILBOX_MAX,
+            most => most,
+        };
         let socket = &mut self.sockets[socket_slot];
-        if socket.length >= MAILBOX_MAX {
-            self.counters.overflowed += 1;
+        if socket.length >= most {
+            self.fired(Fault::QueueOverflow);
             self.note(to, Code::Overflow, [u64::from(port), hash]);
             self.free_message(slot);
             return;

@@ -1,7 +1,7 @@
 //! The environment's traits over the world. A platform holds numbers only; whatever a boot asks
 //! after its end has no effect and no answer.
 
-use super::{World, clock, net, with};
+use super::{World, clock, halt, net, with};
 use crate::choice::{Domain, chance, hash_text};
 use crate::digest::Code;
 use crate::table::Fault;
@@ -139,6 +139,10 @@ impl Spawner for Platform {
         });
     }
 
+    fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<()> {
+        halt::poll_stop((self.node, self.token), cx)
+    }
+
     fn waits_for(&self, kind: &'static str, name: &'static str) {
         self.enter(|world, _| world.waits(kind, name));
     }
@@ -153,12 +157,11 @@ impl Random for Platform {
 impl Observer for Platform {
     fn ready(&self) {
         self.enter(|world, node| {
-            world.nodes[node as usize].ready = true;
             world.note(node, Code::Ready, [0, 0]);
             if world.nodes[node as usize].is_restarted() {
                 world.outside.push(super::Outside::Audit(Some(node)));
             }
-            world.settle(node);
+            world.is_ready(node);
         });
     }
 

@@ -2,8 +2,9 @@
 
 use super::clock::{NodeClock, Parked};
 use super::disk::NodeDisk;
-use super::files::Losses;
+use super::inode::Losses;
 use super::queue::{Event, Kind};
+use super::tasks::Waiter;
 use super::{Outside, Platform, TaskId, World, fresh_number};
 use crate::choice::{Choices, Domain, Entity, between};
 use crate::digest::Code;
@@ -42,6 +43,26 @@ pub(crate) struct Node {
     pub(crate) held: Vec<Event>,
     pub(crate) stalled: u32,
     pub(crate) stalled_operations: Vec<Event>,
+    /// How often it was suspended and not woken up, and since when.
+    pub(super) suspended: (u32, u64),
+    /// How much longer everything takes at most.
+    pub(crate) slow_ns: u64,
+    /// How many times as long its disk takes.
+    pub(crate) slow_disk: u32,
+    pub(crate) full: bool,
+    pub(crate) lying: bool,
+    /// The episode that leads the next write astray.
+    pub(crate) misdirect: Option<u32>,
+    /// Whether its disk has forgotten or mistaken what it held.
+    pub(crate) damaged: bool,
+    /// It has the disk of this other node, and the version of that disk when it got it.
+    pub(crate) swapped: Option<(u32, u64)>,
+    /// Whether some boot has said that it is ready, so that its disk is no empty one.
+    pub(crate) settled_in: bool,
+    /// The episode by which it was asked to stop.
+    pub(crate) stopping: Option<u64>,
+    /// Who waits to be asked.
+    pub(crate) stop_waiters: Vec<Waiter>,
     pub(crate) tasks: Vec<u32>,
     /// Bound ports and their sockets, sorted.
     pub(crate) ports: Vec<(u32, u32)>,
@@ -88,7 +109,7 @@ impl Node {
         let clock = NodeClock {
             origin: between(draw(0), 0, HOUR),
             rate_ppb: rate(1, weather.clock_rate_ppm),
-            wall_offset: between(draw(2), 0, 1_000_000_000) as i64,
+            wall_offset: wall_offset(draw(2), weather.wall_offset_ns),
             wall_drift_ppb: rate(3, weather.wall_drift_ppm),
         };
         Node {
@@ -107,6 +128,17 @@ impl Node {
             held: Vec::new(),
             stalled: 0,
             stalled_operations: Vec::new(),
+            suspended: (0, 0),
+            slow_ns: 0,
+            slow_disk: 1,
+            full: false,
+            lying: false,
+            misdirect: None,
+            damaged: false,
+            swapped: None,
+            settled_in: false,
+            stopping: None,
+            stop_waiters: Vec::new(),
             tasks: Vec::new(),
             ports: Vec::new(),
             next_ephemeral: 0,
@@ -125,6 +157,18 @@ impl Node {
         self.boot != 0
     }
 
+    /// Whether nothing holds it back.
+    pub(crate) fn is_free(&self) -> bool {
+        let slow = self.slow_ns > 0 || self.slow_disk > 1;
+        let held = self.paused > 0 || self.stalled > 0 || self.stopping.is_some();
+        !(slow || held || self.full || self.lying || !self.vouches())
+    }
+
+    /// Whether its disk is its own and holds what it was told to.
+    pub(crate) fn vouches(&self) -> bool {
+        !self.damaged && self.swapped.is_none() && !self.disk.files.has_lied()
+    }
+
     /// Whether this is not the node's first boot.
     pub(crate) fn is_restarted(&self) -> bool {
         self.boots > 1
@@ -134,6 +178,14 @@ impl Node {
     pub(crate) fn next_boot(&self) -> u64 {
         self.next_boot
     }
+}
+
+/// Calm wall clocks differ by up to a second.
+fn wall_offset(bits: u64, most: u64) -> i64 {
+    if most == 0 {
+        return between(bits, 0, 1_000_000_000) as i64;
+    }
+    between(bits, 0, 2 * most) as i64 - most as i64
 }
 
 impl World {
@@ -149,9 +201,13 @@ impl World {
         node.boot_entity = node.entity.with(node.next_boot);
         node.timer_count = 0;
         node.next_ephemeral = 0;
+        node.stopping = None;
         let (boots, id, rate) = (node.boots, node.id, node.clock.rate_ppb);
         if rate != 0 {
             self.fired(Fault::ClockRate);
+        }
+        if self.weather.wall_offset_ns > 0 {
+            self.fired(Fault::WallOffset);
         }
         self.note(index, Code::Boot, [boots, 0]);
         let platform = Platform::new(index, token, id, Arc::clone(&self.roster));
@@ -176,6 +232,12 @@ impl World {
         node.ready = false;
         // What the client had begun has an unknown outcome, so it goes on as another process.
         node.processes += 1;
+        for waiter in std::mem::take(&mut node.stop_waiters) {
+            if let Waiter::Foreign(waker) = waiter {
+                self.outside.push(Outside::DropWaker(waker));
+            }
+        }
+        let node = &mut self.nodes[index as usize];
         let held = std::mem::take(&mut node.held);
         let stalled = std::mem::take(&mut node.stalled_operations);
         while let Some(slot) = self.nodes[index as usize].tasks.last().copied() {
@@ -200,7 +262,8 @@ impl World {
         let last = self.places.partition_point(|place| place.node <= id);
         if first < last {
             let places = self.places.drain(first..last).collect();
-            self.outside.push(Outside::Remains { node: index, places, audit: power_loss });
+            let audit = power_loss && self.nodes[index as usize].vouches();
+            self.outside.push(Outside::Remains { node: index, places, audit });
         }
     }
 
@@ -213,9 +276,13 @@ impl World {
             return;
         }
         let crash = node.entity.with(episode);
+        // What was reported durable and is not is lost for good.
+        node.damaged |= node.disk.files.has_lied();
         let (lost, hash) = node.disk.files.lose_power(&self.choices, crash, losses);
         self.faults[Fault::LostWrites as usize].fired += lost.writes;
         self.faults[Fault::TornWrites as usize].fired += lost.torn;
+        self.faults[Fault::Garbage as usize].fired += lost.garbage;
+        self.faults[Fault::LengthWithoutData as usize].fired += lost.lengths;
         self.faults[Fault::LostEntries as usize].fired += lost.entries;
         self.note(index, Code::CrashKept, [hash, 0]);
     }
@@ -225,14 +292,16 @@ impl World {
         Losses {
             writes: weather.lost_writes,
             torn: weather.torn_writes,
+            garbage: weather.garbage,
+            length_without_data: weather.length_without_data,
             entries: weather.lost_entries,
         }
     }
 
-    /// Starts a node anew after a while.
+    /// Starts a node that is down anew after a while.
     pub(crate) fn restart_after(&mut self, index: u32, after: u64) {
         let node = &mut self.nodes[index as usize];
-        if node.restart_planned {
+        if node.restart_planned || node.state != State::Down {
             return;
         }
         node.restart_planned = true;
@@ -261,6 +330,11 @@ impl World {
         node.exits += 1;
         let (exits, entity) = (node.exits, node.entity);
         self.note(index, Code::Exit, [u64::from(error.is_some()), exits]);
+        if let Some(episode) = self.nodes[index as usize].stopping {
+            // It does as it was asked; the episode starts it anew.
+            self.stop(index, episode, false, State::Down);
+            return;
+        }
         match error {
             None if self.nodes[index as usize].client => {
                 self.nodes[index as usize].state = State::Finished;
@@ -276,36 +350,6 @@ impl World {
                 self.restart_after(index, between(bits, 10_000_000, 500_000_000));
             }
         }
-    }
-
-    pub(crate) fn pause(&mut self, index: u32) {
-        self.nodes[index as usize].paused += 1;
-    }
-
-    pub(crate) fn resume(&mut self, index: u32) {
-        let node = &mut self.nodes[index as usize];
-        node.paused -= 1;
-        if node.paused == 0 {
-            for event in std::mem::take(&mut node.held) {
-                self.queue.push(event.at(self.now));
-            }
-        }
-        self.settle(index);
-    }
-
-    pub(crate) fn stall(&mut self, index: u32) {
-        self.nodes[index as usize].stalled += 1;
-    }
-
-    pub(crate) fn unstall(&mut self, index: u32) {
-        let node = &mut self.nodes[index as usize];
-        node.stalled -= 1;
-        if node.stalled == 0 {
-            for event in std::mem::take(&mut node.stalled_operations) {
-                self.queue.push(event.at(self.now));
-            }
-        }
-        self.settle(index);
     }
 
     /// Takes blocking work, to be done after a drawn while.

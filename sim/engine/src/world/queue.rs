@@ -160,6 +160,14 @@ impl Counts {
     /// The count of `name`, which then goes up by one.
     #[inline]
     pub(crate) fn next(&mut self, name: u64) -> u64 {
+        let count = self.at(name);
+        *count += 1;
+        *count - 1
+    }
+
+    /// The number under `name`, zero at first.
+    #[inline]
+    pub(crate) fn at(&mut self, name: u64) -> &mut u64 {
         // Zero marks an empty slot.
         let name = name | 1;
         if self.used * 2 >= self.slots.len() {
@@ -167,19 +175,15 @@ impl Counts {
         }
         let mask = self.slots.len() - 1;
         let mut at = (name >> 20) as usize & mask;
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.0 == name {
-                slot.1 += 1;
-                return slot.1 - 1;
-            }
-            if slot.0 == 0 {
-                *slot = (name, 1);
+        while self.slots[at].0 != name {
+            if self.slots[at].0 == 0 {
+                self.slots[at] = (name, 0);
                 self.used += 1;
-                return 0;
+                break;
             }
             at = (at + 1) & mask;
         }
+        &mut self.slots[at].1
     }
 
     fn grow(&mut self) {

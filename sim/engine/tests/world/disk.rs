@@ -81,12 +81,9 @@ fn a_file_whose_directory_was_not_synced_may_be_missing() {
 
 #[test]
 fn unsynced_sectors_are_kept_in_any_subset_and_lengths_apart_from_data() {
-    let seen = after_crash(&lossy(false, false), |env| async move {
-        let mut file = env.open_file("f", true).await?;
-        file.write_at(0, vec![1; 1_024]).await?;
-        file.sync().await?;
-        file.write_at(0, vec![2; 2_048]).await
-    });
+    let mut plan = lossy(false, false);
+    plan.weather.length_without_data = true;
+    let seen = after_crash(&plan, grow);
     let mut patterns = BTreeSet::new();
     for content in seen.into_iter().flatten() {
         assert!([1_024, 2_048].contains(&content.len()));
@@ -101,6 +98,39 @@ fn unsynced_sectors_are_kept_in_any_subset_and_lengths_apart_from_data() {
     let zeros = patterns.iter().any(|p| p.len() == 4 && p[2..].contains(&0));
     assert!(zeros, "{patterns:?}");
     assert!(patterns.len() > 8, "{patterns:?}");
+}
+
+async fn grow(env: Env) -> Result<(), DiskError> {
+    let mut file = env.open_file("f", true).await?;
+    file.write_at(0, vec![1; 1_024]).await?;
+    file.sync().await?;
+    file.write_at(0, vec![2; 2_048]).await
+}
+
+#[test]
+fn a_file_does_not_grow_beyond_its_data_unless_it_may() {
+    let seen = after_crash(&lossy(false, false), grow);
+    let lengths: BTreeSet<usize> = seen.iter().flatten().map(Vec::len).collect();
+    assert_eq!(lengths, BTreeSet::from([1_024, 1_536, 2_048]));
+    assert!(seen.iter().flatten().all(|content| content[1_024..].iter().all(|byte| *byte == 2)));
+}
+
+#[test]
+fn garbage_is_only_where_something_was_written() {
+    let mut plan = lossy(false, false);
+    plan.weather.garbage = true;
+    let seen = after_crash(&plan, |env| async move {
+        let mut file = env.open_file("f", true).await?;
+        file.write_at(0, vec![1; 1_024]).await?;
+        file.sync().await?;
+        file.write_at(512, vec![2; 512]).await
+    });
+    let mut garbage = 0;
+    for content in seen.iter().flatten() {
+        assert_eq!(content[..512], [1; 512]);
+        garbage += u32::from(content[512..].iter().any(|byte| ![1, 2].contains(byte)));
+    }
+    assert!((5..35).contains(&garbage), "{garbage} of 60");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_fault_that_is_off_never_counts() {
 #[test]
 fn a_fault_that_is_not_tolerated_never_strikes() {
     let strict = || probe().tolerates(Tolerance::nothing());
-    for fault in [Fault::Crash, Fault::Pause, Fault::Stall, Fault::IsolateOne, Fault::WallStep] {
+    for fault in [Fault::Crash, Fault::Pause, Fault::Stall, Fault::IsolateOne, Fault::WallBack] {
         let outcome = run_until(&strict(), 1, &only(fault), SECOND);
         assert_eq!(outcome.faults[fault as usize].fired, 0, "{}", fault.name());
     }

@@ -8,3 +8,4 @@ mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
 mod sync; // Channels, semaphores and the like, under cancellation.
+mod weather; // What each fault of nodes, disks and links does.

@@ -1,9 +1,10 @@
 //! A small system that uses everything a node has, so that every fault finds something to hit.
 
-use squall::plan::{Episode, Kind, Plan, RoleNodes, When};
+use squall::plan::{Episode, Kind, Latency, Plan, RoleNodes, Weather, When};
+use squall::table::Group;
 use squall::{Fault, Most, RunOutcome, Scenario, Tolerance, Watch, run_plan};
 use squall_env::disk::DiskError;
-use squall_env::{Env, Port, buggify};
+use squall_env::{Address, Env, Port, View, buggify};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -21,10 +22,17 @@ pub(crate) fn probe() -> Scenario {
     for row in squall::table::TABLE {
         tolerance = tolerance.fault(row.fault);
     }
-    Scenario::new("test/probe").nodes("node", 3..=3, serve).tolerates(tolerance)
+    Scenario::new("test/probe")
+        .nodes("node", 3..=3, serve)
+        .tolerates(tolerance)
+        .leader(|| |view: &View<'_>| view.up::<Leads>().next().map(|leads| leads.node))
 }
 
+/// What the node on show leads.
+struct Leads;
+
 async fn serve(env: Env) -> Result<(), DiskError> {
+    env.show("leads", Leads);
     let mut log = env.open_file("log", true).await?;
     env.sync_directory("").await?;
     env.ready();
@@ -41,6 +49,9 @@ async fn serve(env: Env) -> Result<(), DiskError> {
             for peer in peers.iter().filter(|peer| peer.node != me) {
                 out.send(*peer, &number.to_le_bytes());
             }
+            if let Some(peer) = peers.iter().find(|peer| peer.node != me) {
+                out.send(Address::new(peer.node, Port::named("slow")), &[0; 40]);
+            }
             if buggify!(sender, "probe/twice") {
                 out.send(peers[0], b"again");
             }
@@ -53,12 +64,21 @@ async fn serve(env: Env) -> Result<(), DiskError> {
             listener.random();
         }
     });
+    let slow = env.clone();
+    env.spawn("slow", async move {
+        let Ok(mut socket) = slow.bind(Port::named("slow")) else { return };
+        let mut buffer = Vec::new();
+        while socket.receive(&mut buffer).await.is_ok() {
+            slow.sleep(Duration::from_millis(50)).await;
+        }
+    });
     for number in 0u64.. {
         log.append(vec![number as u8; 700]).await?;
         if number % 3 == 0 {
             log.sync().await?;
         }
         if number % 5 == 0 {
+            log.read_at(0, 100).await?;
             env.open_file(&format!("extra-{number}"), true).await?;
         }
         env.sleep(Duration::from_millis(7)).await;
@@ -87,12 +107,36 @@ pub(crate) fn run_until(scenario: &Scenario, seed: u64, plan: &Plan, until_ns: u
 /// A calm plan with one fault on, as strong as it gets.
 pub(crate) fn only(fault: Fault) -> Plan {
     let mut plan = calm(3);
-    let weather = &mut plan.weather;
-    let node = "node-2".to_owned();
     let crashes = || vec![episode(1, crash("node-2"), 200 * MS, 100 * MS)];
+    match fault.row().group {
+        Group::Process | Group::Network if kind(fault).is_some() => {}
+        _ => strengthen(fault, &mut plan.weather),
+    }
+    match fault {
+        // What a power loss does needs one.
+        Fault::LostWrites
+        | Fault::TornWrites
+        | Fault::Garbage
+        | Fault::LengthWithoutData
+        | Fault::LostEntries => plan.episodes = crashes(),
+        Fault::CrashInRecovery => {
+            plan.episodes = crashes();
+            let from = When::Step { after_ns: 290 * MS, number: 1 };
+            let kind = Kind::CrashInRecovery { node: "node-2".to_owned(), power_loss: true };
+            plan.episodes.push(Episode { id: 2, kind, from, for_ns: Some(50 * MS) });
+        }
+        _ => {
+            let kind = kind(fault).into_iter();
+            plan.episodes = kind.map(|kind| episode(1, kind, 200 * MS, 200 * MS)).collect();
+        }
+    }
+    plan
+}
+
+fn strengthen(fault: Fault, weather: &mut Weather) {
     match fault {
         Fault::Latency => {
-            weather.latency = squall::plan::Latency::Uniform { low_ns: 20 * MS, high_ns: 40 * MS }
+            weather.latency = Latency::Uniform { low_ns: 20 * MS, high_ns: 40 * MS };
         }
         Fault::Loss => weather.loss_ppm = 300_000,
         Fault::Duplication => weather.duplication_ppm = 300_000,
@@ -101,51 +145,68 @@ pub(crate) fn only(fault: Fault) -> Plan {
             weather.reordering_ns = 100 * MS;
         }
         Fault::Corruption => weather.corruption_ppm = 300_000,
+        Fault::QueueOverflow => weather.mailbox_max = 1,
+        Fault::Bandwidth => weather.bandwidth = 500,
         Fault::Eio => weather.eio_ppm = 100_000,
         Fault::SyncFailure => weather.sync_failure_ppm = 200_000,
+        Fault::ShortIo => weather.short_io_ppm = 300_000,
         Fault::ClockRate => weather.clock_rate_ppm = 20_000,
+        Fault::LateTimers => {
+            weather.late_timers_ppm = 300_000;
+            weather.late_timers_ns = 50 * MS;
+        }
+        Fault::WallOffset => weather.wall_offset_ns = 3_600 * SECOND,
         Fault::WallDrift => weather.wall_drift_ppm = 50_000,
         Fault::Buggify => weather.buggify = true,
         Fault::Knobs => weather.knobs = true,
-        Fault::LostWrites => {
-            weather.lost_writes = true;
-            plan.episodes = crashes();
+        Fault::LostWrites => weather.lost_writes = true,
+        Fault::TornWrites => (weather.lost_writes, weather.torn_writes) = (true, true),
+        Fault::Garbage => (weather.lost_writes, weather.garbage) = (true, true),
+        Fault::LengthWithoutData => {
+            (weather.lost_writes, weather.length_without_data) = (true, true);
         }
-        Fault::TornWrites => {
-            weather.lost_writes = true;
-            weather.torn_writes = true;
-            plan.episodes = crashes();
-        }
-        Fault::LostEntries => {
-            weather.lost_entries = true;
-            plan.episodes = crashes();
-        }
-        Fault::Crash => plan.episodes = crashes(),
-        Fault::CrashInRecovery => {
-            plan.episodes = crashes();
-            let from = When::Step { after_ns: 290 * MS, number: 1 };
-            let kind = Kind::CrashInRecovery { node, power_loss: true };
-            plan.episodes.push(Episode { id: 2, kind, from, for_ns: Some(50 * MS) });
-        }
-        Fault::Pause => plan.episodes = vec![episode(1, Kind::Pause { node }, 200 * MS, 100 * MS)],
-        Fault::Stall => plan.episodes = vec![episode(1, Kind::Stall { node }, 200 * MS, 100 * MS)],
-        Fault::Partition => {
-            let kind = Kind::Partition { nodes: vec![node] };
-            plan.episodes = vec![episode(1, kind, 200 * MS, 100 * MS)];
-        }
-        Fault::OneWay => {
-            let kind = Kind::PartitionOneWay { nodes: vec![node] };
-            plan.episodes = vec![episode(1, kind, 200 * MS, 100 * MS)];
-        }
-        Fault::IsolateOne => {
-            plan.episodes = vec![episode(1, Kind::IsolateOne { node }, 200 * MS, 100 * MS)];
-        }
-        Fault::WallStep => {
-            let kind = Kind::WallStep { node, by_ns: -(SECOND as i64) };
-            plan.episodes = vec![episode(1, kind, 200 * MS, 1)];
-        }
+        Fault::LostEntries => weather.lost_entries = true,
+        _ => {}
     }
-    plan
+}
+
+/// The episode of a fault that has one.
+pub(crate) fn kind(fault: Fault) -> Option<Kind> {
+    let node = "node-2".to_owned();
+    let two = || vec!["node-2".to_owned(), "node-1".to_owned()];
+    let by_ns = SECOND as i64;
+    Some(match fault {
+        Fault::Crash => Kind::Crash { node, power_loss: true },
+        Fault::CrashLoop => Kind::CrashLoop { node, power_loss: true, times: 3 },
+        Fault::GracefulStop => Kind::GracefulStop { node, grace_ns: 20 * MS },
+        Fault::Pause => Kind::Pause { node },
+        Fault::Suspend => Kind::Suspend { node },
+        Fault::SlowNode => Kind::SlowNode { node, by_ns: 50 * MS },
+        Fault::Wipe => Kind::Wipe { node },
+        Fault::SwappedDisks => Kind::SwappedDisks { nodes: two() },
+        Fault::Stall => Kind::Stall { node },
+        Fault::SlowDisk => Kind::SlowDisk { node, factor: 50 },
+        Fault::DiskFull => Kind::DiskFull { node },
+        Fault::LyingSync => Kind::LyingSync { node },
+        Fault::BitRot => Kind::BitRot { node },
+        Fault::MisdirectedWrite => Kind::MisdirectedWrite { node },
+        Fault::OldDisk => Kind::OldDisk { node, age_ns: 100 * MS },
+        Fault::Partition => Kind::Partition { nodes: vec![node] },
+        Fault::OneWay => Kind::PartitionOneWay { nodes: vec![node] },
+        Fault::IsolateOne => Kind::IsolateOne { node },
+        Fault::IsolateLeader => Kind::IsolateLeader {},
+        Fault::MajoritiesRing => {
+            Kind::MajoritiesRing { nodes: (1..=3).map(|n| format!("node-{n}")).collect() }
+        }
+        Fault::Bridge => Kind::Bridge { nodes: two() },
+        Fault::ClogLink => Kind::ClogLink { nodes: two() },
+        Fault::ClogNode => Kind::ClogNode { node },
+        Fault::SwizzleClog => Kind::SwizzleClog { nodes: two() },
+        Fault::WallForward => Kind::WallStep { node, by_ns },
+        Fault::WallBack => Kind::WallStep { node, by_ns: -by_ns },
+        Fault::WallStrobe => Kind::WallStrobe { node, by_ns, every_ns: 10 * MS },
+        _ => return None,
+    })
 }
 
 /// What the plan of a fault is without it.
@@ -153,11 +214,10 @@ pub(crate) fn without(fault: Fault) -> Plan {
     let mut plan = only(fault);
     match fault {
         // A loss needs a crash to show, and a second crash a first one.
-        Fault::LostWrites | Fault::TornWrites | Fault::LostEntries => {
-            let calm = calm(3).weather;
-            plan.weather.torn_writes = calm.torn_writes;
-            plan.weather.lost_entries = calm.lost_entries;
-            plan.weather.lost_writes = fault == Fault::TornWrites;
+        Fault::LostWrites | Fault::LostEntries => plan.weather = calm(3).weather,
+        Fault::TornWrites | Fault::Garbage | Fault::LengthWithoutData => {
+            plan.weather = calm(3).weather;
+            plan.weather.lost_writes = true;
         }
         Fault::CrashInRecovery => {
             plan.episodes.pop();
