@@ -51,6 +51,14 @@ fn wrong_arguments_exit_with_2_and_say_what_would_be_right() {
         ("run register/atomic --seed -1", "Usage"),
         ("replay no-such-file.json", "cannot read no-such-file.json"),
         ("specimens register/atomic", "no specimen or mutant"),
+        ("dmo", "'demo'"),
+        ("nod", "'node'"),
+        ("demo", "Usage: squall demo"),
+        ("demo regster", "'register'"),
+        ("demo register --seconds many", "invalid digit"),
+        ("node replica", "--config"),
+        ("node replica --confg x", "--config"),
+        ("help nothing", "'nothing'"),
     ] {
         let output = squall(line);
         let said = stderr(&output);
@@ -72,6 +80,25 @@ fn lists_name_scenarios_and_specimens() {
     let help = squall("--help");
     assert_eq!(help.status.code(), Some(0));
     assert!(stdout(&help).contains("sweep"));
+}
+
+#[test]
+fn real_processes_are_commands_like_the_others() {
+    let help = stdout(&squall("--help"));
+    for wanted in ["sweep ", "node ", "demo ", "Runs one real node until it is ended"] {
+        assert!(help.contains(wanted), "{wanted:?} is not in {help}");
+    }
+    for line in ["demo --help", "help demo", "demo help"] {
+        let helped = squall(line);
+        assert_eq!(helped.status.code(), Some(0), "{line}");
+        let said = stdout(&helped);
+        assert!(said.contains("Usage: squall demo") && said.contains("register"), "{said}");
+    }
+    let said = stdout(&squall("help demo register"));
+    assert!(said.contains("--seconds") && said.contains("squall demo register"), "{said}");
+    let unknown = squall("node replica --config no-such-file.json");
+    assert_eq!(unknown.status.code(), Some(75), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("no-such-file.json"), "{}", stderr(&unknown));
 }
 
 #[test]
