@@ -119,6 +119,7 @@ fn a_sweep_in_json_has_every_field() {
         "never_fired",
         "never_seen",
         "operations",
+        "run_twice",
         "seeds",
         "sim_seconds",
         "sometimes",
@@ -216,6 +217,37 @@ fn a_run_that_is_done_twice_is_alike_or_says_where_it_differs() {
     }
     let (_, code) = json("sweep specimen/engine-leak --seeds 20 --twice --json");
     assert_eq!(code, 1);
+}
+
+#[test]
+fn one_seed_in_fifty_is_run_twice_unless_all_or_none_are() {
+    let twice = |flags: &str| {
+        let (swept, code) = json(&format!("sweep register --seeds 101 --json {flags}"));
+        assert_eq!(code, 0, "{flags}");
+        swept["scenarios"][0]["run_twice"].as_u64().unwrap()
+    };
+    assert_eq!(twice(""), 2);
+    assert_eq!(twice("--once"), 0);
+    assert_eq!(twice("--twice"), 101);
+}
+
+#[test]
+fn state_that_leaks_is_found_by_the_seeds_that_are_run_twice_and_by_no_others() {
+    let drift = |flags: &str| json(&format!("sweep specimen/engine-drift --json {flags}"));
+    let (swept, code) = drift("--from 0 --to 101");
+    assert_eq!(code, 1);
+    let failures = swept["scenarios"][0]["failures"].as_array().unwrap();
+    let seeds: Vec<_> = failures.iter().map(|failure| failure["seed"].as_u64()).collect();
+    assert_eq!(seeds, [Some(49), Some(99)]);
+    let alike = "two runs of one seed are alike";
+    assert!(failures.iter().all(|failure| failure["property"] == alike));
+    for flags in ["--from 0 --to 49", "--from 0 --to 101 --once"] {
+        let (swept, code) = drift(flags);
+        let failures = swept["scenarios"][0]["failures"].as_array().unwrap();
+        assert_eq!((code, failures.len()), (0, 0), "{flags}");
+    }
+    let found = json("specimens specimen/engine-drift --json").0;
+    assert_eq!((&found["found"], &found["median_seeds"]), (&true.into(), &1.into()));
 }
 
 #[test]

@@ -22,7 +22,8 @@ pub const LEAK_VARIABLE: &str = "SQUALL_LEAK_SPECIMEN";
 /// it: which of its seeds fail hangs on how seeds are shared among processes.
 pub fn specimens() -> Vec<Scenario> {
     let leaks = std::env::var_os(LEAK_VARIABLE).map(|_| leaks());
-    let always = [property(), panics(), livelocks(), deadlocks(), hangs(), aborts(), undecided()];
+    let always =
+        [property(), panics(), livelocks(), deadlocks(), hangs(), aborts(), undecided(), drifts()];
     always.into_iter().chain(leaks).collect()
 }
 
@@ -175,6 +176,22 @@ pub fn leaks() -> Scenario {
                 None => Ok(()),
             }
         })
+}
+
+/// Runs that are no function of their seed, and of which each by itself looks fine: a static makes
+/// every run a little slower than the one before. Only a second run of the same seed shows it.
+pub fn drifts() -> Scenario {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    specimen("engine-drift", "two runs of one seed are alike").clients(
+        "client",
+        1..=1,
+        |client: Client| async move {
+            wait(&client).await;
+            let runs = RUNS.fetch_add(1, Ordering::Relaxed) % 1_000;
+            client.env().sleep(Duration::from_millis(runs + 1)).await;
+            Ok::<(), String>(())
+        },
+    )
 }
 
 struct Bounded;

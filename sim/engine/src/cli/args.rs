@@ -54,9 +54,13 @@ pub(super) struct SweepArgs {
     /// How many workers there are; as many as processors, if it is not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Runs every seed twice in its worker and once more in another, and compares
+    /// Runs every seed twice in its worker and once more in another, and compares; without this,
+    /// one seed in fifty is run twice in its worker
     #[arg(long)]
     pub(super) twice: bool,
+    /// Runs no seed twice
+    #[arg(long, conflicts_with = "twice")]
+    pub(super) once: bool,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -158,6 +162,7 @@ mod tests {
         assert!(error("sweep --seeds 0").contains("not in 1.."));
         assert!(error("sweep --seeds 5 --from 1 --to 2").contains("cannot be used with"));
         assert!(error("sweep --from 1").contains("--to"));
+        assert!(error("sweep --once --twice").contains("cannot be used with"));
         assert!(error("sweep --time 90").contains("as in 500ms, 90s"));
         assert!(error("sweep --jobs 0").contains("1..=1024"));
         assert!(error("run register/atomic").contains("--seed"));
@@ -197,6 +202,7 @@ mod tests {
             "--time",
             "--jobs",
             "--twice",
+            "--once",
             "--json",
             "--seed",
             "--trace",

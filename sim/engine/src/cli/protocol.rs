@@ -19,12 +19,31 @@ pub(super) struct Batch {
     pub(super) scenario: String,
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Whether every seed is run twice.
-    pub(super) twice: bool,
+    /// Which seeds are run twice.
+    pub(super) twice: Twice,
     /// Whether the digests of all seeds are wanted.
     pub(super) digests: bool,
     /// Ends the batch with the first seed that breaks this property.
     pub(super) stop_at: Option<String>,
+}
+
+/// Which seeds are run twice in one process, and compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Twice {
+    None,
+    /// The last of so many.
+    OneIn(u64),
+    All,
+}
+
+impl Twice {
+    pub(super) fn has(self, seed: u64) -> bool {
+        match self {
+            Twice::None => false,
+            Twice::OneIn(many) => seed % many == many - 1,
+            Twice::All => true,
+        }
+    }
 }
 
 /// One seed of one scenario.
@@ -58,6 +77,8 @@ pub(super) enum Say {
 pub(super) struct Done {
     pub(super) tally: Tally,
     pub(super) found: Vec<Found>,
+    /// How many of the seeds were run twice.
+    pub(super) twice: u64,
     /// By seed, if they were wanted; a seed that did not end has none.
     pub(super) digests: Vec<(u64, Option<String>)>,
     /// How long it took, in nanoseconds of real time.
@@ -80,6 +101,7 @@ impl Done {
     pub(super) fn merge(&mut self, other: Done) {
         self.tally.merge(&other.tally);
         self.found.extend(other.found);
+        self.twice += other.twice;
         self.digests.extend(other.digests);
         self.busy_ns += other.busy_ns;
         self.last = other.last.or(self.last.take());

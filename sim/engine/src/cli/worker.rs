@@ -64,7 +64,7 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
     for seed in batch.from..batch.to {
         say(&Say::Begin(seed))?;
         let before = done.found.len();
-        run_seed(scenario, seed, &scenario.plan(seed), batch.twice, &mut done);
+        run_seed(scenario, seed, &scenario.plan(seed), batch.twice.has(seed), &mut done);
         let digest = done.last.as_ref().map(|last| last.digest.clone());
         if batch.digests {
             done.digests.push((seed, digest));
@@ -79,6 +79,7 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
 
 /// Runs a seed, perhaps twice, and adds what came of it.
 fn run_seed(scenario: &Scenario, seed: u64, plan: &Plan, both: bool, done: &mut Done) {
+    done.twice += u64::from(both);
     let alike = if both { twice(scenario, seed, plan).map(Some) } else { Ok(None) };
     match alike {
         Ok(outcome) => {
