@@ -180,7 +180,7 @@ fn every_class_of_failure_is_reported_as_what_it_is() {
 #[test]
 fn a_run_says_how_it_ended() {
     let (well, code) = json("run register --seed 3 --json");
-    let wanted = ["at_ns", "digest", "events", "name", "outcome", "property", "seed"];
+    let wanted = ["at_ns", "digest", "events", "name", "outcome", "overrides", "property", "seed"];
     assert_eq!(keys(&well), wanted);
     assert_eq!((code, &well["outcome"], &well["property"]), (0, &"ok".into(), &Value::Null));
     assert!(well["digest"].as_str().unwrap().chars().all(|c| c.is_ascii_hexdigit()));
@@ -301,4 +301,39 @@ fn a_sweep_within_a_time_ends_by_itself() {
     let (swept, code) = json("sweep register --time 300ms --json");
     assert_eq!(code, 0);
     assert!(swept["scenarios"][0]["seeds"].as_u64().unwrap() >= 16);
+}
+
+#[test]
+fn a_replay_says_by_what_its_overrides_matched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edited.json");
+    let file = file.to_str().unwrap();
+    squall(&format!("run register --seed 3 --save {file}"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut repro: Value = serde_json::from_str(&text).unwrap();
+    let message = |name: &str, value: u64| {
+        let mut wish = serde_json::json!({
+            "what": "message", "from": "client-1", "to": "replica-1",
+            "port": squall_env::Port::named("register").number(), "message_kind": 0, "fate": "lost",
+        });
+        wish[name] = value.into();
+        wish
+    };
+    let skip = serde_json::json!({"what": "skip-operation", "client": "client-1", "number": 0});
+    repro["plan"]["overrides"] =
+        vec![message("count", 0), message("at_ns", 1_000), message("payload", 1), skip].into();
+    std::fs::write(file, repro.to_string()).unwrap();
+    let (replayed, code) = json(&format!("replay {file} --json"));
+    let wanted = serde_json::json!({
+        "by_hash": 0, "by_count": 1, "by_time": 1, "operations": 1, "not_at_all": 1
+    });
+    assert_eq!((code, &replayed["overrides"]), (0, &wanted), "{replayed}");
+    assert_eq!((&replayed["same_build"], &replayed["same_run"]), (&true.into(), &false.into()));
+    let said = stdout(&squall(&format!("replay {file}")));
+    assert!(said.contains("of 4 overrides of the plan 0 matched a message by hash"), "{said}");
+    repro["plan"]["overrides"] = vec![message("nth", 0)].into();
+    std::fs::write(file, repro.to_string()).unwrap();
+    let refused = squall(&format!("replay {file}"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("give it `payload`"), "{}", stderr(&refused));
 }

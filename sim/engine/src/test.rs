@@ -227,7 +227,7 @@ impl Seeds {
         }
         repro.check(file, scenario).map_err(|error| format!("{REPLAY}: {error}"))?;
         let outcome = traced(scenario, repro.seed, &repro.plan);
-        let verdict = repro.verdict(&Expected::of(&outcome), outcome.overrides).join("\n  ");
+        let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n  ");
         let replayed = format!("replayed {}\n  {verdict}", file.display());
         let Some(failure) = &outcome.failure else {
             println!("{replayed}");

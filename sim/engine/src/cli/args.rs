@@ -29,6 +29,9 @@ pub(super) enum Command {
     Replay {
         /// The file
         file: PathBuf,
+        /// Ends the output with one line of JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),

@@ -120,7 +120,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::List { specimens } => list(library, specimens, &mut out),
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
-        Command::Replay { file } => single::replay(library, &file, &mut out),
+        Command::Replay { file, json } => single::replay(library, &file, json, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
     }
 }

@@ -1,7 +1,7 @@
 //! What a sweep and its workers say to each other: a line of JSON for everything.
 
 use super::found::Found;
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ pub(super) struct Last {
     pub(super) digest: String,
     pub(super) end_ns: u64,
     pub(super) events: u64,
-    pub(super) overrides: (usize, usize),
+    pub(super) overrides: Matched,
 }
 
 impl Done {

@@ -8,9 +8,9 @@ use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
 use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
 use crate::failure::Class;
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::report::NOT_ALIKE;
-use crate::repro::{Expected, Repro, ReproError};
+use crate::repro::{Expected, Repro, ReproError, build_id};
 use crate::scenario::Scenario;
 use crate::twice::compare;
 use crate::words::seconds;
@@ -26,6 +26,16 @@ struct RunJson<'a> {
     property: Option<&'a str>,
     at_ns: Option<u64>,
     events: Option<u64>,
+    overrides: Matched,
+}
+
+#[derive(Serialize)]
+struct ReplayJson<'a> {
+    #[serde(flatten)]
+    run: RunJson<'a>,
+    same_build: bool,
+    same_run: bool,
+    same_property: bool,
 }
 
 /// Runs one seed of one scenario.
@@ -50,7 +60,7 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     }
     let found = done.found.first();
     if args.json {
-        out.json(&json(scenario, args.seed, &done))?;
+        out.json(&run_json(scenario, args.seed, &done))?;
     } else {
         match (found, &done.last) {
             (Some(found), _) => out.lines(&report::failure(scenario, found))?,
@@ -121,7 +131,12 @@ pub(super) fn compare_processes(
 }
 
 /// Replays a repro file.
-pub(super) fn replay(library: &Library, file: &Path, out: &mut Out) -> Result<u8, Trouble> {
+pub(super) fn replay(
+    library: &Library,
+    file: &Path,
+    json: bool,
+    out: &mut Out,
+) -> Result<u8, Trouble> {
     let usage = |error: ReproError| Trouble::Usage(error.to_string());
     let repro = Repro::read(file).map_err(usage)?;
     let scenario = library
@@ -135,9 +150,19 @@ pub(super) fn replay(library: &Library, file: &Path, out: &mut Out) -> Result<u8
         ..Single::default()
     };
     let done = Pool::new(Some(1)).single(ask, &mut |_| {})?;
-    let overrides = done.last.as_ref().map_or((0, 0), |last| last.overrides);
-    out.lines(&repro.verdict(&expected(&done), overrides))?;
     let found = done.found.first();
+    let seen = expected(&done);
+    if json {
+        out.json(&ReplayJson {
+            run: run_json(scenario, repro.seed, &done),
+            same_build: repro.build == build_id(),
+            same_run: repro.expected.digest == seen.digest,
+            same_property: repro.expected.property == seen.property,
+        })?;
+        return Ok(exit(found));
+    }
+    let overrides = done.last.as_ref().map(|last| last.overrides).unwrap_or_default();
+    out.lines(&repro.verdict(&seen, &overrides))?;
     if let Some(found) = found {
         out.lines(&in_full(scenario, &repro.plan, found))?;
     }
@@ -165,7 +190,7 @@ fn exit(found: Option<&Found>) -> u8 {
     }
 }
 
-fn json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
+fn run_json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
     let (found, last) = (done.found.first(), done.last.as_ref());
     RunJson {
         name: scenario.name(),
@@ -175,6 +200,7 @@ fn json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
         property: found.map(|found| found.failure.property.as_str()),
         at_ns: found.map_or(last.map(|last| last.end_ns), Found::at_ns),
         events: last.map(|last| last.events),
+        overrides: last.map(|last| last.overrides).unwrap_or_default(),
     }
 }
 

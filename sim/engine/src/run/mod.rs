@@ -8,7 +8,7 @@ use crate::check::{Judgement, Operations, Trial};
 use crate::client::Client;
 use crate::digest::{Code, Digest};
 use crate::failure::{Class, Failure};
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::scenario::{Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::world::{Boot, Installed, Line, Outside, POLLS_MAX, TaskId, World, with};
@@ -63,8 +63,10 @@ pub struct Outcome {
     pub configured: FaultSet,
     /// The situations that were reached, with how often.
     pub sometimes: Vec<(&'static str, u64)>,
-    /// Of the plan's overrides, how many matched, and how many there are.
-    pub overrides: (usize, usize),
+    /// How many of the plan's overrides matched, by what.
+    pub overrides: Matched,
+    /// The places in the plan of the overrides that matched nothing.
+    missed: Vec<usize>,
     pub(crate) log: Vec<Line>,
 }
 
@@ -75,9 +77,28 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 
 /// Runs a scenario with this seed and plan.
 ///
+/// A plan with overrides that match nothing is run again with other names for their messages, as
+/// far as they have any; the outcome is that of the last run.
+///
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
+    if plan.overrides.is_empty() {
+        return run_once(scenario, seed, plan, watch);
+    }
+    let quiet = Watch { log: false, ..watch };
+    let mut plan = plan.clone();
+    loop {
+        let outcome = run_once(scenario, seed, &plan, quiet);
+        match plan.with_next_names(&outcome.missed) {
+            Some(next) => plan = next,
+            None if watch.log => return run_once(scenario, seed, &plan, watch),
+            None => return outcome,
+        }
+    }
+}
+
+fn run_once(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
     panics::install();
     let clients = scenario.client_roles();
     let mut world = World::new(seed, plan, &clients, scenario.budget(plan));
@@ -327,18 +348,22 @@ impl Run<'_> {
             operations.unknown += counts.unknown;
             with(|world| world.judged(judge.name(), judgement));
         }
-        let outcome = with(|world| Outcome {
-            digest: world.digest(),
-            failure: world.failure.take(),
-            end_ns: world.now,
-            events: world.counters.events,
-            messages: world.counters.messages,
-            operations,
-            faults: world.faults,
-            configured: configured(plan),
-            sometimes: std::mem::take(&mut world.sometimes),
-            overrides: world.overrides_matched(),
-            log: world.log.take().unwrap_or_default(),
+        let outcome = with(|world| {
+            let (overrides, missed) = world.overrides_matched();
+            Outcome {
+                digest: world.digest(),
+                failure: world.failure.take(),
+                end_ns: world.now,
+                events: world.counters.events,
+                messages: world.counters.messages,
+                operations,
+                faults: world.faults,
+                configured: configured(plan),
+                sometimes: std::mem::take(&mut world.sometimes),
+                overrides,
+                missed,
+                log: world.log.take().unwrap_or_default(),
+            }
         });
         let left = with(World::dismantle).unwrap_or_default();
         for item in left {

@@ -27,7 +27,7 @@ pub(crate) use tasks::TaskId;
 use crate::choice::{Choices, Entity};
 use crate::digest::{Code, Digest, Entry, NodeDigest};
 use crate::failure::Failure;
-use crate::plan::{Plan, Weather};
+use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
 use queue::{Counts, Event, Kind, Queue, Slab};
 use squall_env::disk::{Completion, DiskError, Done};
@@ -394,8 +394,8 @@ impl World {
         self.overrides.skips(client, number)
     }
 
-    /// Of the plan's overrides, how many matched something, and how many there are.
-    pub(crate) fn overrides_matched(&self) -> (usize, usize) {
+    /// How many of the plan's overrides matched by what, and which matched nothing.
+    pub(crate) fn overrides_matched(&self) -> (Matched, Vec<usize>) {
         self.overrides.matched()
     }
 

@@ -262,7 +262,7 @@ impl World {
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         let mut fated = Fated { hash, lost: false, corrupt: None, after: 1, copy_after: None, tie };
         if !self.overrides.is_empty()
-            && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
+            && let Some(fate) = self.overrides.message((node, to_node, port, kind), self.now, hash)
         {
             match fate {
                 Fate::Lost => {
