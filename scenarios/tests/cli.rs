@@ -258,6 +258,42 @@ fn a_trace_tells_the_run_in_words() {
     }
 }
 
+/// The first seed of which a run ends with this class, and its output with a trace.
+fn traced_until(class: &str) -> (u64, Output) {
+    let name = format!("specimen/engine-{class}");
+    let (swept, _) = json(&format!("sweep {name} --seeds 32 --json"));
+    let seed = swept["scenarios"][0]["failures"][0]["seed"].as_u64().unwrap();
+    (seed, squall(&format!("run {name} --seed {seed} --trace")))
+}
+
+#[test]
+fn a_trace_reaches_up_to_the_moment_of_a_hang_or_an_abort() {
+    for class in ["hang", "abort"] {
+        let (seed, output) = traced_until(class);
+        let said = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let (trace, report) = said.split_once("fails: ").unwrap();
+        let last: Vec<&str> = trace.lines().rev().skip(1).take(3).collect();
+        // A second into the run the client wakes up and draws its lot, and that is the end.
+        assert!(last[0].contains("client-1 draws "), "{last:?}");
+        assert!(last[1].contains("client-1 runs task "), "{last:?}");
+        assert!(trace.starts_with("0.000000 s client-1 boots"), "{trace}");
+        assert!(report.contains(&format!("seed {seed}, class {class}")), "{report}");
+    }
+}
+
+#[test]
+fn the_trace_of_a_livelock_is_bounded_and_has_both_ends() {
+    let output = squall("run specimen/engine-livelock --seed 3 --trace");
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].ends_with("client-1 boots, for the 1. time"), "{}", lines[0]);
+    assert!(lines[100_000].ends_with(" lines are left out here ..."), "{}", lines[100_000]);
+    assert!(lines[110_000].ends_with("sees a property fail"), "{}", lines[110_000]);
+    assert!((110_001..110_030).contains(&lines.len()), "{} lines", lines.len());
+}
+
 #[test]
 fn a_saved_run_is_replayed_and_a_damaged_file_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

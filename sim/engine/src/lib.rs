@@ -87,6 +87,7 @@ pub mod table;
 mod tally;
 mod test;
 mod tolerance;
+mod trace;
 mod twice;
 mod words;
 mod world;

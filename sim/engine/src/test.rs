@@ -9,14 +9,16 @@
 use crate::plan::Plan;
 use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
 use crate::repro::{Expected, Repro};
-use crate::run::{Outcome, Watch, run, run_plan};
+use crate::run::{Outcome, Watch, run, run_logged, run_plan};
 use crate::scenario::Scenario;
 use crate::tally::Tally;
-use crate::words::Words;
+use crate::trace::{Ends, Log};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::{env, fs};
 
 const SEED: &str = "SQUALL_SEED";
@@ -35,6 +37,9 @@ const PROBE: &str = "SQUALL_PROBE";
 /// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
 /// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
 /// | `SQUALL_TRACE=1` | prints everything that happens, with one of the two that name one run |
+///
+/// A trace is printed as it comes, so `-- --nocapture` shows it even if the run hangs or aborts. Of
+/// a very long one the middle is left out.
 pub struct Seeds {
     scenario: Scenario,
     seeds: Range<u64>,
@@ -240,12 +245,17 @@ impl Seeds {
 
 /// Runs a single seed, and prints its trace if that is wanted.
 fn traced(scenario: &Scenario, seed: u64, plan: &Plan) -> Outcome {
-    let log = env::var_os(TRACE).is_some_and(|value| !value.is_empty());
-    let outcome = run_plan(scenario, seed, plan, Watch { log, ..Watch::default() });
-    if log {
-        let words = Words::of(scenario, plan);
-        outcome.log.iter().for_each(|line| println!("{}", words.line(line)));
+    if env::var_os(TRACE).is_none_or(|value| value.is_empty()) {
+        return run_plan(scenario, seed, plan, Watch::default());
     }
+    // Each line is printed as it comes: a run that hangs or aborts has no end.
+    let ends = Rc::new(RefCell::new(Ends::new()));
+    let taking = Rc::clone(&ends);
+    let log = Log::told(scenario, plan, move |line| {
+        taking.borrow_mut().take(line).iter().for_each(|line| println!("{line}"));
+    });
+    let outcome = run_logged(scenario, seed, plan, Watch::default(), Some(log));
+    ends.replace(Ends::new()).rest().for_each(|line| println!("{line}"));
     outcome
 }
 

@@ -12,6 +12,7 @@ use crate::plan::{Matched, Plan};
 use crate::report::NOT_ALIKE;
 use crate::repro::{Expected, Repro, ReproError, build_id};
 use crate::scenario::Scenario;
+use crate::trace::Ends;
 use crate::twice::compare;
 use crate::words::seconds;
 use serde::Serialize;
@@ -70,15 +71,20 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     Ok(exit(found))
 }
 
-/// Runs a seed in a fresh process and prints its trace, if it is asked for.
+/// Runs a seed in a fresh process and prints its trace, if it is asked for: as it comes, so that it
+/// is there as well if the process hangs or dies.
 fn traced(pool: &Pool, ask: Single, out: &mut Out) -> Result<Done, Trouble> {
-    let mut printed = Ok(());
+    let (mut ends, mut printed) = (Ends::new(), Ok(()));
     let done = pool.single(ask, &mut |said| {
-        if let (Say::Trace(line), Ok(())) = (said, &printed) {
+        if let (Say::Trace(line), Ok(())) = (said, &printed)
+            && let Some(line) = ends.take(line)
+        {
             printed = out.line(&line);
         }
     })?;
-    printed.map(|()| done)
+    printed?;
+    ends.rest().try_for_each(|line| out.line(&line))?;
+    Ok(done)
 }
 
 /// Two processes have run the seed: books it if they saw different things.

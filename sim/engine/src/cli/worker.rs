@@ -6,11 +6,12 @@ use super::protocol::{Ask, Batch, Done, Last, MARK, Say, Single};
 use crate::failure::{Class, Failure};
 use crate::plan::Plan;
 use crate::report::NOT_ALIKE;
-use crate::run::{Outcome, Watch, run_plan};
+use crate::run::{Outcome, Watch, run_logged, run_plan};
 use crate::scenario::Scenario;
+use crate::trace::Log;
 use crate::twice::{entries, twice};
 use crate::words::Words;
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -122,23 +123,21 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
     let drawn = || scenario.plan(single.seed);
     let plan = single.plan.clone().unwrap_or_else(drawn);
     let mut done = Done::default();
-    if single.trace || single.entries.is_some() {
+    if single.trace {
+        // Each line goes out at once: of a run that does not end, nothing could be said later.
+        let tell = |line| {
+            // Nobody listens any more: whoever asked has ended.
+            let _ = say(&Say::Trace(line));
+        };
+        let log = Log::told(scenario, &plan, tell);
+        let outcome = run_logged(scenario, single.seed, &plan, Watch::default(), Some(log));
+        take(&outcome, single.seed, &mut done);
+    } else if let Some(file) = &single.entries {
         let watch = Watch { log: true, ..Watch::default() };
         let outcome = run_plan(scenario, single.seed, &plan, watch);
-        let words = Words::of(scenario, &plan);
-        if single.trace {
-            let mut out = BufWriter::new(io::stdout().lock());
-            for line in &outcome.log {
-                let said = serde_json::to_string(&Say::Trace(words.line(line)))?;
-                writeln!(out, "{MARK}{said}")?;
-            }
-            out.flush()?;
-        }
-        if let Some(file) = &single.entries {
-            let text = entries(&words, &outcome).join("\n");
-            if let Err(error) = std::fs::write(file, text) {
-                return Ok(Err(format!("cannot write {}: {error}", file.display())));
-            }
+        let text = entries(&Words::of(scenario, &plan), &outcome).join("\n");
+        if let Err(error) = std::fs::write(file, text) {
+            return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
     } else {

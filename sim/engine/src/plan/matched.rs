@@ -78,6 +78,11 @@ impl Override {
 }
 
 impl Plan {
+    /// Whether an override has more than one name.
+    pub(crate) fn has_next_names(&self) -> bool {
+        self.overrides.iter().any(|wish| wish.with_next_name().is_some())
+    }
+
     /// The plan with the next names of those overrides that missed; `None` if none has another.
     pub(crate) fn with_next_names(&self, missed: &[usize]) -> Option<Plan> {
         let mut next = self.clone();

@@ -11,6 +11,7 @@ use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan};
 use crate::scenario::{Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
+use crate::trace::Log;
 use crate::world::{Boot, Installed, Line, Outside, POLLS_MAX, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
@@ -83,27 +84,43 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
-    if plan.overrides.is_empty() {
-        return run_once(scenario, seed, plan, watch);
+    run_logged(scenario, seed, plan, watch, watch.log.then(|| Log::Kept(Vec::new())))
+}
+
+/// As [`run_plan`], with another log than the one that is kept.
+pub(crate) fn run_logged(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    watch: Watch,
+    log: Option<Log>,
+) -> Outcome {
+    if !plan.has_next_names() {
+        return run_once(scenario, seed, plan, watch, log);
     }
-    let quiet = Watch { log: false, ..watch };
     let mut plan = plan.clone();
     loop {
-        let outcome = run_once(scenario, seed, &plan, quiet);
+        let outcome = run_once(scenario, seed, &plan, watch, None);
         match plan.with_next_names(&outcome.missed) {
             Some(next) => plan = next,
-            None if watch.log => return run_once(scenario, seed, &plan, watch),
+            None if log.is_some() => return run_once(scenario, seed, &plan, watch, log),
             None => return outcome,
         }
     }
 }
 
-fn run_once(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
+fn run_once(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    watch: Watch,
+    log: Option<Log>,
+) -> Outcome {
     panics::install();
     let clients = scenario.client_roles();
     let mut world = World::new(seed, plan, &clients, scenario.budget(plan));
     world.tolerated = scenario.tolerance.faults();
-    world.log = watch.log.then(Vec::new);
+    world.log = log;
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
@@ -362,7 +379,7 @@ impl Run<'_> {
                 sometimes: std::mem::take(&mut world.sometimes),
                 overrides,
                 missed,
-                log: world.log.take().unwrap_or_default(),
+                log: world.log.take().map(Log::into_lines).unwrap_or_default(),
             }
         });
         let left = with(World::dismantle).unwrap_or_default();

@@ -29,6 +29,7 @@ use crate::digest::{Code, Digest, Entry, NodeDigest};
 use crate::failure::Failure;
 use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
+use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
@@ -154,7 +155,7 @@ pub(crate) struct World {
     pub(crate) tolerated: FaultSet,
     pub(crate) outside: Vec<Outside>,
     digests: Vec<NodeDigest>,
-    pub(crate) log: Option<Vec<Line>>,
+    pub(crate) log: Option<Log>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
     pub(crate) places: Vec<Place>,

@@ -1,0 +1,113 @@
+//! Where the lines of a run's trace go. None of this changes what happens.
+
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::words::Words;
+use crate::world::Line;
+use std::collections::VecDeque;
+
+/// Takes in every line as it comes.
+pub(crate) enum Log {
+    /// Keeps all of them until the run is over.
+    Kept(Vec<Line>),
+    /// Says each at once, so that it is known even if the run does not end. What is called here is
+    /// the engine's own code: the world is borrowed meanwhile.
+    Told(Box<dyn FnMut(&Line)>),
+}
+
+impl Log {
+    /// A log that gives each line in words to `say`.
+    pub(crate) fn told(
+        scenario: &Scenario,
+        plan: &Plan,
+        mut say: impl FnMut(String) + 'static,
+    ) -> Log {
+        let words = Words::of(scenario, plan);
+        Log::Told(Box::new(move |line| say(words.line(line))))
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, line: Line) {
+        match self {
+            Log::Kept(lines) => lines.push(line),
+            Log::Told(tell) => tell(&line),
+        }
+    }
+
+    /// The lines that were kept.
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        match self {
+            Log::Kept(lines) => lines,
+            Log::Told(_) => Vec::new(),
+        }
+    }
+}
+
+/// So many lines of a trace are printed as they come.
+const FIRST: u64 = 100_000;
+
+/// So many of those after them are kept, and printed at the end.
+const LAST: usize = 10_000;
+
+/// Bounds a trace: its beginning comes through at once, and of the rest only the end, when it is
+/// over.
+pub(crate) struct Ends {
+    first: u64,
+    most: usize,
+    left_out: u64,
+    last: VecDeque<String>,
+}
+
+impl Ends {
+    pub(crate) fn new() -> Ends {
+        Ends::of(FIRST, LAST)
+    }
+
+    fn of(first: u64, most: usize) -> Ends {
+        Ends { first, most, left_out: 0, last: VecDeque::new() }
+    }
+
+    /// The line, if it is to be printed now.
+    pub(crate) fn take(&mut self, line: String) -> Option<String> {
+        if self.first > 0 {
+            self.first -= 1;
+            return Some(line);
+        }
+        if self.last.len() == self.most {
+            self.last.pop_front();
+            self.left_out += 1;
+        }
+        self.last.push_back(line);
+        None
+    }
+
+    /// What is to be printed at the end.
+    pub(crate) fn rest(self) -> impl Iterator<Item = String> {
+        let left_out = self.left_out;
+        let gap = (left_out > 0).then(|| format!("... {left_out} lines are left out here ..."));
+        gap.into_iter().chain(self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(lines: u64) -> Vec<String> {
+        let mut ends = Ends::of(3, 2);
+        let mut printed: Vec<String> =
+            (0..lines).filter_map(|line| ends.take(line.to_string())).collect();
+        assert!(printed.len() <= 3, "too much is printed at once");
+        printed.extend(ends.rest());
+        printed
+    }
+
+    #[test]
+    fn a_short_trace_is_whole_and_a_long_one_has_both_ends() {
+        for lines in 0..=5 {
+            let whole: Vec<String> = (0..lines).map(|line| line.to_string()).collect();
+            assert_eq!(printed(lines), whole);
+        }
+        assert_eq!(printed(9), ["0", "1", "2", "... 4 lines are left out here ...", "7", "8"]);
+    }
+}
