@@ -151,7 +151,8 @@ fn a_sweep_does_not_hang_on_the_number_of_workers() {
 
 #[test]
 fn every_class_of_failure_is_reported_as_what_it_is() {
-    let names = ["property", "panic", "livelock", "deadlock", "hang", "abort", "undecided"];
+    let names =
+        ["property", "panic", "livelock", "runaway", "deadlock", "hang", "abort", "undecided"];
     let (swept, code) = json("sweep specimen/ --seeds 20 --json");
     assert_eq!(code, 1);
     let scenarios = swept["scenarios"].as_array().unwrap();

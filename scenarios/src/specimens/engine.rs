@@ -9,7 +9,7 @@
 
 use squall::check::{Judge, Judgement, Operations, Trial};
 use squall::{Client, Scenario};
-use squall_env::sync;
+use squall_env::{Port, sync};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -22,8 +22,17 @@ pub const LEAK_VARIABLE: &str = "SQUALL_LEAK_SPECIMEN";
 /// it: which of its seeds fail hangs on how seeds are shared among processes.
 pub fn specimens() -> Vec<Scenario> {
     let leaks = std::env::var_os(LEAK_VARIABLE).map(|_| leaks());
-    let always =
-        [property(), panics(), livelocks(), deadlocks(), hangs(), aborts(), undecided(), drifts()];
+    let always = [
+        property(),
+        panics(),
+        livelocks(),
+        deadlocks(),
+        hangs(),
+        aborts(),
+        undecided(),
+        drifts(),
+        runs_away(),
+    ];
     always.into_iter().chain(leaks).collect()
 }
 
@@ -111,6 +120,25 @@ pub fn deadlocks() -> Scenario {
             wait(&client).await;
             let second = right.acquire().await;
             drop((first, second));
+            Ok::<(), String>(())
+        },
+    )
+}
+
+/// Class `runaway`: whoever hears a rumour tells it to everybody, as often as it hears it.
+pub fn runs_away() -> Scenario {
+    specimen("engine-runaway", "the run ends").pending_max(20_000).clients(
+        "client",
+        3..=3,
+        |client: Client| async move {
+            wait(&client).await;
+            let env = client.env();
+            let port = Port::named("rumours");
+            let mut rumours = env.messages::<u8>(port).map_err(|error| error.to_string())?;
+            rumours.send_all(env.addresses("client", port), &7);
+            while let Ok((_, rumour)) = rumours.receive().await {
+                rumours.send_all(env.addresses("client", port), &rumour);
+            }
             Ok::<(), String>(())
         },
     )

@@ -98,7 +98,7 @@ pub use failure::{Class, Failure};
 pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};
 pub use run::{Outcome as RunOutcome, Watch, run, run_plan};
-pub use scenario::Scenario;
+pub use scenario::{EVENTS_MAX, PENDING_MAX, Scenario};
 pub use squall_check as check_history;
 pub use squall_env as env;
 pub use squall_env::shown::AuditView;

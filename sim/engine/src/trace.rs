@@ -3,11 +3,20 @@
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::words::Words;
-use crate::world::Line;
+use crate::world::{Census, Line};
 use std::collections::VecDeque;
 
 /// Takes in every line as it comes.
-pub(crate) enum Log {
+#[derive(Default)]
+pub(crate) struct Log {
+    sink: Sink,
+    census: Option<Census>,
+}
+
+#[derive(Default)]
+enum Sink {
+    #[default]
+    Nowhere,
     /// Keeps all of them until the run is over.
     Kept(Vec<Line>),
     /// Says each at once, so that it is known even if the run does not end. What is called here is
@@ -16,6 +25,11 @@ pub(crate) enum Log {
 }
 
 impl Log {
+    /// A log that keeps everything.
+    pub(crate) fn kept() -> Log {
+        Log { sink: Sink::Kept(Vec::new()), census: None }
+    }
+
     /// A log that gives each line in words to `say`.
     pub(crate) fn told(
         scenario: &Scenario,
@@ -23,22 +37,48 @@ impl Log {
         mut say: impl FnMut(String) + 'static,
     ) -> Log {
         let words = Words::of(scenario, plan);
-        Log::Told(Box::new(move |line| say(words.line(line))))
+        Log { sink: Sink::Told(Box::new(move |line| say(words.line(line)))), census: None }
+    }
+
+    /// Whether anybody reads it.
+    pub(crate) fn is_read(&self) -> bool {
+        !matches!(self.sink, Sink::Nowhere)
     }
 
     #[inline]
     pub(crate) fn push(&mut self, line: Line) {
-        match self {
-            Log::Kept(lines) => lines.push(line),
-            Log::Told(tell) => tell(&line),
+        if let (Some(census), Line::Entry(entry)) = (&mut self.census, &line) {
+            census.take(entry);
         }
+        match &mut self.sink {
+            Sink::Nowhere => {}
+            Sink::Kept(lines) => lines.push(line),
+            Sink::Told(tell) => tell(&line),
+        }
+    }
+
+    /// A node sends a message of this kind to this port.
+    #[inline]
+    pub(crate) fn sent(&mut self, node: u32, port: u32, kind: u8) {
+        if let Some(census) = &mut self.census {
+            census.sent(node, port, kind);
+        }
+    }
+
+    /// From here on it is counted who does what, unless it is already.
+    pub(crate) fn begin_census(&mut self, event: u64) {
+        self.census.get_or_insert_with(|| Census::since(event));
+    }
+
+    pub(crate) fn end_census(&mut self) -> Option<Census> {
+        self.census.take()
     }
 
     /// The lines that were kept.
     pub(crate) fn into_lines(self) -> Vec<Line> {
-        match self {
-            Log::Kept(lines) => lines,
-            Log::Told(_) => Vec::new(),
+        match self.sink {
+            Sink::Kept(lines) => lines,
+            Sink::Nowhere | Sink::Told(_) => Vec::new(),
         }
     }
 }

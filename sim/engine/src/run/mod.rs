@@ -84,7 +84,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
-    run_logged(scenario, seed, plan, watch, watch.log.then(|| Log::Kept(Vec::new())))
+    run_logged(scenario, seed, plan, watch, watch.log.then(Log::kept))
 }
 
 /// As [`run_plan`], with another log than the one that is kept.
@@ -118,7 +118,7 @@ fn run_once(
 ) -> Outcome {
     panics::install();
     let clients = scenario.client_roles();
-    let mut world = World::new(seed, plan, &clients, scenario.budget(plan));
+    let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
     world.log = log;
     world.mark_at(plan.heal_at_ns, MARK_HEAL);

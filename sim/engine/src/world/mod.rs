@@ -15,6 +15,7 @@ mod overrides;
 mod platform;
 mod process;
 mod queue;
+mod runaway;
 mod tasks;
 mod waits;
 
@@ -22,6 +23,7 @@ pub(crate) use files::{Files, Left, Losses};
 pub(crate) use ledger::Budget;
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
+pub(crate) use runaway::{Bounds, Census};
 pub(crate) use tasks::TaskId;
 
 use crate::choice::{Choices, Entity};
@@ -158,6 +160,7 @@ pub(crate) struct World {
     pub(crate) log: Option<Log>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
+    guard: runaway::Guard,
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
@@ -172,7 +175,12 @@ pub(crate) const POLLS_MAX: u64 = 1_000_000;
 
 impl World {
     /// The world of this seed and plan, with no node started yet.
-    pub(crate) fn new(seed: u64, plan: &Plan, clients: &[&str], budget: Budget) -> World {
+    pub(crate) fn new(
+        seed: u64,
+        plan: &Plan,
+        clients: &[&str],
+        (budget, bounds): (Budget, Bounds),
+    ) -> World {
         let mut roster = Roster::new("squall");
         for role in &plan.nodes {
             roster = roster.with(role.role.clone(), role.nodes);
@@ -225,6 +233,7 @@ impl World {
             log: None,
             counters: Counters::default(),
             polls_at_this_time: 0,
+            guard: runaway::Guard::new(bounds),
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
@@ -289,6 +298,9 @@ impl World {
         let Some(event) = self.queue.peek().filter(|event| event.time() <= until) else {
             return false;
         };
+        if self.guard.is_due(self.counters.events) && self.is_out_of_bounds() {
+            return true;
+        }
         let _ = self.queue.pop();
         match event.kind() {
             Kind::Message => self.message_event(event),

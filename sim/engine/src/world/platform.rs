@@ -5,6 +5,7 @@ use super::{World, clock, net, with};
 use crate::choice::{Domain, chance, hash_text};
 use crate::digest::Code;
 use crate::table::Fault;
+use crate::trace::Log;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use squall_env::disk::{Completion, Operation};
@@ -198,7 +199,7 @@ impl Observer for Platform {
     }
 
     fn trace(&self, text: &dyn Fn() -> String) {
-        let wanted = self.enter(|world, _| world.log.is_some()).unwrap_or_default();
+        let wanted = self.enter(|world, _| world.is_traced()).unwrap_or_default();
         if wanted {
             let text = text();
             self.enter(|world, node| world.trace(node, || text));
@@ -300,6 +301,11 @@ impl World {
         }
         self.note(node, Code::Knob, [hash_text(name), value]);
         value
+    }
+
+    /// Whether anybody reads a trace of this run.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_read)
     }
 
     /// Adds a line to the trace, if there is one.
