@@ -296,6 +296,39 @@ fn the_trace_of_a_livelock_is_bounded_and_has_both_ends() {
 }
 
 #[test]
+fn events_of_tracing_stand_in_a_trace_with_virtual_time_node_and_boot() {
+    let run = |flags: &str, log: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command.args(format!("run specimen/engine-property --seed 1 {flags}").split_whitespace());
+        command.env_remove("RUST_LOG").env_remove("SQUALL_LOG");
+        command.envs(log.map(|log| ("SQUALL_LOG", log))).output().unwrap()
+    };
+    let event =
+        "1.000000 s client-1 boot 1: INFO squall_scenarios::specimens::engine: draws drawn=";
+    let both = stdout(&run("--trace", None));
+    let before = both.find("client-1 draws ").unwrap();
+    let at = both.find(event).unwrap_or_else(|| panic!("{both}"));
+    assert!(before < at && at < both.find("client-1 shows the state").unwrap(), "{both}");
+    let alone = stdout(&run("", Some("squall_scenarios=info")));
+    let events = alone.lines().filter(|line| line.contains("boot 1: INFO")).count();
+    assert_eq!(events, 2, "{alone}");
+    assert!(!alone.contains("client-1 boots"), "{alone}");
+    assert!(!stdout(&run("--trace", Some("warn"))).contains("INFO"));
+    assert!(!stdout(&run("", None)).contains("INFO"));
+    // Three runs, of which one is traced, are alike.
+    let alike = run("--trace --twice --json", None);
+    let digests = [alike, run("--json", Some("trace")), run("--json", None)].map(|output| {
+        let text = stdout(&output);
+        let run: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        run["digest"].as_str().unwrap().to_owned()
+    });
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    let refused = run("", Some("my_crate=loud"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("SQUALL_LOG=debug"), "{}", stderr(&refused));
+}
+
+#[test]
 fn a_saved_run_is_replayed_and_a_damaged_file_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saved.json");

@@ -52,6 +52,7 @@ pub fn property() -> Scenario {
         .clients("client", 2..=2, |client: Client| async move {
             wait(&client).await;
             let drawn = client.env().random_below(6);
+            tracing::info!(drawn, "draws");
             // It goes on showing it until a property has looked.
             let shown = client.env().show("drawn", Drawn(drawn));
             wait(&client).await;

@@ -1,15 +1,40 @@
 //! Where the lines of a run's trace go. None of this changes what happens.
 
+use crate::events;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::words::Words;
 use crate::world::{Census, Line};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use tracing_subscriber::filter::Targets;
+
+/// Which lines are wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// Whether the world's own are.
+    pub(crate) world: bool,
+    /// Which events of `tracing` are.
+    pub(crate) filter: String,
+}
+
+impl Wanted {
+    /// What is asked for by a flag and by the environment; `None` if nothing is.
+    pub(crate) fn read(
+        world: bool,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Wanted>, String> {
+        let filter = events::filter(variable, world)?;
+        Ok(filter.map(|filter| Wanted { world, filter }))
+    }
+}
 
 /// Takes in every line as it comes.
 #[derive(Default)]
 pub(crate) struct Log {
     sink: Sink,
+    /// Which events of `tracing` are taken in.
+    filter: Option<Targets>,
     census: Option<Census>,
 }
 
@@ -27,17 +52,30 @@ enum Sink {
 impl Log {
     /// A log that keeps everything.
     pub(crate) fn kept() -> Log {
-        Log { sink: Sink::Kept(Vec::new()), census: None }
+        Log { sink: Sink::Kept(Vec::new()), ..Log::default() }
     }
 
-    /// A log that gives each line in words to `say`.
+    /// A log that gives each line that is wanted in words to `say`. The error is what is wrong with
+    /// the filter.
     pub(crate) fn told(
         scenario: &Scenario,
         plan: &Plan,
+        wanted: &Wanted,
         mut say: impl FnMut(String) + 'static,
-    ) -> Log {
+    ) -> Result<Log, String> {
         let words = Words::of(scenario, plan);
-        Log { sink: Sink::Told(Box::new(move |line| say(words.line(line)))), census: None }
+        let (world, filter) = (wanted.world, events::parse(&wanted.filter)?);
+        let tell = move |line: &Line| {
+            if world || matches!(line, Line::Event { .. }) {
+                say(words.line(line));
+            }
+        };
+        Ok(Log { sink: Sink::Told(Box::new(tell)), filter: Some(filter), census: None })
+    }
+
+    /// Which events of `tracing` are taken in.
+    pub(crate) fn filter(&self) -> Option<&Targets> {
+        self.filter.as_ref()
     }
 
     /// Whether anybody reads it.

@@ -26,13 +26,7 @@ pub(super) enum Command {
     /// Runs one seed of one scenario
     Run(RunArgs),
     /// Replays a repro file, as failing tests write them
-    Replay {
-        /// The file
-        file: PathBuf,
-        /// Ends the output with one line of JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Replay(ReplayArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),
 }
@@ -76,7 +70,8 @@ pub(super) struct RunArgs {
     /// The seed
     #[arg(long, value_name = "S")]
     pub(super) seed: u64,
-    /// Prints everything that happens
+    /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
     #[arg(long)]
     pub(super) trace: bool,
     /// Runs the seed twice in one process and once more in another, and compares
@@ -85,6 +80,19 @@ pub(super) struct RunArgs {
     /// Writes the run's repro file, whether it fails or not
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct ReplayArgs {
+    /// The file
+    pub(super) file: PathBuf,
+    /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
+    #[arg(long)]
+    pub(super) trace: bool,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -8,6 +8,11 @@
 //! }
 //! ```
 //!
+//! With `--trace` a run prints everything that happens, and with it the events of `tracing` that
+//! the code under test emits, with virtual time, node and boot. The environment's variable
+//! `SQUALL_LOG` filters them (`SQUALL_LOG=info,my_crate::raft=trace`; without it `RUST_LOG` does),
+//! and without `--trace` it prints them alone.
+//!
 //! Exit codes: 0 if all is well; 1 if something failed, was never reached, or the canary was
 //! missed; 2 for wrong arguments; 3 if a checker reached its bounds and nothing is worse; 75 if
 //! workers cannot be started or files not be written.
@@ -120,7 +125,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::List { specimens } => list(library, specimens, &mut out),
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
-        Command::Replay { file, json } => single::replay(library, &file, json, &mut out),
+        Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
     }
 }

@@ -3,6 +3,7 @@
 use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
+use crate::trace::Wanted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -53,7 +54,8 @@ pub(super) struct Single {
     pub(super) seed: u64,
     /// The plan, if it is not the seed's.
     pub(super) plan: Option<Plan>,
-    pub(super) trace: bool,
+    /// What to say of the run while it goes on.
+    pub(super) trace: Option<Wanted>,
     pub(super) twice: bool,
     /// Where to write every entry of the run, a line each.
     pub(super) entries: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! One seed: a run, or the replay of a repro file.
 
-use super::args::RunArgs;
+use super::args::{ReplayArgs, RunArgs};
 use super::found::Found;
 use super::library::Library;
 use super::output::Out;
@@ -12,11 +12,10 @@ use crate::plan::{Matched, Plan};
 use crate::report::NOT_ALIKE;
 use crate::repro::{Expected, Repro, ReproError, build_id};
 use crate::scenario::Scenario;
-use crate::trace::Ends;
+use crate::trace::{Ends, Wanted};
 use crate::twice::compare;
 use crate::words::seconds;
 use serde::Serialize;
-use std::path::Path;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -42,16 +41,18 @@ struct ReplayJson<'a> {
 /// Runs one seed of one scenario.
 pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8, Trouble> {
     let scenario = library.resolve_one(&args.name)?;
+    let trace = wanted(args.trace)?;
     let pool = Pool::new(Some(1));
     let ask = Single {
         scenario: scenario.name().to_owned(),
         seed: args.seed,
-        twice: args.twice && !args.trace,
+        twice: args.twice && trace.is_none(),
         ..Single::default()
     };
-    let mut done = traced(&pool, Single { trace: args.trace, ..ask.clone() }, out)?;
+    let is_traced = trace.is_some();
+    let mut done = traced(&pool, Single { trace, ..ask.clone() }, out)?;
     if args.twice && !done.found.iter().any(|found| found.failure.property == NOT_ALIKE) {
-        let other = pool.single(Single { twice: args.trace, ..ask }, &mut |_| {})?;
+        let other = pool.single(Single { twice: is_traced, ..ask }, &mut |_| {})?;
         compare_digests(&pool, scenario, args.seed, &mut done, other)?;
     }
     if let Some(file) = &args.save {
@@ -69,6 +70,11 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
         }
     }
     Ok(exit(found))
+}
+
+/// Which lines of a trace are asked for.
+fn wanted(trace: bool) -> Result<Option<Wanted>, Trouble> {
+    Wanted::read(trace, |name| std::env::var(name).ok()).map_err(Trouble::Usage)
 }
 
 /// Runs a seed in a fresh process and prints its trace, if it is asked for: as it comes, so that it
@@ -137,12 +143,8 @@ pub(super) fn compare_processes(
 }
 
 /// Replays a repro file.
-pub(super) fn replay(
-    library: &Library,
-    file: &Path,
-    json: bool,
-    out: &mut Out,
-) -> Result<u8, Trouble> {
+pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Result<u8, Trouble> {
+    let file = args.file.as_path();
     let usage = |error: ReproError| Trouble::Usage(error.to_string());
     let repro = Repro::read(file).map_err(usage)?;
     let scenario = library
@@ -153,12 +155,13 @@ pub(super) fn replay(
         scenario: scenario.name().to_owned(),
         seed: repro.seed,
         plan: Some(repro.plan.clone()),
+        trace: wanted(args.trace)?,
         ..Single::default()
     };
-    let done = Pool::new(Some(1)).single(ask, &mut |_| {})?;
+    let done = traced(&Pool::new(Some(1)), ask, out)?;
     let found = done.found.first();
     let seen = expected(&done);
-    if json {
+    if args.json {
         out.json(&ReplayJson {
             run: run_json(scenario, repro.seed, &done),
             same_build: repro.build == build_id(),

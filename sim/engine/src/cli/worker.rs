@@ -123,13 +123,16 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
     let drawn = || scenario.plan(single.seed);
     let plan = single.plan.clone().unwrap_or_else(drawn);
     let mut done = Done::default();
-    if single.trace {
+    if let Some(wanted) = &single.trace {
         // Each line goes out at once: of a run that does not end, nothing could be said later.
         let tell = |line| {
             // Nobody listens any more: whoever asked has ended.
             let _ = say(&Say::Trace(line));
         };
-        let log = Log::told(scenario, &plan, tell);
+        let log = match Log::told(scenario, &plan, wanted, tell) {
+            Ok(log) => log,
+            Err(why) => return Ok(Err(why)),
+        };
         let outcome = run_logged(scenario, single.seed, &plan, Watch::default(), Some(log));
         take(&outcome, single.seed, &mut done);
     } else if let Some(file) = &single.entries {

@@ -7,6 +7,7 @@ mod watchdog;
 use crate::check::{Judgement, Operations, Trial};
 use crate::client::Client;
 use crate::digest::{Code, Digest};
+use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan};
 use crate::scenario::{Scenario, Start};
@@ -120,6 +121,7 @@ fn run_once(
     let clients = scenario.client_roles();
     let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
+    let _listening = events::listen(log.as_ref().and_then(Log::filter));
     world.log = log;
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {

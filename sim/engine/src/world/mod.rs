@@ -123,7 +123,18 @@ pub(crate) struct Counters {
 /// What a reader of a trace sees.
 pub(crate) enum Line {
     Entry(Entry),
-    Text { time: u64, node: u16, text: String },
+    Text {
+        time: u64,
+        node: u16,
+        text: String,
+    },
+    /// An event of `tracing`.
+    Event {
+        time: u64,
+        node: u16,
+        boot: u64,
+        text: String,
+    },
 }
 
 pub(crate) struct World {

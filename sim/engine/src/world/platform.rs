@@ -308,6 +308,15 @@ impl World {
         self.log.as_ref().is_some_and(Log::is_read)
     }
 
+    /// Adds an event of `tracing` to the trace: that of the task that runs, if one does.
+    pub(crate) fn emitted(&mut self, text: String) {
+        let node = self.current.map_or(self.itself(), |task| self.tasks[task.slot].node);
+        let boot = self.nodes.get(node as usize).map_or(0, |node| node.boots);
+        if let Some(log) = &mut self.log {
+            log.push(super::Line::Event { time: self.now, node: node as u16, boot, text });
+        }
+    }
+
     /// Adds a line to the trace, if there is one.
     pub(crate) fn trace(&mut self, node: u32, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
