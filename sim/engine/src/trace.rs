@@ -52,7 +52,8 @@ enum Sink {
 impl Log {
     /// A log that keeps everything.
     pub(crate) fn kept() -> Log {
-        Log { sink: Sink::Kept(Vec::new()), ..Log::default() }
+        let filter = Targets::new().with_default(tracing::Level::TRACE);
+        Log { sink: Sink::Kept(Vec::new()), filter: Some(filter), census: None }
     }
 
     /// A log that gives each line that is wanted in words to `say`. The error is what is wrong with

@@ -13,6 +13,7 @@ use crate::plan::{Matched, Plan};
 use crate::scenario::{Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
+use crate::words::Words;
 use crate::world::{Boot, Installed, Line, Outside, POLLS_MAX, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
@@ -70,6 +71,20 @@ pub struct Outcome {
     /// The places in the plan of the overrides that matched nothing.
     missed: Vec<usize>,
     pub(crate) log: Vec<Line>,
+}
+
+impl Outcome {
+    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
+    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
+    /// and node. The scenario and the plan are those of the run.
+    ///
+    /// These are words of the code's own, and no numbers of the simulator: they can be compared
+    /// with a text that was kept.
+    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
+        let words = Words::of(scenario, plan);
+        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
+        said.map(|line| words.line(line)).collect()
+    }
 }
 
 /// Runs a scenario with the plan of its seed.
