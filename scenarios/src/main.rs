@@ -4,9 +4,5 @@ use squall_scenarios::{cluster, scenarios, specimens};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    if cluster::is_ours(arguments.peek()) {
-        return cluster::main(arguments);
-    }
-    squall::cli::main(scenarios(), specimens())
+    squall::cli::main_with(scenarios(), specimens(), &cluster::COMMANDS)
 }

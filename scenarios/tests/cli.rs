@@ -51,6 +51,14 @@ fn wrong_arguments_exit_with_2_and_say_what_would_be_right() {
         ("run register/atomic --seed -1", "Usage"),
         ("replay no-such-file.json", "cannot read no-such-file.json"),
         ("specimens register/atomic", "no specimen or mutant"),
+        ("dmo", "'demo'"),
+        ("nod", "'node'"),
+        ("demo", "Usage: squall demo"),
+        ("demo regster", "'register'"),
+        ("demo register --seconds many", "invalid digit"),
+        ("node replica", "--config"),
+        ("node replica --confg x", "--config"),
+        ("help nothing", "'nothing'"),
     ] {
         let output = squall(line);
         let said = stderr(&output);
@@ -75,6 +83,25 @@ fn lists_name_scenarios_and_specimens() {
 }
 
 #[test]
+fn real_processes_are_commands_like_the_others() {
+    let help = stdout(&squall("--help"));
+    for wanted in ["sweep ", "node ", "demo ", "Runs one real node until it is ended"] {
+        assert!(help.contains(wanted), "{wanted:?} is not in {help}");
+    }
+    for line in ["demo --help", "help demo", "demo help"] {
+        let helped = squall(line);
+        assert_eq!(helped.status.code(), Some(0), "{line}");
+        let said = stdout(&helped);
+        assert!(said.contains("Usage: squall demo") && said.contains("register"), "{said}");
+    }
+    let said = stdout(&squall("help demo register"));
+    assert!(said.contains("--seconds") && said.contains("squall demo register"), "{said}");
+    let unknown = squall("node replica --config no-such-file.json");
+    assert_eq!(unknown.status.code(), Some(75), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("no-such-file.json"), "{}", stderr(&unknown));
+}
+
+#[test]
 fn a_sweep_in_json_has_every_field() {
     let (swept, code) = json("sweep register/atomic register --seeds 50 --json");
     assert_eq!((code, &swept["exit"]), (0, &Value::from(0)));
@@ -92,6 +119,7 @@ fn a_sweep_in_json_has_every_field() {
         "never_fired",
         "never_seen",
         "operations",
+        "run_twice",
         "seeds",
         "sim_seconds",
         "sometimes",
@@ -123,7 +151,8 @@ fn a_sweep_does_not_hang_on_the_number_of_workers() {
 
 #[test]
 fn every_class_of_failure_is_reported_as_what_it_is() {
-    let names = ["property", "panic", "livelock", "deadlock", "hang", "abort", "undecided"];
+    let names =
+        ["property", "panic", "livelock", "runaway", "deadlock", "hang", "abort", "undecided"];
     let (swept, code) = json("sweep specimen/ --seeds 20 --json");
     assert_eq!(code, 1);
     let scenarios = swept["scenarios"].as_array().unwrap();
@@ -152,7 +181,7 @@ fn every_class_of_failure_is_reported_as_what_it_is() {
 #[test]
 fn a_run_says_how_it_ended() {
     let (well, code) = json("run register --seed 3 --json");
-    let wanted = ["at_ns", "digest", "events", "name", "outcome", "property", "seed"];
+    let wanted = ["at_ns", "digest", "events", "name", "outcome", "overrides", "property", "seed"];
     assert_eq!(keys(&well), wanted);
     assert_eq!((code, &well["outcome"], &well["property"]), (0, &"ok".into(), &Value::Null));
     assert!(well["digest"].as_str().unwrap().chars().all(|c| c.is_ascii_hexdigit()));
@@ -192,11 +221,111 @@ fn a_run_that_is_done_twice_is_alike_or_says_where_it_differs() {
 }
 
 #[test]
+fn one_seed_in_fifty_is_run_twice_unless_all_or_none_are() {
+    let twice = |flags: &str| {
+        let (swept, code) = json(&format!("sweep register --seeds 101 --json {flags}"));
+        assert_eq!(code, 0, "{flags}");
+        swept["scenarios"][0]["run_twice"].as_u64().unwrap()
+    };
+    assert_eq!(twice(""), 2);
+    assert_eq!(twice("--once"), 0);
+    assert_eq!(twice("--twice"), 101);
+}
+
+#[test]
+fn state_that_leaks_is_found_by_the_seeds_that_are_run_twice_and_by_no_others() {
+    let drift = |flags: &str| json(&format!("sweep specimen/engine-drift --json {flags}"));
+    let (swept, code) = drift("--from 0 --to 101");
+    assert_eq!(code, 1);
+    let failures = swept["scenarios"][0]["failures"].as_array().unwrap();
+    let seeds: Vec<_> = failures.iter().map(|failure| failure["seed"].as_u64()).collect();
+    assert_eq!(seeds, [Some(49), Some(99)]);
+    let alike = "two runs of one seed are alike";
+    assert!(failures.iter().all(|failure| failure["property"] == alike));
+    for flags in ["--from 0 --to 49", "--from 0 --to 101 --once"] {
+        let (swept, code) = drift(flags);
+        let failures = swept["scenarios"][0]["failures"].as_array().unwrap();
+        assert_eq!((code, failures.len()), (0, 0), "{flags}");
+    }
+    let found = json("specimens specimen/engine-drift --json").0;
+    assert_eq!((&found["found"], &found["median_seeds"]), (&true.into(), &1.into()));
+}
+
+#[test]
 fn a_trace_tells_the_run_in_words() {
     let traced = stdout(&squall("run register/atomic --seed 5 --trace"));
     for wanted in ["replica-1 boots", "client-1: writes ", "sends ", "the world heals"] {
         assert!(traced.contains(wanted), "{wanted:?} is not in the trace");
     }
+}
+
+/// The first seed of which a run ends with this class, and its output with a trace.
+fn traced_until(class: &str) -> (u64, Output) {
+    let name = format!("specimen/engine-{class}");
+    let (swept, _) = json(&format!("sweep {name} --seeds 32 --json"));
+    let seed = swept["scenarios"][0]["failures"][0]["seed"].as_u64().unwrap();
+    (seed, squall(&format!("run {name} --seed {seed} --trace")))
+}
+
+#[test]
+fn a_trace_reaches_up_to_the_moment_of_a_hang_or_an_abort() {
+    for class in ["hang", "abort"] {
+        let (seed, output) = traced_until(class);
+        let said = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let (trace, report) = said.split_once("fails: ").unwrap();
+        let last: Vec<&str> = trace.lines().rev().skip(1).take(3).collect();
+        // A second into the run the client wakes up and draws its lot, and that is the end.
+        assert!(last[0].contains("client-1 draws "), "{last:?}");
+        assert!(last[1].contains("client-1 runs task "), "{last:?}");
+        assert!(trace.starts_with("0.000000 s client-1 boots"), "{trace}");
+        assert!(report.contains(&format!("seed {seed}, class {class}")), "{report}");
+    }
+}
+
+#[test]
+fn the_trace_of_a_livelock_is_bounded_and_has_both_ends() {
+    let output = squall("run specimen/engine-livelock --seed 3 --trace");
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].ends_with("client-1 boots, for the 1. time"), "{}", lines[0]);
+    assert!(lines[100_000].ends_with(" lines are left out here ..."), "{}", lines[100_000]);
+    assert!(lines[110_000].ends_with("sees a property fail"), "{}", lines[110_000]);
+    assert!((110_001..110_030).contains(&lines.len()), "{} lines", lines.len());
+}
+
+#[test]
+fn events_of_tracing_stand_in_a_trace_with_virtual_time_node_and_boot() {
+    let run = |flags: &str, log: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command.args(format!("run specimen/engine-property --seed 1 {flags}").split_whitespace());
+        command.env_remove("RUST_LOG").env_remove("SQUALL_LOG");
+        command.envs(log.map(|log| ("SQUALL_LOG", log))).output().unwrap()
+    };
+    let event =
+        "1.000000 s client-1 boot 1: INFO squall_scenarios::specimens::engine: draws drawn=";
+    let both = stdout(&run("--trace", None));
+    let before = both.find("client-1 draws ").unwrap();
+    let at = both.find(event).unwrap_or_else(|| panic!("{both}"));
+    assert!(before < at && at < both.find("client-1 shows the state").unwrap(), "{both}");
+    let alone = stdout(&run("", Some("squall_scenarios=info")));
+    let events = alone.lines().filter(|line| line.contains("boot 1: INFO")).count();
+    assert_eq!(events, 2, "{alone}");
+    assert!(!alone.contains("client-1 boots"), "{alone}");
+    assert!(!stdout(&run("--trace", Some("warn"))).contains("INFO"));
+    assert!(!stdout(&run("", None)).contains("INFO"));
+    // Three runs, of which one is traced, are alike.
+    let alike = run("--trace --twice --json", None);
+    let digests = [alike, run("--json", Some("trace")), run("--json", None)].map(|output| {
+        let text = stdout(&output);
+        let run: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        run["digest"].as_str().unwrap().to_owned()
+    });
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    let refused = run("", Some("my_crate=loud"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("SQUALL_LOG=debug"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -242,4 +371,39 @@ fn a_sweep_within_a_time_ends_by_itself() {
     let (swept, code) = json("sweep register --time 300ms --json");
     assert_eq!(code, 0);
     assert!(swept["scenarios"][0]["seeds"].as_u64().unwrap() >= 16);
+}
+
+#[test]
+fn a_replay_says_by_what_its_overrides_matched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edited.json");
+    let file = file.to_str().unwrap();
+    squall(&format!("run register --seed 3 --save {file}"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut repro: Value = serde_json::from_str(&text).unwrap();
+    let message = |name: &str, value: u64| {
+        let mut wish = serde_json::json!({
+            "what": "message", "from": "client-1", "to": "replica-1",
+            "port": squall_env::Port::named("register").number(), "message_kind": 0, "fate": "lost",
+        });
+        wish[name] = value.into();
+        wish
+    };
+    let skip = serde_json::json!({"what": "skip-operation", "client": "client-1", "number": 0});
+    repro["plan"]["overrides"] =
+        vec![message("count", 0), message("at_ns", 1_000), message("payload", 1), skip].into();
+    std::fs::write(file, repro.to_string()).unwrap();
+    let (replayed, code) = json(&format!("replay {file} --json"));
+    let wanted = serde_json::json!({
+        "by_hash": 0, "by_count": 1, "by_time": 1, "operations": 1, "not_at_all": 1
+    });
+    assert_eq!((code, &replayed["overrides"]), (0, &wanted), "{replayed}");
+    assert_eq!((&replayed["same_build"], &replayed["same_run"]), (&true.into(), &false.into()));
+    let said = stdout(&squall(&format!("replay {file}")));
+    assert!(said.contains("of 4 overrides of the plan 0 matched a message by hash"), "{said}");
+    repro["plan"]["overrides"] = vec![message("nth", 0)].into();
+    std::fs::write(file, repro.to_string()).unwrap();
+    let refused = squall(&format!("replay {file}"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("give it `payload`"), "{}", stderr(&refused));
 }

@@ -1,4 +1,5 @@
 //! Tests that need more than one crate.
 
+mod golden; // One small run of the register in words, as it always was.
 mod parity; // The same checks against the simulated and the real world.
 mod register; // The atomic register under every fault that it survives, and its mutants.

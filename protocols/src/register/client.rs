@@ -196,6 +196,7 @@ impl Question<'_> {
     fn ask(&mut self) {
         let all = self.replicas.iter().zip(&self.silent);
         let silent = all.filter(|(_, silent)| **silent).map(|(replica, _)| *replica);
+        self.env.trace(|| format!("asks {:?}", self.message));
         self.messages.send_all(silent, &self.message);
     }
 
@@ -213,6 +214,7 @@ impl Question<'_> {
             match race(self.messages.receive(), &mut self.again).await {
                 Either::Left(received) => {
                     let (from, message) = received?;
+                    self.env.trace(|| format!("is answered {message:?}"));
                     // Whoever else answers is no replica and does not count.
                     if let Some(place) = self.replicas.iter().position(|r| *r == from) {
                         return Ok(Some((place, message)));

@@ -88,7 +88,9 @@ impl Replica {
         if tag <= self.tag {
             return;
         }
-        turn.persist(self, Record::Stored(tag, value));
+        let record = Record::Stored(tag, value);
+        turn.trace(|| format!("persists {record:?}"));
+        turn.persist(self, record);
         self.since_snapshot += 1;
         if self.since_snapshot >= RECORDS_MAX {
             self.since_snapshot = 0;
@@ -121,6 +123,7 @@ impl Machine for Replica {
     }
 
     fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Replica>) {
+        turn.trace(|| format!("hears {message:?}"));
         match message {
             Message::Query { round } => {
                 let (tag, value) = (self.tag, self.value.clone());

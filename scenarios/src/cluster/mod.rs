@@ -10,29 +10,50 @@ pub use node::{Error, HistoryOf, VerdictOf, client, judge, replica};
 pub use process::{Paused, Process};
 
 use clap::{Parser, Subcommand};
+use squall::cli::Extra;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The arguments make no sense.
+const USAGE: u8 = 2;
+
 /// The system itself could not do what was asked.
 const INFRASTRUCTURE: u8 = 75;
 
-#[derive(Parser)]
-#[command(name = "squall", about = "Real processes of the pattern library")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+/// The commands that work with real processes, for the command line over the scenarios.
+///
+/// Their exit code is 0 if all is well, 1 if a history is wrong, 2 if the arguments make no sense,
+/// 3 if the checker could not decide, and 75 if a process or file could not be had.
+pub const COMMANDS: [Extra; 2] = [
+    Extra { name: "node", about: NODE, run: |arguments| main::<NodeArguments>("node", arguments) },
+    Extra { name: "demo", about: DEMO, run: |arguments| main::<DemoArguments>("demo", arguments) },
+];
+
+const NODE: &str = "Runs one real node until it is ended";
+
+const DEMO: &str =
+    "Starts a whole system as real processes, disturbs it, and judges what its clients saw";
+
+/// The arguments of one of the commands.
+trait Arguments: Parser {
+    /// Does what they say, and gives the exit code.
+    fn run(self) -> Result<u8, Error>;
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Runs one real node until it is ended.
+#[derive(Parser)]
+#[command(about = NODE)]
+struct NodeArguments {
     #[command(subcommand)]
-    Node(Node),
-    /// Starts a whole system, disturbs it, and says whether what its clients saw was allowed.
+    node: Node,
+}
+
+#[derive(Parser)]
+#[command(about = DEMO)]
+struct DemoArguments {
     #[command(subcommand)]
-    Demo(Which),
+    which: Which,
 }
 
 #[derive(Subcommand)]
@@ -82,44 +103,45 @@ enum Which {
     },
 }
 
-/// Whether the command line is for [`main`]: it begins with `node` or `demo`.
-pub fn is_ours(first: Option<&OsString>) -> bool {
-    first.is_some_and(|first| first == "node" || first == "demo")
-}
-
-/// Runs `squall node` and `squall demo`. The arguments are those behind the program's name.
-///
-/// The exit code is 0 if all is well, 1 if a history is wrong, 2 if the arguments make no sense, 3
-/// if the checker could not decide, and 75 if a process or file could not be had.
-pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let program = std::iter::once(OsString::from("squall"));
-    let parsed = match Arguments::try_parse_from(program.chain(arguments)) {
+/// Runs one of the commands with the arguments behind its name.
+fn main<A: Arguments>(name: &str, arguments: Vec<OsString>) -> ExitCode {
+    let program = std::iter::once(OsString::from(format!("squall {name}")));
+    let parsed = match A::try_parse_from(program.chain(arguments)) {
         Ok(parsed) => parsed,
         Err(error) => {
             // Nothing can be done about a closed standard output.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    let done = match parsed.command {
-        Command::Node(Node::Replica { config }) => replica(&config).map(|()| 0),
-        Command::Node(Node::Client { config, history, number, of, seconds, seed }) => {
-            let length = Duration::from_secs(seconds);
-            client(&config, &history, (number, of), length, seed).map(|()| 0)
-        }
-        Command::Demo(Which::Register { seconds, seed, dir }) => {
-            let demo_of = Demo { length: Duration::from_secs(seconds), seed, dir };
-            demo(&demo_of, &mut |line| println!("{line}")).map(|report| {
-                println!("{report}");
-                report.exit_code()
-            })
-        }
-    };
-    match done {
+    match parsed.run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("squall: {error}");
+            eprintln!("error: {error}");
             ExitCode::from(INFRASTRUCTURE)
         }
+    }
+}
+
+impl Arguments for NodeArguments {
+    fn run(self) -> Result<u8, Error> {
+        match self.node {
+            Node::Replica { config } => replica(&config)?,
+            Node::Client { config, history, number, of, seconds, seed } => {
+                let length = Duration::from_secs(seconds);
+                client(&config, &history, (number, of), length, seed)?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+impl Arguments for DemoArguments {
+    fn run(self) -> Result<u8, Error> {
+        let Which::Register { seconds, seed, dir } = self.which;
+        let demo_of = Demo { length: Duration::from_secs(seconds), seed, dir };
+        let report = demo(&demo_of, &mut |line| println!("{line}"))?;
+        println!("{report}");
+        Ok(report.exit_code())
     }
 }

@@ -9,7 +9,7 @@
 
 use squall::check::{Judge, Judgement, Operations, Trial};
 use squall::{Client, Scenario};
-use squall_env::sync;
+use squall_env::{Port, sync};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -22,7 +22,17 @@ pub const LEAK_VARIABLE: &str = "SQUALL_LEAK_SPECIMEN";
 /// it: which of its seeds fail hangs on how seeds are shared among processes.
 pub fn specimens() -> Vec<Scenario> {
     let leaks = std::env::var_os(LEAK_VARIABLE).map(|_| leaks());
-    let always = [property(), panics(), livelocks(), deadlocks(), hangs(), aborts(), undecided()];
+    let always = [
+        property(),
+        panics(),
+        livelocks(),
+        deadlocks(),
+        hangs(),
+        aborts(),
+        undecided(),
+        drifts(),
+        runs_away(),
+    ];
     always.into_iter().chain(leaks).collect()
 }
 
@@ -42,6 +52,7 @@ pub fn property() -> Scenario {
         .clients("client", 2..=2, |client: Client| async move {
             wait(&client).await;
             let drawn = client.env().random_below(6);
+            tracing::info!(drawn, "draws");
             // It goes on showing it until a property has looked.
             let shown = client.env().show("drawn", Drawn(drawn));
             wait(&client).await;
@@ -115,6 +126,25 @@ pub fn deadlocks() -> Scenario {
     )
 }
 
+/// Class `runaway`: whoever hears a rumour tells it to everybody, as often as it hears it.
+pub fn runs_away() -> Scenario {
+    specimen("engine-runaway", "the run ends").pending_max(20_000).clients(
+        "client",
+        3..=3,
+        |client: Client| async move {
+            wait(&client).await;
+            let env = client.env();
+            let port = Port::named("rumours");
+            let mut rumours = env.messages::<u8>(port).map_err(|error| error.to_string())?;
+            rumours.send_all(env.addresses("client", port), &7);
+            while let Ok((_, rumour)) = rumours.receive().await {
+                rumours.send_all(env.addresses("client", port), &rumour);
+            }
+            Ok::<(), String>(())
+        },
+    )
+}
+
 /// Class `hang`: a poll that does not return, in one seed of sixteen.
 pub fn hangs() -> Scenario {
     specimen("engine-hang", "every poll returns").clients(
@@ -175,6 +205,22 @@ pub fn leaks() -> Scenario {
                 None => Ok(()),
             }
         })
+}
+
+/// Runs that are no function of their seed, and of which each by itself looks fine: a static makes
+/// every run a little slower than the one before. Only a second run of the same seed shows it.
+pub fn drifts() -> Scenario {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    specimen("engine-drift", "two runs of one seed are alike").clients(
+        "client",
+        1..=1,
+        |client: Client| async move {
+            wait(&client).await;
+            let runs = RUNS.fetch_add(1, Ordering::Relaxed) % 1_000;
+            client.env().sleep(Duration::from_millis(runs + 1)).await;
+            Ok::<(), String>(())
+        },
+    )
 }
 
 struct Bounded;

@@ -13,6 +13,8 @@ pub enum Class {
     Panic,
     /// A million polls without time moving.
     Livelock,
+    /// So much to do that the run would not end: more events than it may have, or more that wait.
+    Runaway,
     /// Nothing left to happen, and goals unmet.
     Deadlock,
     /// A poll that does not return.
@@ -29,6 +31,7 @@ impl fmt::Display for Class {
             Class::Property => "property",
             Class::Panic => "panic",
             Class::Livelock => "livelock",
+            Class::Runaway => "runaway",
             Class::Deadlock => "deadlock",
             Class::Hang => "hang",
             Class::Abort => "abort",

@@ -50,6 +50,12 @@
 //! `clippy.toml` of this project's environment crate lists what to ban. *The limit*: whoever hears
 //! of a change may behave differently from then on.
 //!
+//! # What a run says
+//!
+//! The macros of `tracing` work in user code as they do elsewhere. What they emit within a run goes
+//! into its trace, with virtual time, node and boot ([`Seeds`] says how to read it), and a run is
+//! the same whether somebody reads it or not.
+//!
 //! # Words
 //!
 //! | word | meaning |
@@ -77,6 +83,7 @@ pub mod choice;
 pub mod cli;
 mod client;
 pub mod digest;
+mod events;
 mod failure;
 pub mod plan;
 mod report;
@@ -87,6 +94,7 @@ pub mod table;
 mod tally;
 mod test;
 mod tolerance;
+mod trace;
 mod twice;
 mod words;
 mod world;
@@ -97,7 +105,7 @@ pub use failure::{Class, Failure};
 pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};
 pub use run::{Outcome as RunOutcome, Watch, run, run_plan};
-pub use scenario::Scenario;
+pub use scenario::{EVENTS_MAX, PENDING_MAX, Scenario};
 pub use squall_check as check_history;
 pub use squall_env as env;
 pub use squall_env::shown::AuditView;

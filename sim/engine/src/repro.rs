@@ -8,7 +8,7 @@
 )]
 
 use crate::digest::hash_bytes;
-use crate::plan::{Invalid, Plan};
+use crate::plan::{Invalid, Matched, Plan};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
@@ -183,20 +183,20 @@ impl Repro {
         self.plan.check(&scenario.role_names()).map_err(invalid)
     }
 
-    /// What a replay says: whether the same property broke, and if the build differs, how many of
-    /// the plan's overrides still applied (of how many).
-    pub fn verdict(&self, seen: &Expected, (applied, of): (usize, usize)) -> Vec<String> {
+    /// What a replay says: whether the same property broke, and if the plan has overrides, by what
+    /// they matched.
+    pub fn verdict(&self, seen: &Expected, overrides: &Matched) -> Vec<String> {
         let mut lines = Vec::new();
         if self.build != build_id() {
             let this = build_id();
             lines.push(format!("another build wrote the file ({}; this is {this})", self.build));
-            lines.push(format!("{applied} of {of} overrides of the plan applied"));
         } else if self.expected.digest == seen.digest {
             lines.push("the run is the same as when the file was written".to_owned());
         } else {
             let why = "the plan was edited, or runs are not reproducible";
             lines.push(format!("the build is the same, and the run is not ({why})"));
         }
+        lines.extend(overrides.line());
         lines.push(match (&self.expected.property, &seen.property) {
             (Some(wanted), Some(found)) if wanted == found => {
                 format!("the same property breaks: {wanted}")

@@ -4,7 +4,7 @@ use crate::check::Judge;
 use crate::client::Client;
 use crate::plan::{self, Forecast, Frame, Plan};
 use crate::tolerance::Tolerance;
-use crate::world::{Allowance, Budget};
+use crate::world::{Allowance, Bounds, Budget};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditView;
 use squall_env::{Env, NodeId, View};
@@ -40,6 +40,7 @@ pub struct Scenario {
     pub(crate) tolerance: Tolerance,
     pub(crate) heal_after: Duration,
     pub(crate) finish_within: Duration,
+    pub(crate) bounds: Bounds,
     pub(crate) always: Vec<(&'static str, Maker<CheckFn>)>,
     pub(crate) audits: Vec<(&'static str, Maker<AuditFn>)>,
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
@@ -50,6 +51,12 @@ pub struct Scenario {
     pub(crate) breaks: Option<&'static str>,
 }
 
+/// How many events a run may have, unless its scenario says otherwise.
+pub const EVENTS_MAX: u64 = 10_000_000;
+
+/// How many events may wait at once, unless the scenario says otherwise.
+pub const PENDING_MAX: usize = 250_000;
+
 impl Scenario {
     /// A scenario with this name, best `folder/name`.
     pub fn new(name: &str) -> Scenario {
@@ -59,6 +66,7 @@ impl Scenario {
             tolerance: Tolerance::nothing(),
             heal_after: Duration::from_secs(3),
             finish_within: Duration::from_secs(30),
+            bounds: Bounds { events: EVENTS_MAX, pending: PENDING_MAX },
             always: Vec::new(),
             audits: Vec::new(),
             goals: Vec::new(),
@@ -139,6 +147,24 @@ impl Scenario {
     #[must_use]
     pub fn finishes_within(mut self, time: Duration) -> Scenario {
         self.finish_within = time;
+        self
+    }
+
+    /// How many events (messages that arrive, timers that run out, disk operations that end) a run
+    /// may have. One that has more fails with the class
+    /// [`Runaway`](crate::Class::Runaway), and says of what there was so much. The default is
+    /// [`EVENTS_MAX`].
+    #[must_use]
+    pub fn events_max(mut self, events: u64) -> Scenario {
+        self.bounds.events = events;
+        self
+    }
+
+    /// How many events may wait at once: messages on their way, timers, disk operations. A run in
+    /// which more do fails as with [`Scenario::events_max`]. The default is [`PENDING_MAX`].
+    #[must_use]
+    pub fn pending_max(mut self, events: usize) -> Scenario {
+        self.bounds.pending = events;
         self
     }
 

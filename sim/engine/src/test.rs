@@ -9,14 +9,16 @@
 use crate::plan::Plan;
 use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
 use crate::repro::{Expected, Repro};
-use crate::run::{Outcome, Watch, run, run_plan};
+use crate::run::{Outcome, Watch, run, run_logged, run_plan};
 use crate::scenario::Scenario;
 use crate::tally::Tally;
-use crate::words::Words;
+use crate::trace::{Ends, Log, Wanted};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::{env, fs};
 
 const SEED: &str = "SQUALL_SEED";
@@ -34,7 +36,15 @@ const PROBE: &str = "SQUALL_PROBE";
 /// | `SQUALL_SEED=218` | runs this seed alone |
 /// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
 /// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
-/// | `SQUALL_TRACE=1` | prints everything that happens, with one of the two that name one run |
+/// | `SQUALL_TRACE=1` | prints everything that happens in the run that fails or is named |
+/// | `SQUALL_LOG=info,my_crate=trace` | prints the events of `tracing` of that run that pass |
+///
+/// Events of `tracing` are printed with virtual time, node and boot, and with both variables they
+/// stand between the lines of the trace; without the second, `RUST_LOG` filters them there. In a
+/// run they go nowhere else, and whether they are printed or not changes nothing of it.
+///
+/// A trace is printed as it comes, so `-- --nocapture` shows it even if the run hangs or aborts. Of
+/// a very long one the middle is left out.
 pub struct Seeds {
     scenario: Scenario,
     seeds: Range<u64>,
@@ -98,14 +108,14 @@ impl Seeds {
         if let Some(file) = variable(REPLAY)? {
             return self.replay(Path::new(&file));
         }
-        let scenario = &self.scenario;
+        let (scenario, wanted) = (&self.scenario, wanted()?);
         if let Some(seed) = variable(SEED)? {
             let seed = seed
                 .trim()
                 .parse()
                 .map_err(|_| format!("{SEED} is {seed:?}; a number is right, as in {SEED}=218"))?;
             let plan = scenario.plan(seed);
-            let outcome = traced(scenario, seed, &plan);
+            let outcome = traced(scenario, seed, &plan, wanted.as_ref())?;
             return self.reported(seed, &plan, &outcome);
         }
         let seeds = match variable(SEEDS)? {
@@ -116,7 +126,12 @@ impl Seeds {
         for seed in seeds {
             let outcome = run(scenario, seed);
             if outcome.failure.is_some() {
-                return self.reported(seed, &scenario.plan(seed), &outcome);
+                let plan = scenario.plan(seed);
+                if wanted.is_some() {
+                    // Now that it is known which run is worth reading.
+                    traced(scenario, seed, &plan, wanted.as_ref())?;
+                }
+                return self.reported(seed, &plan, &outcome);
             }
             tally.add(&outcome);
         }
@@ -226,8 +241,8 @@ impl Seeds {
             return Ok(());
         }
         repro.check(file, scenario).map_err(|error| format!("{REPLAY}: {error}"))?;
-        let outcome = traced(scenario, repro.seed, &repro.plan);
-        let verdict = repro.verdict(&Expected::of(&outcome), outcome.overrides).join("\n  ");
+        let outcome = traced(scenario, repro.seed, &repro.plan, wanted()?.as_ref())?;
+        let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n  ");
         let replayed = format!("replayed {}\n  {verdict}", file.display());
         let Some(failure) = &outcome.failure else {
             println!("{replayed}");
@@ -238,15 +253,31 @@ impl Seeds {
     }
 }
 
+/// Which lines of a trace are asked for.
+fn wanted() -> Result<Option<Wanted>, String> {
+    let world = env::var_os(TRACE).is_some_and(|value| !value.is_empty());
+    Wanted::read(world, |name| env::var(name).ok())
+}
+
 /// Runs a single seed, and prints its trace if that is wanted.
-fn traced(scenario: &Scenario, seed: u64, plan: &Plan) -> Outcome {
-    let log = env::var_os(TRACE).is_some_and(|value| !value.is_empty());
-    let outcome = run_plan(scenario, seed, plan, Watch { log, ..Watch::default() });
-    if log {
-        let words = Words::of(scenario, plan);
-        outcome.log.iter().for_each(|line| println!("{}", words.line(line)));
-    }
-    outcome
+fn traced(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    wanted: Option<&Wanted>,
+) -> Result<Outcome, String> {
+    let Some(wanted) = wanted else {
+        return Ok(run_plan(scenario, seed, plan, Watch::default()));
+    };
+    // Each line is printed as it comes: a run that hangs or aborts has no end.
+    let ends = Rc::new(RefCell::new(Ends::new()));
+    let taking = Rc::clone(&ends);
+    let log = Log::told(scenario, plan, wanted, move |line| {
+        taking.borrow_mut().take(line).iter().for_each(|line| println!("{line}"));
+    })?;
+    let outcome = run_logged(scenario, seed, plan, Watch::default(), Some(log));
+    ends.replace(Ends::new()).rest().for_each(|line| println!("{line}"));
+    Ok(outcome)
 }
 
 /// Fails if many runs together left out something that they should have shown.

@@ -85,6 +85,12 @@ impl Words {
             Line::Text { time, node, text } => {
                 format!("{} {}: {text}", seconds(*time), self.name(u64::from(*node)))
             }
+            Line::Event { time, node, boot: 0, text } => {
+                format!("{} {}: {text}", seconds(*time), self.name(u64::from(*node)))
+            }
+            Line::Event { time, node, boot, text } => {
+                format!("{} {} boot {boot}: {text}", seconds(*time), self.name(u64::from(*node)))
+            }
         }
     }
 

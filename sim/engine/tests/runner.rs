@@ -64,9 +64,63 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
         &repro.plan,
         squall::Watch::default(),
     );
-    let verdict = repro.verdict(&Expected::of(&outcome), outcome.overrides).join("\n");
+    let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n");
     assert!(verdict.contains("the same as when"), "{verdict}");
     assert!(verdict.contains("the same property breaks"), "{verdict}");
+}
+
+/// One client draws a number and says so before it shows it.
+fn saying() -> Scenario {
+    Scenario::new("test/says")
+        .clients("client", 1..=1, |client: Client| async move {
+            let env = client.env();
+            let number = env.random_below(8);
+            env.sleep(Duration::from_micros(500)).await;
+            tracing::debug!(target: "draws", three = number == 3, "draws");
+            let shown = env.show("number", Number(number));
+            env.sleep(Duration::from_millis(1)).await;
+            drop(shown);
+            Ok::<(), String>(())
+        })
+        .always("no three is drawn", || {
+            |view: &View<'_>| match view.up::<Number>().any(|number| number.0 == 3) {
+                true => Err("3 was drawn".to_owned()),
+                false => Ok(()),
+            }
+        })
+}
+
+#[test]
+#[ignore = "it fails on purpose; the test below starts it"]
+fn fails_with_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    saying().seeds(0..100).failures_in(folder.path()).run();
+}
+
+#[test]
+fn the_run_that_fails_prints_its_events_and_its_trace_if_they_are_asked_for() {
+    let printed = |variables: &[(&str, &str)]| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "fails_with_a_log"])
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "it does not fail");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let event = "0.000500 s client-1 boot 1: DEBUG draws: draws three=true";
+    let quiet = printed(&[]);
+    assert!(!quiet.contains(event) && quiet.contains("test/says fails"), "{quiet}");
+    let events = printed(&[("SQUALL_LOG", "draws=debug")]);
+    // The seeds before the one that fails are passed over.
+    assert!(events.contains(event), "{events}");
+    assert_eq!(events.matches("DEBUG").count(), 1, "{events}");
+    assert!(!events.contains("client-1 boots"), "{events}");
+    let trace = printed(&[("SQUALL_TRACE", "1"), ("SQUALL_LOG", "info")]);
+    assert!(trace.contains("client-1 boots") && !trace.contains(event), "{trace}");
+    let wrong = printed(&[("SQUALL_LOG", "draws=loud")]);
+    assert!(wrong.contains("SQUALL_LOG: \"draws=loud\" is no filter"), "{wrong}");
 }
 
 #[test]

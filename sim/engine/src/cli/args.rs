@@ -26,10 +26,7 @@ pub(super) enum Command {
     /// Runs one seed of one scenario
     Run(RunArgs),
     /// Replays a repro file, as failing tests write them
-    Replay {
-        /// The file
-        file: PathBuf,
-    },
+    Replay(ReplayArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),
 }
@@ -54,9 +51,13 @@ pub(super) struct SweepArgs {
     /// How many workers there are; as many as processors, if it is not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Runs every seed twice in its worker and once more in another, and compares
+    /// Runs every seed twice in its worker and once more in another, and compares; without this,
+    /// one seed in fifty is run twice in its worker
     #[arg(long)]
     pub(super) twice: bool,
+    /// Runs no seed twice
+    #[arg(long, conflicts_with = "twice")]
+    pub(super) once: bool,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -69,7 +70,8 @@ pub(super) struct RunArgs {
     /// The seed
     #[arg(long, value_name = "S")]
     pub(super) seed: u64,
-    /// Prints everything that happens
+    /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
     #[arg(long)]
     pub(super) trace: bool,
     /// Runs the seed twice in one process and once more in another, and compares
@@ -78,6 +80,19 @@ pub(super) struct RunArgs {
     /// Writes the run's repro file, whether it fails or not
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct ReplayArgs {
+    /// The file
+    pub(super) file: PathBuf,
+    /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
+    #[arg(long)]
+    pub(super) trace: bool,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -158,6 +173,7 @@ mod tests {
         assert!(error("sweep --seeds 0").contains("not in 1.."));
         assert!(error("sweep --seeds 5 --from 1 --to 2").contains("cannot be used with"));
         assert!(error("sweep --from 1").contains("--to"));
+        assert!(error("sweep --once --twice").contains("cannot be used with"));
         assert!(error("sweep --time 90").contains("as in 500ms, 90s"));
         assert!(error("sweep --jobs 0").contains("1..=1024"));
         assert!(error("run register/atomic").contains("--seed"));
@@ -197,6 +213,7 @@ mod tests {
             "--time",
             "--jobs",
             "--twice",
+            "--once",
             "--json",
             "--seed",
             "--trace",

@@ -8,6 +8,11 @@
 //! }
 //! ```
 //!
+//! With `--trace` a run prints everything that happens, and with it the events of `tracing` that
+//! the code under test emits, with virtual time, node and boot. The environment's variable
+//! `SQUALL_LOG` filters them (`SQUALL_LOG=info,my_crate::raft=trace`; without it `RUST_LOG` does),
+//! and without `--trace` it prints them alone.
+//!
 //! Exit codes: 0 if all is well; 1 if something failed, was never reached, or the canary was
 //! missed; 2 for wrong arguments; 3 if a checker reached its bounds and nothing is worse; 75 if
 //! workers cannot be started or files not be written.
@@ -60,13 +65,14 @@ const USAGE: u8 = 2;
 const UNDECIDED: u8 = 3;
 const INFRASTRUCTURE: u8 = 75;
 
-/// A command of a program's own, beside those of this library.
+/// A command of a program's own, beside those of this library. The help lists it with them, and a
+/// misspelt command is told it where it comes nearest.
 pub struct Extra {
-    /// What it is called.
+    /// What it is called: not as one of this library's own.
     pub name: &'static str,
     /// What the help says of it.
     pub about: &'static str,
-    /// What it does with the arguments that follow its name.
+    /// What it does with the arguments that follow its name. `help NAME` asks it for `--help`.
     pub run: fn(Vec<OsString>) -> ExitCode,
 }
 
@@ -80,8 +86,16 @@ pub fn main(scenarios: Vec<Scenario>, specimens: Vec<Scenario>) -> ExitCode {
 pub fn main_with(scenarios: Vec<Scenario>, specimens: Vec<Scenario>, extras: &[Extra]) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let first = arguments.get(1).and_then(|first| first.to_str());
-    if let Some(extra) = extras.iter().find(|extra| Some(extra.name) == first) {
+    let extra = |name: Option<&str>| extras.iter().find(|extra| Some(extra.name) == name);
+    if let Some(extra) = extra(first) {
         return (extra.run)(arguments[2..].to_vec());
+    }
+    if let ["help", name, ..] = &words(&arguments)[..]
+        && let Some(extra) = extra(Some(name))
+    {
+        // The command knows its own arguments, and nobody else does.
+        let rest = arguments[3..].iter().cloned();
+        return (extra.run)(rest.chain(["--help".into()]).collect());
     }
     let library = match Library::new(scenarios, specimens) {
         Ok(library) => library,
@@ -100,13 +114,18 @@ pub fn main_with(scenarios: Vec<Scenario>, specimens: Vec<Scenario>, extras: &[E
     }
 }
 
+/// The arguments behind the program's own name, up to the first that is no text.
+fn words(arguments: &[OsString]) -> Vec<&str> {
+    arguments.iter().skip(1).map_while(|argument| argument.to_str()).collect()
+}
+
 fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
     let mut out = Out::new();
     match command {
         Command::List { specimens } => list(library, specimens, &mut out),
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
-        Command::Replay { file } => single::replay(library, &file, &mut out),
+        Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
     }
 }

@@ -8,7 +8,7 @@ use crate::run::HANG;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use std::time::Duration;
 /// A worker that begins no seed for so long is taken to hang. A single poll that does not return
 /// is noticed much earlier, by the worker itself.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// So much of what a worker says waits for whoever asked it; a worker that says more waits itself.
+const SAYS_MAX: usize = 1_024;
 
 /// So many of the last lines that a worker wrote to its standard error are kept.
 const LAST_LINES: usize = 20;
@@ -56,7 +59,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let (say, says) = channel();
+        let (say, says) = sync_channel(SAYS_MAX);
         let errors = Arc::<Mutex<VecDeque<String>>>::default();
         if let Some(output) = child.stdout.take() {
             let _ = std::thread::spawn(move || {

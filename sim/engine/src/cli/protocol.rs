@@ -1,8 +1,9 @@
 //! What a sweep and its workers say to each other: a line of JSON for everything.
 
 use super::found::Found;
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
+use crate::trace::Wanted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -19,12 +20,31 @@ pub(super) struct Batch {
     pub(super) scenario: String,
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Whether every seed is run twice.
-    pub(super) twice: bool,
+    /// Which seeds are run twice.
+    pub(super) twice: Twice,
     /// Whether the digests of all seeds are wanted.
     pub(super) digests: bool,
     /// Ends the batch with the first seed that breaks this property.
     pub(super) stop_at: Option<String>,
+}
+
+/// Which seeds are run twice in one process, and compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Twice {
+    None,
+    /// The last of so many.
+    OneIn(u64),
+    All,
+}
+
+impl Twice {
+    pub(super) fn has(self, seed: u64) -> bool {
+        match self {
+            Twice::None => false,
+            Twice::OneIn(many) => seed % many == many - 1,
+            Twice::All => true,
+        }
+    }
 }
 
 /// One seed of one scenario.
@@ -34,7 +54,8 @@ pub(super) struct Single {
     pub(super) seed: u64,
     /// The plan, if it is not the seed's.
     pub(super) plan: Option<Plan>,
-    pub(super) trace: bool,
+    /// What to say of the run while it goes on.
+    pub(super) trace: Option<Wanted>,
     pub(super) twice: bool,
     /// Where to write every entry of the run, a line each.
     pub(super) entries: Option<PathBuf>,
@@ -58,6 +79,8 @@ pub(super) enum Say {
 pub(super) struct Done {
     pub(super) tally: Tally,
     pub(super) found: Vec<Found>,
+    /// How many of the seeds were run twice.
+    pub(super) twice: u64,
     /// By seed, if they were wanted; a seed that did not end has none.
     pub(super) digests: Vec<(u64, Option<String>)>,
     /// How long it took, in nanoseconds of real time.
@@ -72,7 +95,7 @@ pub(super) struct Last {
     pub(super) digest: String,
     pub(super) end_ns: u64,
     pub(super) events: u64,
-    pub(super) overrides: (usize, usize),
+    pub(super) overrides: Matched,
 }
 
 impl Done {
@@ -80,6 +103,7 @@ impl Done {
     pub(super) fn merge(&mut self, other: Done) {
         self.tally.merge(&other.tally);
         self.found.extend(other.found);
+        self.twice += other.twice;
         self.digests.extend(other.digests);
         self.busy_ns += other.busy_ns;
         self.last = other.last.or(self.last.take());

@@ -15,6 +15,8 @@ pub(super) struct Swept<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) tally: Tally,
     pub(super) found: Vec<Found>,
+    /// How many of the seeds were run twice.
+    pub(super) twice: u64,
     pub(super) wall_seconds: f64,
 }
 
@@ -34,6 +36,7 @@ pub(super) struct Canary {
 struct ScenarioJson<'a> {
     name: &'a str,
     seeds: u64,
+    run_twice: u64,
     failures: Vec<FailureJson<'a>>,
     events: u64,
     messages: u64,
@@ -95,6 +98,7 @@ fn scenario_json<'a>(swept: &'a Swept<'a>) -> ScenarioJson<'a> {
     ScenarioJson {
         name: swept.scenario.name(),
         seeds: tally.seeds,
+        run_twice: swept.twice,
         failures: swept.found.iter().map(failure).collect(),
         events: tally.events,
         messages: tally.messages,
@@ -158,9 +162,13 @@ fn summary(swept: &Swept<'_>) -> String {
         0 => "none failed".to_owned(),
         many => format!("{many} FAILED"),
     };
+    let twice = match swept.twice {
+        0 => String::new(),
+        some => format!(" ({some} of them twice)"),
+    };
     format!(
-        "{}: {} seeds, {failed}; {} events, {} messages, operations {} ok, {} failed, {} unknown; \
-         {:.0} simulated seconds in {:.1}",
+        "{}: {} seeds{twice}, {failed}; {} events, {} messages, \
+         operations {} ok, {} failed, {} unknown; {:.0} simulated seconds in {:.1}",
         swept.scenario.name(),
         tally.seeds,
         tally.events,

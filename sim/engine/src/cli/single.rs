@@ -1,6 +1,6 @@
 //! One seed: a run, or the replay of a repro file.
 
-use super::args::RunArgs;
+use super::args::{ReplayArgs, RunArgs};
 use super::found::Found;
 use super::library::Library;
 use super::output::Out;
@@ -8,14 +8,14 @@ use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
 use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
 use crate::failure::Class;
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::report::NOT_ALIKE;
-use crate::repro::{Expected, Repro, ReproError};
+use crate::repro::{Expected, Repro, ReproError, build_id};
 use crate::scenario::Scenario;
+use crate::trace::{Ends, Wanted};
 use crate::twice::compare;
 use crate::words::seconds;
 use serde::Serialize;
-use std::path::Path;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -26,21 +26,33 @@ struct RunJson<'a> {
     property: Option<&'a str>,
     at_ns: Option<u64>,
     events: Option<u64>,
+    overrides: Matched,
+}
+
+#[derive(Serialize)]
+struct ReplayJson<'a> {
+    #[serde(flatten)]
+    run: RunJson<'a>,
+    same_build: bool,
+    same_run: bool,
+    same_property: bool,
 }
 
 /// Runs one seed of one scenario.
 pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8, Trouble> {
     let scenario = library.resolve_one(&args.name)?;
+    let trace = wanted(args.trace)?;
     let pool = Pool::new(Some(1));
     let ask = Single {
         scenario: scenario.name().to_owned(),
         seed: args.seed,
-        twice: args.twice && !args.trace,
+        twice: args.twice && trace.is_none(),
         ..Single::default()
     };
-    let mut done = traced(&pool, Single { trace: args.trace, ..ask.clone() }, out)?;
+    let is_traced = trace.is_some();
+    let mut done = traced(&pool, Single { trace, ..ask.clone() }, out)?;
     if args.twice && !done.found.iter().any(|found| found.failure.property == NOT_ALIKE) {
-        let other = pool.single(Single { twice: args.trace, ..ask }, &mut |_| {})?;
+        let other = pool.single(Single { twice: is_traced, ..ask }, &mut |_| {})?;
         compare_digests(&pool, scenario, args.seed, &mut done, other)?;
     }
     if let Some(file) = &args.save {
@@ -50,7 +62,7 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     }
     let found = done.found.first();
     if args.json {
-        out.json(&json(scenario, args.seed, &done))?;
+        out.json(&run_json(scenario, args.seed, &done))?;
     } else {
         match (found, &done.last) {
             (Some(found), _) => out.lines(&report::failure(scenario, found))?,
@@ -60,15 +72,25 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     Ok(exit(found))
 }
 
-/// Runs a seed in a fresh process and prints its trace, if it is asked for.
+/// Which lines of a trace are asked for.
+fn wanted(trace: bool) -> Result<Option<Wanted>, Trouble> {
+    Wanted::read(trace, |name| std::env::var(name).ok()).map_err(Trouble::Usage)
+}
+
+/// Runs a seed in a fresh process and prints its trace, if it is asked for: as it comes, so that it
+/// is there as well if the process hangs or dies.
 fn traced(pool: &Pool, ask: Single, out: &mut Out) -> Result<Done, Trouble> {
-    let mut printed = Ok(());
+    let (mut ends, mut printed) = (Ends::new(), Ok(()));
     let done = pool.single(ask, &mut |said| {
-        if let (Say::Trace(line), Ok(())) = (said, &printed) {
+        if let (Say::Trace(line), Ok(())) = (said, &printed)
+            && let Some(line) = ends.take(line)
+        {
             printed = out.line(&line);
         }
     })?;
-    printed.map(|()| done)
+    printed?;
+    ends.rest().try_for_each(|line| out.line(&line))?;
+    Ok(done)
 }
 
 /// Two processes have run the seed: books it if they saw different things.
@@ -121,7 +143,8 @@ pub(super) fn compare_processes(
 }
 
 /// Replays a repro file.
-pub(super) fn replay(library: &Library, file: &Path, out: &mut Out) -> Result<u8, Trouble> {
+pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Result<u8, Trouble> {
+    let file = args.file.as_path();
     let usage = |error: ReproError| Trouble::Usage(error.to_string());
     let repro = Repro::read(file).map_err(usage)?;
     let scenario = library
@@ -132,12 +155,23 @@ pub(super) fn replay(library: &Library, file: &Path, out: &mut Out) -> Result<u8
         scenario: scenario.name().to_owned(),
         seed: repro.seed,
         plan: Some(repro.plan.clone()),
+        trace: wanted(args.trace)?,
         ..Single::default()
     };
-    let done = Pool::new(Some(1)).single(ask, &mut |_| {})?;
-    let overrides = done.last.as_ref().map_or((0, 0), |last| last.overrides);
-    out.lines(&repro.verdict(&expected(&done), overrides))?;
+    let done = traced(&Pool::new(Some(1)), ask, out)?;
     let found = done.found.first();
+    let seen = expected(&done);
+    if args.json {
+        out.json(&ReplayJson {
+            run: run_json(scenario, repro.seed, &done),
+            same_build: repro.build == build_id(),
+            same_run: repro.expected.digest == seen.digest,
+            same_property: repro.expected.property == seen.property,
+        })?;
+        return Ok(exit(found));
+    }
+    let overrides = done.last.as_ref().map(|last| last.overrides).unwrap_or_default();
+    out.lines(&repro.verdict(&seen, &overrides))?;
     if let Some(found) = found {
         out.lines(&in_full(scenario, &repro.plan, found))?;
     }
@@ -165,7 +199,7 @@ fn exit(found: Option<&Found>) -> u8 {
     }
 }
 
-fn json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
+fn run_json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
     let (found, last) = (done.found.first(), done.last.as_ref());
     RunJson {
         name: scenario.name(),
@@ -175,6 +209,7 @@ fn json<'a>(scenario: &'a Scenario, seed: u64, done: &'a Done) -> RunJson<'a> {
         property: found.map(|found| found.failure.property.as_str()),
         at_ns: found.map_or(last.map(|last| last.end_ns), Found::at_ns),
         events: last.map(|last| last.events),
+        overrides: last.map(|last| last.overrides).unwrap_or_default(),
     }
 }
 

@@ -4,8 +4,9 @@ use super::args::SpecimensArgs;
 use super::library::Library;
 use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
-use super::protocol::{Ask, Batch};
+use super::protocol::{Ask, Batch, Twice};
 use super::{CLEAN, FAILED, Trouble};
+use crate::report::NOT_ALIKE;
 use crate::run::POLL_MAX_VARIABLE;
 use crate::scenario::Scenario;
 use serde::Serialize;
@@ -75,7 +76,8 @@ fn search(
             scenario: scenario.name().to_owned(),
             from: range * RANGE,
             to: (range + 1) * RANGE,
-            twice: false,
+            // Of runs that are no function of their seed, a single one shows nothing.
+            twice: if property == NOT_ALIKE { Twice::All } else { Twice::None },
             digests: false,
             stop_at: Some(property.to_owned()),
         };

@@ -6,7 +6,7 @@ use super::found::Found;
 use super::library::Library;
 use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
-use super::protocol::{Ask, Batch, Done, Single};
+use super::protocol::{Ask, Batch, Done, Single, Twice};
 use super::report::{self, Swept};
 use super::{Trouble, canary, single};
 use crate::report::NOT_ALIKE;
@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// on how many workers there are.
 const BATCH: u64 = 16;
 
+/// One seed in so many is run twice, if nothing else is asked for: state that leaks from one run
+/// into the next is found by itself, and costs next to nothing.
+const TWICE_ONE_IN: u64 = 50;
+
 /// How long a sweep without any bound goes on.
 const TIME: Duration = Duration::from_secs(60);
 
@@ -28,19 +32,21 @@ struct Part<'a> {
     tally: Tally,
     found: Vec<Found>,
     busy_ns: u64,
+    twice: u64,
     digests: BTreeMap<u64, Option<String>>,
 }
 
 impl<'a> Part<'a> {
     fn new(scenario: &'a Scenario) -> Part<'a> {
         let (tally, digests) = (Tally::default(), BTreeMap::new());
-        Part { scenario, tally, found: Vec::new(), busy_ns: 0, digests }
+        Part { scenario, tally, found: Vec::new(), busy_ns: 0, twice: 0, digests }
     }
 
     fn take(&mut self, done: Done) {
         self.tally.merge(&done.tally);
         self.found.extend(done.found);
         self.busy_ns += done.busy_ns;
+        self.twice += done.twice;
         self.digests.extend(done.digests);
     }
 
@@ -84,6 +90,7 @@ fn swept(mut part: Part<'_>, workers: usize) -> Swept<'_> {
         scenario: part.scenario,
         tally: part.tally,
         found: part.found,
+        twice: part.twice,
         wall_seconds: part.busy_ns as f64 / 1e9 / workers as f64,
     }
 }
@@ -116,7 +123,7 @@ struct Supply<'a> {
     turn: usize,
     end: u64,
     deadline: Option<Instant>,
-    twice: bool,
+    twice: Twice,
 }
 
 impl Supply<'_> {
@@ -126,8 +133,8 @@ impl Supply<'_> {
             scenario: self.names[of].to_owned(),
             from,
             to,
-            twice: self.twice && !canary,
-            digests: self.twice,
+            twice: if canary { Twice::None } else { self.twice },
+            digests: self.twice == Twice::All,
             stop_at: None,
         });
         Job { of, ask, fresh: false }
@@ -174,7 +181,11 @@ fn run_all(
         turn: 0,
         end,
         deadline: time.and_then(|time| Instant::now().checked_add(time)),
-        twice: args.twice,
+        twice: match (args.twice, args.once) {
+            (true, _) => Twice::All,
+            (false, true) => Twice::None,
+            (false, false) => Twice::OneIn(TWICE_ONE_IN),
+        },
     };
     let canary_at = parts.len() - 1;
     let result = pool.work(
@@ -227,7 +238,8 @@ fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Troubl
             let (Some(from), Some(last)) = (chunk.first(), chunk.last()) else { continue };
             let scenario = part.scenario.name().to_owned();
             let (from, to) = (*from, last + 1);
-            let batch = Batch { scenario, from, to, twice: false, digests: true, stop_at: None };
+            let twice = Twice::None;
+            let batch = Batch { scenario, from, to, twice, digests: true, stop_at: None };
             jobs.push(Job { of, ask: Ask::Batch(batch), fresh: false });
         }
     }

@@ -6,11 +6,12 @@ use super::protocol::{Ask, Batch, Done, Last, MARK, Say, Single};
 use crate::failure::{Class, Failure};
 use crate::plan::Plan;
 use crate::report::NOT_ALIKE;
-use crate::run::{Outcome, Watch, run_plan};
+use crate::run::{Outcome, Watch, run_logged, run_plan};
 use crate::scenario::Scenario;
+use crate::trace::Log;
 use crate::twice::{entries, twice};
 use crate::words::Words;
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -64,7 +65,7 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
     for seed in batch.from..batch.to {
         say(&Say::Begin(seed))?;
         let before = done.found.len();
-        run_seed(scenario, seed, &scenario.plan(seed), batch.twice, &mut done);
+        run_seed(scenario, seed, &scenario.plan(seed), batch.twice.has(seed), &mut done);
         let digest = done.last.as_ref().map(|last| last.digest.clone());
         if batch.digests {
             done.digests.push((seed, digest));
@@ -79,6 +80,7 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
 
 /// Runs a seed, perhaps twice, and adds what came of it.
 fn run_seed(scenario: &Scenario, seed: u64, plan: &Plan, both: bool, done: &mut Done) {
+    done.twice += u64::from(both);
     let alike = if both { twice(scenario, seed, plan).map(Some) } else { Ok(None) };
     match alike {
         Ok(outcome) => {
@@ -121,23 +123,24 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
     let drawn = || scenario.plan(single.seed);
     let plan = single.plan.clone().unwrap_or_else(drawn);
     let mut done = Done::default();
-    if single.trace || single.entries.is_some() {
+    if let Some(wanted) = &single.trace {
+        // Each line goes out at once: of a run that does not end, nothing could be said later.
+        let tell = |line| {
+            // Nobody listens any more: whoever asked has ended.
+            let _ = say(&Say::Trace(line));
+        };
+        let log = match Log::told(scenario, &plan, wanted, tell) {
+            Ok(log) => log,
+            Err(why) => return Ok(Err(why)),
+        };
+        let outcome = run_logged(scenario, single.seed, &plan, Watch::default(), Some(log));
+        take(&outcome, single.seed, &mut done);
+    } else if let Some(file) = &single.entries {
         let watch = Watch { log: true, ..Watch::default() };
         let outcome = run_plan(scenario, single.seed, &plan, watch);
-        let words = Words::of(scenario, &plan);
-        if single.trace {
-            let mut out = BufWriter::new(io::stdout().lock());
-            for line in &outcome.log {
-                let said = serde_json::to_string(&Say::Trace(words.line(line)))?;
-                writeln!(out, "{MARK}{said}")?;
-            }
-            out.flush()?;
-        }
-        if let Some(file) = &single.entries {
-            let text = entries(&words, &outcome).join("\n");
-            if let Err(error) = std::fs::write(file, text) {
-                return Ok(Err(format!("cannot write {}: {error}", file.display())));
-            }
+        let text = entries(&Words::of(scenario, &plan), &outcome).join("\n");
+        if let Err(error) = std::fs::write(file, text) {
+            return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
     } else {

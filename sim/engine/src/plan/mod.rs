@@ -5,11 +5,14 @@
 
 mod draw;
 mod kind;
+mod matched;
 mod valid;
 mod words;
 
 pub use draw::{Forecast, Frame, draw};
 pub use kind::Kind;
+pub use matched::Matched;
+pub(crate) use matched::Name;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 
 use crate::table::Fault;
@@ -189,7 +192,9 @@ pub enum When {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Override {
-    /// What becomes of one message. It is named by its lane and content, then by its count.
+    /// What becomes of one message. It is named by its lane and, on that lane, by what is in it,
+    /// by its count, or by its time. With several names the next one counts if the one before
+    /// matches no message of the run; one is needed.
     Message {
         /// The sender.
         from: String,
@@ -199,11 +204,19 @@ pub enum Override {
         port: u32,
         /// The kind of message.
         message_kind: u8,
-        /// The hash of its bytes, if that names it.
+        /// Its first name: the hash of its bytes ([`hash_bytes`](crate::digest::hash_bytes)).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         payload: Option<u64>,
-        /// Which one on that lane (with that payload, if it is given), from 0.
+        /// Which one with that hash on the lane, from 0.
+        #[serde(default)]
         nth: u64,
+        /// Its second name: which one on the lane since the start of the run, from 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+        /// Its third name: it is the first on the lane that is sent at this time of the run or
+        /// later, in nanoseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_ns: Option<u64>,
         /// What becomes of it.
         fate: Fate,
     },

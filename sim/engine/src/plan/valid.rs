@@ -51,6 +51,17 @@ pub enum Invalid {
         /// How many it names.
         found: usize,
     },
+    /// An override does not say which message it is about.
+    #[error(
+        "an override of a message from {from} to {to} has no name for it: give it `payload` (and \
+         `nth`), `count` or `at_ns`"
+    )]
+    Nameless {
+        /// The sender.
+        from: String,
+        /// The receiver.
+        to: String,
+    },
     /// A range ends before it begins.
     #[error("{what} goes from {low_ns} ns to {high_ns} ns: the first must not be the greater")]
     Range {
@@ -107,7 +118,12 @@ impl Plan {
             time(&what(), other)?;
         }
         for change in &self.overrides {
-            if let Override::Message { fate: Fate::DeliveredAfterNs(after), .. } = change {
+            let Override::Message { from, to, at_ns, fate, .. } = change else { continue };
+            if change.name().is_none() {
+                return Err(Invalid::Nameless { from: from.clone(), to: to.clone() });
+            }
+            time("`at_ns`", at_ns.unwrap_or_default())?;
+            if let Fate::DeliveredAfterNs(after) = fate {
                 time("`delivered-after-ns`", *after)?;
             }
         }
@@ -188,10 +204,16 @@ mod tests {
         Plan::calm(vec![RoleNodes { role: "node".to_owned(), nodes: 3 }], 3_000_000_000)
     }
 
+    fn message(at_ns: Option<u64>) -> Override {
+        let (from, to) = ("node-1".to_owned(), "node-2".to_owned());
+        let (payload, nth, count, fate) = (None, 0, None, Fate::Lost);
+        Override::Message { from, to, port: 1, message_kind: 0, payload, nth, count, at_ns, fate }
+    }
+
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
         type Edit = fn(&mut Plan);
-        let broken: [(&str, Edit); 6] = [
+        let broken: [(&str, Edit); 8] = [
             ("at most 1000000 is right", |plan| plan.weather.loss_ppm = 2_000_000),
             ("`heal_at_ns` is", |plan| plan.heal_at_ns = u64::MAX),
             ("every role needs one", |plan| plan.nodes[0].nodes = 0),
@@ -200,6 +222,8 @@ mod tests {
                 plan.weather.latency = Latency::Uniform { low_ns: 2, high_ns: 1 };
             }),
             ("and the scenario has [\"node\"]", |plan| plan.nodes.clear()),
+            ("from node-1 to node-2 has no name", |plan| plan.overrides.push(message(None))),
+            ("`at_ns` is", |plan| plan.overrides.push(message(Some(u64::MAX)))),
         ];
         assert_eq!(calm().check(&["node"]), Ok(()));
         for (wanted, edit) in broken {

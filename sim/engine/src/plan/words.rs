@@ -181,11 +181,18 @@ fn tell_kind(kind: &Kind) -> String {
 
 fn tell_override(wish: &Override) -> String {
     match wish {
-        Override::Message { from, to, nth, fate: Fate::Lost, .. } => {
-            format!("message {nth} from {from} to {to} is lost")
-        }
-        Override::Message { from, to, nth, fate: Fate::DeliveredAfterNs(after), .. } => {
-            format!("message {nth} from {from} to {to} takes {}", duration(*after))
+        Override::Message { from, to, payload, nth, count, at_ns, fate, .. } => {
+            let names = [
+                payload.map(|payload| format!("the {nth}. with the payload {payload:016x}")),
+                count.map(|count| format!("the {count}. of all")),
+                at_ns.map(|time| format!("the first from {} on", seconds(time))),
+            ];
+            let name = names.into_iter().flatten().collect::<Vec<_>>().join(", else ");
+            let fate = match fate {
+                Fate::Lost => "is lost".to_owned(),
+                Fate::DeliveredAfterNs(after) => format!("takes {}", duration(*after)),
+            };
+            format!("a message from {from} to {to} {fate}: {name} (counted from 0)")
         }
         Override::SkipOperation { client, number } => {
             format!("{client} leaves out operation {number}")

@@ -2,16 +2,20 @@
 
 mod panics;
 mod properties;
+mod verdicts;
 mod watchdog;
 
-use crate::check::{Judgement, Operations, Trial};
+use crate::check::{Operations, Trial};
 use crate::client::Client;
-use crate::digest::{Code, Digest};
+use crate::digest::Digest;
+use crate::events;
 use crate::failure::{Class, Failure};
-use crate::plan::Plan;
+use crate::plan::{Matched, Plan};
 use crate::scenario::{Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
-use crate::world::{Boot, Installed, Line, Outside, POLLS_MAX, TaskId, World, with};
+use crate::trace::Log;
+use crate::words::Words;
+use crate::world::{Boot, Installed, Line, Outside, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
 use squall_env::shown::Place;
@@ -63,9 +67,25 @@ pub struct Outcome {
     pub configured: FaultSet,
     /// The situations that were reached, with how often.
     pub sometimes: Vec<(&'static str, u64)>,
-    /// Of the plan's overrides, how many matched, and how many there are.
-    pub overrides: (usize, usize),
+    /// How many of the plan's overrides matched, by what.
+    pub overrides: Matched,
+    /// The places in the plan of the overrides that matched nothing.
+    missed: Vec<usize>,
     pub(crate) log: Vec<Line>,
+}
+
+impl Outcome {
+    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
+    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
+    /// and node. The scenario and the plan are those of the run.
+    ///
+    /// These are words of the code's own, and no numbers of the simulator: they can be compared
+    /// with a text that was kept.
+    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
+        let words = Words::of(scenario, plan);
+        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
+        said.map(|line| words.line(line)).collect()
+    }
 }
 
 /// Runs a scenario with the plan of its seed.
@@ -75,14 +95,50 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 
 /// Runs a scenario with this seed and plan.
 ///
+/// A plan with overrides that match nothing is run again with other names for their messages, as
+/// far as they have any; the outcome is that of the last run.
+///
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
+    run_logged(scenario, seed, plan, watch, watch.log.then(Log::kept))
+}
+
+/// As [`run_plan`], with another log than the one that is kept.
+pub(crate) fn run_logged(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    watch: Watch,
+    log: Option<Log>,
+) -> Outcome {
+    if !plan.has_next_names() {
+        return run_once(scenario, seed, plan, watch, log);
+    }
+    let mut plan = plan.clone();
+    loop {
+        let outcome = run_once(scenario, seed, &plan, watch, None);
+        match plan.with_next_names(&outcome.missed) {
+            Some(next) => plan = next,
+            None if log.is_some() => return run_once(scenario, seed, &plan, watch, log),
+            None => return outcome,
+        }
+    }
+}
+
+fn run_once(
+    scenario: &Scenario,
+    seed: u64,
+    plan: &Plan,
+    watch: Watch,
+    log: Option<Log>,
+) -> Outcome {
     panics::install();
     let clients = scenario.client_roles();
-    let mut world = World::new(seed, plan, &clients, scenario.budget(plan));
+    let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
-    world.log = watch.log.then(Vec::new);
+    let _listening = events::listen(log.as_ref().and_then(Log::filter));
+    world.log = log;
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
@@ -178,7 +234,7 @@ impl Run<'_> {
                 Step::Outside => self.work_outside(),
                 Step::Check => self.properties.check(),
                 Step::Mark(mark) => self.mark(mark),
-                Step::Livelock => livelock(),
+                Step::Livelock => verdicts::livelock(),
                 Step::Idle => {
                     self.idle();
                     return;
@@ -331,18 +387,22 @@ impl Run<'_> {
             operations.unknown += counts.unknown;
             with(|world| world.judged(judge.name(), judgement));
         }
-        let outcome = with(|world| Outcome {
-            digest: world.digest(),
-            failure: world.failure.take(),
-            end_ns: world.now,
-            events: world.counters.events,
-            messages: world.counters.messages,
-            operations,
-            faults: world.faults,
-            configured: configured(plan),
-            sometimes: std::mem::take(&mut world.sometimes),
-            overrides: world.overrides_matched(),
-            log: world.log.take().unwrap_or_default(),
+        let outcome = with(|world| {
+            let (overrides, missed) = world.overrides_matched();
+            Outcome {
+                digest: world.digest(),
+                failure: world.failure.take(),
+                end_ns: world.now,
+                events: world.counters.events,
+                messages: world.counters.messages,
+                operations,
+                faults: world.faults,
+                configured: configured(plan),
+                sometimes: std::mem::take(&mut world.sometimes),
+                overrides,
+                missed,
+                log: world.log.take().map(Log::into_lines).unwrap_or_default(),
+            }
         });
         let left = with(World::dismantle).unwrap_or_default();
         for item in left {
@@ -381,65 +441,5 @@ fn drop_quietly(future: BoxFuture<'static, ()>) {
 fn drop_places(places: Vec<Place>) {
     if catch_unwind(AssertUnwindSafe(|| drop(places))).is_err() {
         panics::take();
-    }
-}
-
-fn livelock() {
-    with(|world| {
-        let failure = Failure {
-            class: Class::Livelock,
-            property: "time moves on".to_owned(),
-            place: world.who_runs().first().cloned().unwrap_or_default(),
-            story: std::iter::once(format!("{POLLS_MAX} polls and time did not move; these run:"))
-                .chain(world.who_runs())
-                .collect(),
-            at_ns: world.now,
-        };
-        world.fail(failure);
-    });
-}
-
-impl World {
-    fn panicked(&mut self, panic: &panics::Panic) {
-        let node = self.current.map(|id| self.node_of(id));
-        self.panicked_at(node.unwrap_or_else(|| self.itself()), panic);
-    }
-
-    fn panicked_at(&mut self, node: u32, panic: &panics::Panic) {
-        let name = self.nodes.get(node as usize).map_or_else(
-            || "a waker or a blocking call".to_owned(),
-            |node| self.roster.name(node.id),
-        );
-        self.note(node, Code::Panic, [crate::choice::hash_text(&panic.message), 0]);
-        let failure = Failure {
-            class: Class::Panic,
-            property: "no node panics".to_owned(),
-            place: panic.place.clone(),
-            story: vec![format!("{name} panicked at {}: {}", panic.place, panic.message)],
-            at_ns: self.now,
-        };
-        self.fail(failure);
-    }
-
-    /// A goal was not reached: who waits for whom.
-    fn stuck(&mut self, class: Class, goal: &str) {
-        let class = if self.is_still() { Class::Deadlock } else { class };
-        let head = match class {
-            Class::Deadlock => "nothing is left to happen; these wait:".to_owned(),
-            _ => "the time after healing is over; these wait:".to_owned(),
-        };
-        let story = std::iter::once(head).chain(self.who_waits()).collect();
-        let property = goal.to_owned();
-        self.fail(Failure { class, property, place: String::new(), story, at_ns: self.now });
-    }
-
-    fn judged(&mut self, name: &str, judgement: Judgement) {
-        let (class, story) = match judgement {
-            Judgement::Fine => return,
-            Judgement::Wrong(story) => (Class::Property, story),
-            Judgement::Undecided(why) => (Class::Undecided, vec![why]),
-        };
-        let (property, place) = (name.to_owned(), String::new());
-        self.fail(Failure { class, property, place, story, at_ns: self.now });
     }
 }

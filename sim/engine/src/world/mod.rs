@@ -19,6 +19,7 @@ mod overrides;
 mod platform;
 mod process;
 mod queue;
+mod runaway;
 mod strike;
 mod tasks;
 mod waits;
@@ -28,13 +29,15 @@ pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
+pub(crate) use runaway::{Bounds, Census};
 pub(crate) use tasks::TaskId;
 
 use crate::choice::{Choices, Entity};
 use crate::digest::{Code, Digest, Entry, NodeDigest};
 use crate::failure::Failure;
-use crate::plan::{Plan, Weather};
+use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
+use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
@@ -127,7 +130,18 @@ pub(crate) struct Counters {
 /// What a reader of a trace sees.
 pub(crate) enum Line {
     Entry(Entry),
-    Text { time: u64, node: u16, text: String },
+    Text {
+        time: u64,
+        node: u16,
+        text: String,
+    },
+    /// An event of `tracing`.
+    Event {
+        time: u64,
+        node: u16,
+        boot: u64,
+        text: String,
+    },
 }
 
 pub(crate) struct World {
@@ -164,9 +178,10 @@ pub(crate) struct World {
     pub(crate) tolerated: FaultSet,
     pub(crate) outside: Vec<Outside>,
     digests: Vec<NodeDigest>,
-    pub(crate) log: Option<Vec<Line>>,
+    pub(crate) log: Option<Log>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
+    guard: runaway::Guard,
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
@@ -181,7 +196,12 @@ pub(crate) const POLLS_MAX: u64 = 1_000_000;
 
 impl World {
     /// The world of this seed and plan, with no node started yet.
-    pub(crate) fn new(seed: u64, plan: &Plan, clients: &[&str], budget: Budget) -> World {
+    pub(crate) fn new(
+        seed: u64,
+        plan: &Plan,
+        clients: &[&str],
+        (budget, bounds): (Budget, Bounds),
+    ) -> World {
         let mut roster = Roster::new("squall");
         for role in &plan.nodes {
             roster = roster.with(role.role.clone(), role.nodes);
@@ -236,6 +256,7 @@ impl World {
             log: None,
             counters: Counters::default(),
             polls_at_this_time: 0,
+            guard: runaway::Guard::new(bounds),
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
@@ -300,6 +321,9 @@ impl World {
         let Some(event) = self.queue.peek().filter(|event| event.time() <= until) else {
             return false;
         };
+        if self.guard.is_due(self.counters.events) && self.is_out_of_bounds() {
+            return true;
+        }
         let _ = self.queue.pop();
         match event.kind() {
             Kind::Message => self.message_event(event),
@@ -406,8 +430,8 @@ impl World {
         self.overrides.skips(client, number)
     }
 
-    /// Of the plan's overrides, how many matched something, and how many there are.
-    pub(crate) fn overrides_matched(&self) -> (usize, usize) {
+    /// How many of the plan's overrides matched by what, and which matched nothing.
+    pub(crate) fn overrides_matched(&self) -> (Matched, Vec<usize>) {
         self.overrides.matched()
     }
 

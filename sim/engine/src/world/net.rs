@@ -182,6 +182,9 @@ impl World {
             | u64::from(to.node.ordinal());
         self.note(node, Code::Send, [target, hash]);
         self.counters.messages += 1;
+        if let Some(log) = &mut self.log {
+            log.sent(node, to.port.number(), kind);
+        }
         let Some(to_node) = self.index_of(to.node) else { return };
         if payload.len() > DATAGRAM_MAX {
             self.note(node, Code::Rejected, [payload.len() as u64, 0]);
@@ -204,6 +207,10 @@ impl World {
         payload: &[u8],
         fated: Fated,
     ) {
+        if self.guard.is_full(self.queue.len()) {
+            // One poll may send without end, and nothing else would stop it.
+            return self.too_much_pending();
+        }
         let slot = self.put_message(node, to_node, way, payload, fated.hash);
         if let Some(bits) = fated.corrupt {
             self.corrupt(node, slot, bits);
@@ -254,7 +261,7 @@ impl World {
         let (after, copy_after) = (1, None);
         let mut fated = Fated { hash, lost: false, corrupt: None, after, copy_after, tie, bytes };
         if !self.overrides.is_empty()
-            && let Some(fate) = self.overrides.message(node, to_node, port, kind, n, hash)
+            && let Some(fate) = self.overrides.message((node, to_node, port, kind), self.now, hash)
         {
             match fate {
                 Fate::Lost => {

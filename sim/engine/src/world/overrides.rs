@@ -2,21 +2,29 @@
 
 use super::queue::Counts;
 use crate::choice::{Entity, mix};
-use crate::plan::{Fate, Override};
+use crate::plan::{Fate, Matched, Name, Override};
 use squall_env::Roster;
 
 #[derive(Default)]
 pub(crate) struct Overrides {
     messages: Vec<MessageOverride>,
-    skips: Vec<(u32, u64, bool)>,
+    skips: Vec<Skip>,
     counts: Counts,
 }
 
 struct MessageOverride {
+    /// Which override of the plan it is.
+    place: usize,
     lane: u64,
-    payload: Option<u64>,
-    nth: u64,
+    name: Option<Name>,
     fate: Fate,
+    matched: bool,
+}
+
+struct Skip {
+    place: usize,
+    client: u32,
+    number: u64,
     matched: bool,
 }
 
@@ -32,18 +40,21 @@ impl Overrides {
             roster.all().position(|node| node == wanted).map(|at| at as u32)
         };
         let mut all = Overrides::default();
-        for wish in overrides {
+        for (place, wish) in overrides.iter().enumerate() {
             match wish {
-                Override::Message { from, to, port, message_kind, payload, nth, fate } => {
-                    let lane = match (index(from), index(to)) {
-                        (Some(from), Some(to)) => lane(from, to, *port, *message_kind),
-                        _ => u64::MAX,
+                Override::Message { from, to, port, message_kind, fate, .. } => {
+                    let (lane, name) = match (index(from), index(to)) {
+                        (Some(from), Some(to)) => {
+                            (lane(from, to, *port, *message_kind), wish.name())
+                        }
+                        _ => (0, None),
                     };
-                    let (payload, nth, fate) = (*payload, *nth, *fate);
-                    all.messages.push(MessageOverride { lane, payload, nth, fate, matched: false });
+                    let (fate, matched) = (*fate, false);
+                    all.messages.push(MessageOverride { place, lane, name, fate, matched });
                 }
                 Override::SkipOperation { client, number } => {
-                    all.skips.push((index(client).unwrap_or(u32::MAX), *number, false));
+                    let client = index(client).unwrap_or(u32::MAX);
+                    all.skips.push(Skip { place, client, number: *number, matched: false });
                 }
             }
         }
@@ -54,47 +65,63 @@ impl Overrides {
         self.messages.is_empty()
     }
 
-    /// What the plan says of a message: the `n`th on its lane, with this payload.
+    /// What the plan says of a message with this payload, sent at this time. Each override has one
+    /// message; where several want the same, the one with the surest name has it.
     pub(crate) fn message(
         &mut self,
-        from: u32,
-        to: u32,
-        port: u32,
-        kind: u8,
-        n: u64,
+        (from, to, port, kind): (u32, u32, u32, u8),
+        now: u64,
         payload: u64,
     ) -> Option<Fate> {
         let lane = lane(from, to, port, kind);
         if !self.messages.iter().any(|wish| wish.lane == lane) {
             return None;
         }
-        let nth_payload = self.counts.next(mix(lane ^ payload));
-        let wish = self.messages.iter_mut().find(|wish| {
+        let (count, nth_payload) = (self.counts.next(lane), self.counts.next(mix(lane ^ payload)));
+        let means = |wish: &&mut MessageOverride| {
             wish.lane == lane
-                && match wish.payload {
-                    Some(wanted) => wanted == payload && wish.nth == nth_payload,
-                    None => wish.nth == n,
+                && !wish.matched
+                && match wish.name {
+                    Some(Name::Hash { payload: wanted, nth }) => {
+                        wanted == payload && nth == nth_payload
+                    }
+                    Some(Name::Count(wanted)) => wanted == count,
+                    Some(Name::Time(from)) => now >= from,
+                    None => false,
                 }
-        })?;
+        };
+        let wishes = self.messages.iter_mut().filter(means);
+        let wish = wishes.min_by_key(|wish| (wish.name, wish.place))?;
         wish.matched = true;
         Some(wish.fate)
     }
 
     /// Whether a client leaves this operation out.
     pub(crate) fn skips(&mut self, client: u32, number: u64) -> bool {
-        match self.skips.iter_mut().find(|(c, n, _)| (*c, *n) == (client, number)) {
+        let mut skips = self.skips.iter_mut();
+        match skips.find(|skip| (skip.client, skip.number) == (client, number)) {
             Some(skip) => {
-                skip.2 = true;
+                skip.matched = true;
                 true
             }
             None => false,
         }
     }
 
-    /// Of all overrides, in their order of kinds, how many matched something.
-    pub(crate) fn matched(&self) -> (usize, usize) {
-        let messages = self.messages.iter().filter(|wish| wish.matched).count();
-        let skips = self.skips.iter().filter(|skip| skip.2).count();
-        (messages + skips, self.messages.len() + self.skips.len())
+    /// How many overrides matched by what, and which did not.
+    pub(crate) fn matched(&self) -> (Matched, Vec<usize>) {
+        let (mut matched, mut missed) = (Matched::default(), Vec::new());
+        for wish in &self.messages {
+            match wish.name {
+                Some(Name::Hash { .. }) if wish.matched => matched.by_hash += 1,
+                Some(Name::Count(_)) if wish.matched => matched.by_count += 1,
+                Some(Name::Time(_)) if wish.matched => matched.by_time += 1,
+                _ => missed.push(wish.place),
+            }
+        }
+        matched.operations = self.skips.iter().filter(|skip| skip.matched).count() as u64;
+        missed.extend(self.skips.iter().filter(|skip| !skip.matched).map(|skip| skip.place));
+        matched.not_at_all = missed.len() as u64;
+        (matched, missed)
     }
 }

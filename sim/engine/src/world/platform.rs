@@ -5,6 +5,7 @@ use super::{World, clock, halt, net, with};
 use crate::choice::{Domain, chance, hash_text};
 use crate::digest::Code;
 use crate::table::Fault;
+use crate::trace::Log;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use squall_env::disk::{Completion, Operation};
@@ -201,7 +202,7 @@ impl Observer for Platform {
     }
 
     fn trace(&self, text: &dyn Fn() -> String) {
-        let wanted = self.enter(|world, _| world.log.is_some()).unwrap_or_default();
+        let wanted = self.enter(|world, _| world.is_traced()).unwrap_or_default();
         if wanted {
             let text = text();
             self.enter(|world, node| world.trace(node, || text));
@@ -303,6 +304,20 @@ impl World {
         }
         self.note(node, Code::Knob, [hash_text(name), value]);
         value
+    }
+
+    /// Whether anybody reads a trace of this run.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_read)
+    }
+
+    /// Adds an event of `tracing` to the trace: that of the task that runs, if one does.
+    pub(crate) fn emitted(&mut self, text: String) {
+        let node = self.current.map_or(self.itself(), |task| self.tasks[task.slot].node);
+        let boot = self.nodes.get(node as usize).map_or(0, |node| node.boots);
+        if let Some(log) = &mut self.log {
+            log.push(super::Line::Event { time: self.now, node: node as u16, boot, text });
+        }
     }
 
     /// Adds a line to the trace, if there is one.

@@ -33,7 +33,7 @@ pub(crate) struct Node {
     pub(crate) boot: u64,
     /// Names the boot by what ended the one before.
     pub(crate) boot_entity: Entity,
-    boots: u64,
+    pub(crate) boots: u64,
     /// What the next boot is called.
     next_boot: u64,
     pub(crate) restart_planned: bool,

@@ -76,6 +76,12 @@ impl Queue {
         self.0.pop().map(|Reverse(event)| event)
     }
 
+    /// How many events are to come.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All events in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
         self.0.iter().map(|Reverse(event)| *event)

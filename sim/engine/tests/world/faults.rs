@@ -1,5 +1,5 @@
 use crate::probe::{MS, SECOND, calm, crash, episode, notes, only, probe, run_until, without};
-use squall::plan::{Fate, Kind, Latency, Override};
+use squall::plan::{Kind, Latency};
 use squall::table::TABLE;
 use squall::{Fault, Scenario, Tolerance};
 use squall_env::{Env, Port};
@@ -187,31 +187,6 @@ fn a_paused_node_gets_everything_when_it_goes_on() {
     assert!(received.iter().all(|(at, _)| !(20 * MS + 1..50 * MS).contains(at)));
     let burst = received.iter().filter(|(at, _)| *at == 50 * MS).count();
     assert!(burst >= 29, "{burst} at once");
-}
-
-#[test]
-fn an_override_decides_over_one_message_and_moves_no_other() {
-    let wish = |nth, fate| Override::Message {
-        from: "node-1".to_owned(),
-        to: "node-2".to_owned(),
-        port: Port::named("pair").number(),
-        message_kind: 0,
-        payload: None,
-        nth,
-        fate,
-    };
-    let mut plan = pair_plan();
-    plan.overrides = vec![wish(7, Fate::Lost), wish(3, Fate::DeliveredAfterNs(500 * MS))];
-    let seen: Seen = notes();
-    let outcome = run_until(&pair(seen), 5, &plan, 10 * SECOND);
-    let received = numbers(&seen.lock().unwrap());
-    let mut expected: Vec<u8> = (0..100).filter(|number| ![3, 7].contains(number)).collect();
-    expected.push(3);
-    assert_eq!(received, expected);
-    assert_eq!(outcome.overrides, (2, 2));
-    let mut stale = pair_plan();
-    stale.overrides = vec![wish(1_000, Fate::Lost)];
-    assert_eq!(run_until(&pair(notes()), 5, &stale, SECOND).overrides, (0, 1));
 }
 
 /// What a node's clocks say, every millisecond of its own.

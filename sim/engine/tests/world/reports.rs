@@ -1,6 +1,7 @@
 use crate::probe::{SECOND, calm, run_until};
+use serde::{Deserialize, Serialize};
 use squall::{Class, Client, Failure, Plan, Scenario, plan::RoleNodes};
-use squall_env::{Env, View, sync};
+use squall_env::{Env, Port, View, sync};
 use std::time::Duration;
 
 fn failure(scenario: &Scenario) -> Failure {
@@ -50,6 +51,91 @@ fn polls_without_end_are_a_livelock_and_say_who() {
     let failure = failure(&scenario);
     assert_eq!((failure.class, failure.at_ns), (Class::Livelock, 0));
     assert!(failure.story.join("\n").contains("\"spinner\" of node-1"), "{:?}", failure.story);
+}
+
+/// Whoever hears of something tells it to so many others, after a while.
+fn rumours(copies: usize) -> Scenario {
+    Scenario::new("test/rumours").nodes("node", 3..=3, move |env: Env| async move {
+        let port = Port::named("rumours");
+        let mut rumours = env.messages::<Rumour>(port).map_err(|error| error.to_string())?;
+        let others: Vec<_> = env.addresses("node", port).into_iter().take(copies).collect();
+        if env.me().ordinal() == 1 {
+            rumours.send(others[0], &Rumour::Small);
+        }
+        while rumours.receive().await.is_ok() {
+            rumours.send_all(others.iter().copied(), &Rumour::Big);
+        }
+        Ok::<(), String>(())
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+enum Rumour {
+    Small,
+    Big,
+}
+
+#[test]
+fn messages_that_multiply_end_the_run_and_are_named() {
+    let failure = run_until(&rumours(2), 1, &calm(3), u64::MAX).failure.expect("it fails");
+    assert_eq!((failure.class, &*failure.property), (Class::Runaway, "the run ends"));
+    let story = failure.story.join("\n");
+    let port = Port::named("rumours").number();
+    assert!(story.starts_with("250000 messages and timers wait"), "{story}");
+    assert!(story.contains("node-1 sends "), "{story}");
+    assert!(story.contains(&format!(" messages of kind 1 to port {port}")), "{story}");
+    assert_eq!(failure.place, format!("node sends kind 1 to port {port}"));
+    // Which of the nodes sends most hangs on the seed, and what failures have in common does not.
+    let other = run_until(&rumours(2), 2, &calm(3), u64::MAX).failure.expect("it fails");
+    assert_eq!(failure.fingerprint(), other.fingerprint());
+}
+
+#[test]
+fn a_run_without_an_end_is_ended_by_the_number_of_its_events() {
+    // A single message on its way is enough, and so is a single timer.
+    let scenario = rumours(1).events_max(30_000);
+    let outcome = run_until(&scenario, 1, &calm(3), u64::MAX);
+    let failure = outcome.failure.expect("it fails");
+    assert_eq!((failure.class, outcome.events), (Class::Runaway, 30_000));
+    assert!(failure.story[0].starts_with("30000 events, and no end"), "{:?}", failure.story);
+    let again = run_until(&scenario, 1, &calm(3), u64::MAX);
+    assert_eq!(outcome.digest, again.digest);
+    let ticking = Scenario::new("test/ticks").nodes("node", 1..=1, |env: Env| async move {
+        loop {
+            env.sleep(Duration::from_millis(1)).await;
+        }
+        #[expect(unreachable_code, reason = "it says of which type the result is")]
+        Ok::<(), String>(())
+    });
+    let outcome = run_until(&ticking.events_max(200_000), 1, &calm(1), u64::MAX);
+    let failure = outcome.failure.expect("it fails");
+    assert_eq!(failure.place, "timers of node");
+    assert!(failure.story[2].starts_with("node-1 has 99648 timers run out"), "{:?}", failure.story);
+}
+
+#[test]
+fn a_bound_that_is_not_reached_changes_nothing() {
+    let run = |scenario: Scenario| run_until(&scenario, 1, &calm(3), SECOND / 10);
+    let free = run(rumours(1));
+    let close = run(rumours(1).events_max(free.events).pending_max(8));
+    assert_eq!((free.failure, close.failure), (None, None));
+    assert_eq!((free.digest, free.events), (close.digest, close.events));
+    assert!(run(rumours(1).events_max(free.events - 1)).failure.is_some());
+}
+
+#[test]
+fn a_poll_that_sends_without_end_fails_the_run_before_memory_does() {
+    let scenario = Scenario::new("test/flood").nodes("node", 2..=2, |env: Env| async move {
+        let socket = env.bind(Port::named("flood")).map_err(|error| error.to_string())?;
+        let to = env.addresses("node", socket.port())[1];
+        for _ in 0..1_000_000 {
+            socket.send(to, b"again");
+        }
+        std::future::pending::<Result<(), String>>().await
+    });
+    let failure = run_until(&scenario, 1, &calm(2), u64::MAX).failure.expect("it fails");
+    assert_eq!(failure.class, Class::Runaway);
+    assert!(failure.story.join("\n").contains("it ends in task \"main\" of node-"));
 }
 
 #[test]

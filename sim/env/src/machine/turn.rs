@@ -167,6 +167,11 @@ impl<M: Machine> Turn<M> {
         self.env.random()
     }
 
+    /// Says something to whoever reads the run's trace; see [`Env::trace`].
+    pub fn trace(&self, text: impl Fn() -> String) {
+        self.env.trace(text);
+    }
+
     /// A situation was reached that a good test reaches now and then.
     pub fn sometimes(&self, name: &'static str) {
         self.env.sometimes(name);
