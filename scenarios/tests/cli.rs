@@ -252,6 +252,29 @@ fn state_that_leaks_is_found_by_the_seeds_that_are_run_twice_and_by_no_others() 
 }
 
 #[test]
+fn the_weather_can_be_asked_for_by_presets_faults_and_values() {
+    let (value, code) = json("sweep register --seeds 200 --jobs 1 --weather process,-pause --json");
+    assert_eq!(code, 0, "{value}");
+    let faults = &value["scenarios"][0]["faults"];
+    assert!(faults["crash"]["fired"].as_u64() > Some(0), "{faults}");
+    assert!(faults.get("pause").is_none() && faults.get("loss").is_none(), "{faults}");
+    for (line, wanted) in [
+        ("run register --seed 1 --weather netwrok", "the presets are calm, network"),
+        ("run register --seed 1 --weather loss_ppm=-1", "invalid value"),
+        ("run register --seed 1 --weather bit-rot", "does not tolerate bit-rot, only latency"),
+    ] {
+        let output = squall(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
+    let trace = stdout(&squall("run register --seed 1 --weather loss --trace"));
+    assert!(trace.contains("fault: loss"));
+    assert!(!trace.contains("fault: duplication"));
+    let calm = stdout(&squall("run register --seed 1 --weather calm --trace"));
+    assert!(!calm.contains("fault: "));
+}
+
+#[test]
 fn a_trace_tells_the_run_in_words() {
     let traced = stdout(&squall("run register/atomic --seed 5 --trace"));
     for wanted in ["replica-1 boots", "client-1: writes ", "sends ", "the world heals"] {

@@ -45,6 +45,7 @@ pub struct Scenario {
     pub(crate) audits: Vec<(&'static str, Maker<AuditFn>)>,
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
     pub(crate) leader: Option<Maker<LeaderFn>>,
+    pub(crate) forecast: Forecast,
     pub(crate) sometimes: Vec<&'static str>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
@@ -71,6 +72,7 @@ impl Scenario {
             audits: Vec::new(),
             goals: Vec::new(),
             leader: None,
+            forecast: Forecast::default(),
             sometimes: Vec::new(),
             judges: Vec::new(),
             mutant: None,
@@ -261,14 +263,15 @@ impl Scenario {
         self.breaks
     }
 
-    /// The plan of a seed.
-    pub fn plan(&self, seed: u64) -> Plan {
-        self.plan_under(seed, Forecast::default())
+    /// Asks for another weather than any that is tolerated.
+    #[must_use]
+    pub fn under(mut self, forecast: Forecast) -> Scenario {
+        self.forecast = forecast;
+        self
     }
 
-    /// The plan of a seed under another weather. Faults that the scenario does not tolerate are
-    /// never drawn.
-    pub fn plan_under(&self, seed: u64, forecast: Forecast) -> Plan {
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
         let roles: Vec<_> = self
             .roles
             .iter()
@@ -278,10 +281,10 @@ impl Scenario {
             })
             .collect();
         let impairable = self.tolerance.roles();
-        let faults = self.tolerance.faults().and(forecast.faults);
         let frame = Frame {
             roles: &roles,
-            forecast: Forecast { faults, ..forecast },
+            forecast: &self.forecast,
+            tolerated: self.tolerance.faults(),
             impairable: &impairable,
             has_leader: self.leader.is_some(),
             heal_at_ns: self.heal_after.as_nanos() as u64,

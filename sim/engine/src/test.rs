@@ -6,7 +6,7 @@
     reason = "a test reads its environment and starts processes beside the world, not within it"
 )]
 
-use crate::plan::Plan;
+use crate::plan::{Forecast, Plan, WEATHER_VARIABLE};
 use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
 use crate::repro::{Expected, Repro};
 use crate::run::{Outcome, Watch, run, run_logged, run_plan};
@@ -35,6 +35,7 @@ const PROBE: &str = "SQUALL_PROBE";
 /// |---|---|
 /// | `SQUALL_SEED=218` | runs this seed alone |
 /// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
+/// | `SQUALL_WEATHER=network,-loss` | another weather; see [`Forecast`] for the words |
 /// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
 /// | `SQUALL_TRACE=1` | prints everything that happens in the run that fails or is named |
 /// | `SQUALL_LOG=info,my_crate=trace` | prints the events of `tracing` of that run that pass |
@@ -101,7 +102,11 @@ impl Seeds {
     ///
     /// # Panics
     /// If a run is under way in this thread.
-    pub fn outcome(self) -> Result<(), String> {
+    pub fn outcome(mut self) -> Result<(), String> {
+        if let Some(text) = variable(WEATHER_VARIABLE)? {
+            let wrong = |why| format!("{WEATHER_VARIABLE}: {why}");
+            self.scenario.forecast = Forecast::read(&text).map_err(wrong)?;
+        }
         if let Some(probe) = variable(PROBE)? {
             return self.answer(&probe);
         }

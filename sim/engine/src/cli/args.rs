@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use super::Extra;
+use crate::plan::Forecast;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,6 +52,12 @@ pub(super) struct SweepArgs {
     /// How many workers there are; as many as processors, if it is not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
+    /// The weather: presets (network, storage, clocks, process, code, everything, calm), faults
+    /// that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
+    /// weather, with commas between them
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather)]
+    pub(super) weather: Option<String>,
     /// Runs every seed twice in its worker and once more in another, and compares; without this,
     /// one seed in fifty is run twice in its worker
     #[arg(long)]
@@ -70,6 +77,12 @@ pub(super) struct RunArgs {
     /// The seed
     #[arg(long, value_name = "S")]
     pub(super) seed: u64,
+    /// The weather: presets (network, storage, clocks, process, code, everything, calm), faults
+    /// that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
+    /// weather, with commas between them
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather)]
+    pub(super) weather: Option<String>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
     /// variable alone, as in SQUALL_LOG=debug, prints these events alone
     #[arg(long)]
@@ -110,6 +123,17 @@ pub(super) struct SpecimensArgs {
     pub(super) json: bool,
 }
 
+impl Command {
+    /// The weather that is asked for.
+    pub(super) fn weather(&self) -> Option<&str> {
+        match self {
+            Command::Sweep(args) => args.weather.as_deref(),
+            Command::Run(args) => args.weather.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the arguments of a process, the first of which is its own name.
 pub(super) fn parse(arguments: Vec<OsString>, extras: &[Extra]) -> Result<Command, clap::Error> {
     let mut command = Arguments::command();
@@ -119,6 +143,11 @@ pub(super) fn parse(arguments: Vec<OsString>, extras: &[Extra]) -> Result<Comman
     let mut matches = command.clone().try_get_matches_from(arguments)?;
     let parsed = Arguments::from_arg_matches_mut(&mut matches);
     parsed.map(|parsed| parsed.command).map_err(|error| error.format(&mut command))
+}
+
+/// Checks the text of a forecast.
+fn parse_weather(text: &str) -> Result<String, String> {
+    Forecast::read(text).map(|_| text.to_owned())
 }
 
 /// Reads a time, as in `90s`.

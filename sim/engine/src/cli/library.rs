@@ -1,6 +1,7 @@
 //! The scenarios of a program, by name and by folder.
 
 use super::{Trouble, canary};
+use crate::plan::{Forecast, WEATHER_VARIABLE};
 use crate::scenario::Scenario;
 
 pub(super) struct Library {
@@ -27,6 +28,20 @@ impl Library {
             }
         }
         Ok(Library { all, scenarios: count })
+    }
+
+    /// Asks for this weather, or for that of the environment.
+    pub(super) fn under(&mut self, weather: Option<&str>) -> Result<(), Trouble> {
+        let variable = std::env::var(WEATHER_VARIABLE).ok();
+        let Some(text) = weather.or(variable.as_deref()) else { return Ok(()) };
+        let wrong = |why| Trouble::Usage(format!("{WEATHER_VARIABLE}: {why}"));
+        let forecast = Forecast::read(text).map_err(wrong)?;
+        // The canary is for the search itself, whatever the weather.
+        let canary = self.all.len() - 1;
+        for scenario in &mut self.all[..canary] {
+            scenario.forecast = forecast.clone();
+        }
+        Ok(())
     }
 
     /// Those whose properties must hold.

@@ -13,6 +13,9 @@
 //! `SQUALL_LOG` filters them (`SQUALL_LOG=info,my_crate::raft=trace`; without it `RUST_LOG` does),
 //! and without `--trace` it prints them alone.
 //!
+//! `--weather` asks for another weather than any that a scenario tolerates, and so does the
+//! variable `SQUALL_WEATHER`; [`Forecast`](crate::plan::Forecast) says in which words.
+//!
 //! Exit codes: 0 if all is well; 1 if something failed, was never reached, or the canary was
 //! missed; 2 for wrong arguments; 3 if a checker reached its bounds and nothing is worse; 75 if
 //! workers cannot be started or files not be written.
@@ -97,15 +100,21 @@ pub fn main_with(scenarios: Vec<Scenario>, specimens: Vec<Scenario>, extras: &[E
         let rest = arguments[3..].iter().cloned();
         return (extra.run)(rest.chain(["--help".into()]).collect());
     }
-    let library = match Library::new(scenarios, specimens) {
+    let mut library = match Library::new(scenarios, specimens) {
         Ok(library) => library,
         Err(trouble) => return ended(Err(trouble)),
     };
     if first == Some(worker::COMMAND) {
-        return worker::serve(&library);
+        return match library.under(None) {
+            Ok(()) => worker::serve(&library),
+            Err(trouble) => ended(Err(trouble)),
+        };
     }
     match args::parse(arguments, extras) {
-        Ok(command) => ended(dispatch(&library, command)),
+        Ok(command) => {
+            let forecast = library.under(command.weather());
+            ended(forecast.and_then(|()| dispatch(&library, command)))
+        }
         Err(error) => {
             // Help goes to the standard output, errors to the other; neither may be open any more.
             let _ = error.print();

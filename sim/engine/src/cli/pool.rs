@@ -3,6 +3,7 @@
 use super::Trouble;
 use super::process::{Death, NoAnswer, Process};
 use super::protocol::{Ask, Batch, Done, Say, Single};
+use crate::plan::WEATHER_VARIABLE;
 use std::num::NonZero;
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +39,14 @@ impl Pool {
     pub(super) fn with_variable(mut self, name: &'static str, value: String) -> Pool {
         self.variables.push((name, value));
         self
+    }
+
+    /// Has all workers draw this weather.
+    pub(super) fn under(self, weather: Option<&str>) -> Pool {
+        match weather {
+            Some(text) => self.with_variable(WEATHER_VARIABLE, text.to_owned()),
+            None => self,
+        }
     }
 
     /// Does jobs until there are none left, and gives what came of each to `take`, in the order in

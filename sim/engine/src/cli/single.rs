@@ -42,7 +42,8 @@ struct ReplayJson<'a> {
 pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8, Trouble> {
     let scenario = library.resolve_one(&args.name)?;
     let trace = wanted(args.trace)?;
-    let pool = Pool::new(Some(1));
+    tolerates(scenario)?;
+    let pool = Pool::new(Some(1)).under(args.weather.as_deref());
     let ask = Single {
         scenario: scenario.name().to_owned(),
         seed: args.seed,
@@ -70,6 +71,21 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
         }
     }
     Ok(exit(found))
+}
+
+/// Checks that the faults that are asked for by name may strike.
+fn tolerates(scenario: &Scenario) -> Result<(), Trouble> {
+    let tolerated = scenario.tolerance.faults();
+    let Some(fault) = scenario.forecast.sure.iter().find(|fault| !tolerated.has(*fault)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = tolerated.iter().map(|fault| fault.name()).collect();
+    Err(Trouble::Usage(format!(
+        "{} does not tolerate {}, only {}",
+        scenario.name(),
+        fault.name(),
+        names.join(", ")
+    )))
 }
 
 /// Which lines of a trace are asked for.

@@ -67,7 +67,7 @@ pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Resul
     let canary = canary::scenario();
     let mut parts: Vec<Part<'_>> = chosen.into_iter().map(Part::new).collect();
     parts.push(Part::new(&canary));
-    let pool = Pool::new(args.jobs);
+    let pool = Pool::new(args.jobs).under(args.weather.as_deref());
     run_all(&pool, &mut parts, args, range)?;
     let canary_found = parts.pop().and_then(|part| first_canary(&part.found));
     confirm(&pool, &mut parts)?;

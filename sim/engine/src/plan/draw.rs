@@ -4,7 +4,7 @@
 //! (swarm testing: Groce et al., ISSTA 2012), about one run in five gets none, rates and durations
 //! are log-uniform, and clients are mostly close to the nodes.
 
-use super::{Episode, Kind, Latency, Plan, RoleNodes, Weather, When};
+use super::{Episode, Forecast, Kind, Latency, Plan, RoleNodes, Weather, When};
 use crate::choice::Stream;
 use crate::table::{Fault, FaultSet, Group};
 
@@ -17,29 +17,16 @@ const EPISODES_MAX: u64 = 24;
 pub struct Frame<'a> {
     /// The roles in roster order: name, least and greatest number of nodes, whether clients.
     pub roles: &'a [(String, u16, u16, bool)],
-    /// The faults that may be drawn, and whether all of them are.
-    pub forecast: Forecast,
+    /// The weather that is wanted.
+    pub forecast: &'a Forecast,
+    /// The faults that the scenario tolerates.
+    pub tolerated: FaultSet,
     /// Roles that may crash, pause, stall or have failing disks.
     pub impairable: &'a [String],
     /// Whether the scenario says who leads.
     pub has_leader: bool,
     /// How long faults go on, in nanoseconds.
     pub heal_at_ns: u64,
-}
-
-/// Which weather is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Forecast {
-    /// The faults that may be drawn.
-    pub faults: FaultSet,
-    /// Whether all of them are, in every run, instead of a random subset.
-    pub surely: bool,
-}
-
-impl Default for Forecast {
-    fn default() -> Forecast {
-        Forecast { faults: FaultSet::ALL, surely: false }
-    }
 }
 
 /// The plan of this seed.
@@ -55,13 +42,12 @@ pub fn draw(seed: u64, frame: &Frame<'_>) -> Plan {
         .collect();
     let mut plan = Plan::calm(nodes, frame.heal_at_ns);
     let mut swarm = Stream::new(seed, "swarm");
-    let surely = frame.forecast.surely;
-    let calm = swarm.chance(200_000) && !surely;
-    let mut on = FaultSet::default().with(Fault::Latency);
+    let calm = swarm.chance(200_000);
+    let mut on = frame.forecast.sure.and(frame.tolerated).with(Fault::Latency);
     for row in crate::table::TABLE {
         // Drawn for every row, so that a tolerance more or less moves no other fault.
-        let drawn = swarm.chance(500_000) && !calm;
-        if (drawn || surely) && frame.forecast.faults.has(row.fault) {
+        let drawn = swarm.chance(500_000) && !calm && frame.forecast.drawn.has(row.fault);
+        if drawn && frame.tolerated.has(row.fault) {
             on = on.with(row.fault);
         }
     }
@@ -70,9 +56,10 @@ pub fn draw(seed: u64, frame: &Frame<'_>) -> Plan {
         on = on.with(Fault::LostWrites);
     }
     plan.weather = draw_weather(seed, on);
-    if calm {
+    if calm && frame.forecast.sure == FaultSet::default() {
         plan.weather.slow_link_ns = 0;
     }
+    frame.forecast.apply(&mut plan.weather);
     plan.episodes = draw_episodes(seed, on, frame, &plan.nodes);
     plan
 }

@@ -4,12 +4,14 @@
 //! before the run begins; written down, it can be read, edited and replayed.
 
 mod draw;
+mod forecast;
 mod kind;
 mod matched;
 mod valid;
 mod words;
 
-pub use draw::{Forecast, Frame, draw};
+pub use draw::{Frame, draw};
+pub use forecast::{Forecast, WEATHER_VARIABLE};
 pub use kind::Kind;
 pub use matched::Matched;
 pub(crate) use matched::Name;

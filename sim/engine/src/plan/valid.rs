@@ -139,7 +139,7 @@ fn time(what: &str, found: u64) -> Result<(), Invalid> {
 }
 
 impl Weather {
-    fn check(&self) -> Result<(), Invalid> {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         for (what, found) in [
             ("`loss_ppm`", self.loss_ppm),
             ("`duplication_ppm`", self.duplication_ppm),

@@ -414,7 +414,23 @@ impl World {
     /// Counts a fault that took effect.
     #[inline]
     pub(crate) fn fired(&mut self, fault: Fault) {
-        self.faults[fault as usize].fired += 1;
+        self.fired_times(fault, 1);
+    }
+
+    /// Counts a fault that took effect so many times.
+    #[inline]
+    pub(crate) fn fired_times(&mut self, fault: Fault, times: u64) {
+        self.faults[fault as usize].fired += times;
+        if self.log.is_some() && fault != Fault::Latency {
+            self.tell_fault(fault, times);
+        }
+    }
+
+    #[cold]
+    fn tell_fault(&mut self, fault: Fault, times: u64) {
+        if times > 0 {
+            self.trace(self.itself(), || format!("fault: {}", fault.name()));
+        }
     }
 
     /// The first failure counts; what follows may be its consequence.

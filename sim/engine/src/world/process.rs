@@ -279,11 +279,11 @@ impl World {
         // What was reported durable and is not is lost for good.
         node.damaged |= node.disk.files.has_lied();
         let (lost, hash) = node.disk.files.lose_power(&self.choices, crash, losses);
-        self.faults[Fault::LostWrites as usize].fired += lost.writes;
-        self.faults[Fault::TornWrites as usize].fired += lost.torn;
-        self.faults[Fault::Garbage as usize].fired += lost.garbage;
-        self.faults[Fault::LengthWithoutData as usize].fired += lost.lengths;
-        self.faults[Fault::LostEntries as usize].fired += lost.entries;
+        self.fired_times(Fault::LostWrites, lost.writes);
+        self.fired_times(Fault::TornWrites, lost.torn);
+        self.fired_times(Fault::Garbage, lost.garbage);
+        self.fired_times(Fault::LengthWithoutData, lost.lengths);
+        self.fired_times(Fault::LostEntries, lost.entries);
         self.note(index, Code::CrashKept, [hash, 0]);
     }
 

@@ -1,0 +1,159 @@
+//! Which weather is wanted: presets, single faults, and single values.
+
+use super::Weather;
+use crate::table::{self, Fault, FaultSet, TABLE};
+use std::collections::BTreeMap;
+
+/// The environment's variable that says which weather is wanted, for tests and the command line.
+pub const WEATHER_VARIABLE: &str = "SQUALL_WEATHER";
+
+/// Which weather is wanted. A scenario never gets a fault that it does not tolerate.
+///
+/// As text it is a list of words with commas between them:
+///
+/// | word | meaning |
+/// |---|---|
+/// | `network`, `storage`, `clocks`, `process`, `code` | in each run a random subset of this group |
+/// | `everything` | in each run a random subset of all faults |
+/// | `calm` | no faults |
+/// | `crash` | this fault, in every run |
+/// | `-loss` | never this one |
+/// | `loss_ppm=50000` | this value, as it stands in a plan's `weather` |
+///
+/// ```
+/// use squall::plan::Forecast;
+///
+/// let forecast = Forecast::read("network,-loss,crash,slow_link_ns=0")?;
+/// assert!(Forecast::read("netwrok").unwrap_err().contains("network"));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+pub struct Forecast {
+    /// A random subset of these is drawn for each run.
+    pub drawn: FaultSet,
+    /// These are on in every run.
+    pub sure: FaultSet,
+    /// Values of the weather by name, instead of what is drawn.
+    values: BTreeMap<String, serde_json::Value>,
+}
+
+impl Default for Forecast {
+    /// Everything may be drawn.
+    fn default() -> Forecast {
+        Forecast { drawn: FaultSet::ALL, sure: FaultSet::default(), values: BTreeMap::new() }
+    }
+}
+
+impl Forecast {
+    /// These faults and no others, in every run.
+    pub fn surely(faults: FaultSet) -> Forecast {
+        Forecast { drawn: FaultSet::default(), sure: faults, values: BTreeMap::new() }
+    }
+
+    /// Reads a forecast.
+    ///
+    /// # Errors
+    /// Which word is wrong, and which would be right.
+    pub fn read(text: &str) -> Result<Forecast, String> {
+        let mut forecast = Forecast::surely(FaultSet::default());
+        let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        // Single values and exceptions alone leave the rest as it is drawn.
+        if words().all(|word| word.contains('=') || word.starts_with('-')) {
+            forecast = Forecast::default();
+        }
+        for word in words() {
+            if let Some((name, value)) = word.split_once('=') {
+                forecast.set(name.trim(), value.trim())?;
+            } else if let Some(name) = word.strip_prefix('-') {
+                let fault = Fault::find(name).ok_or_else(|| unknown(name))?;
+                forecast.drawn = forecast.drawn.without(fault);
+                forecast.sure = forecast.sure.without(fault);
+            } else if let Some(faults) = table::preset(word) {
+                forecast.drawn = forecast.drawn.or(faults);
+            } else {
+                let fault = Fault::find(word).ok_or_else(|| unknown(word))?;
+                forecast.sure = forecast.sure.with(fault);
+            }
+        }
+        Ok(forecast)
+    }
+
+    fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let value = serde_json::from_str(text)
+            .map_err(|_| format!("{text:?} is no value for {name}: a number, true or false is"))?;
+        let mut weather = values(&Weather::calm());
+        if !weather.contains_key(name) {
+            let names: Vec<&str> = weather.keys().map(String::as_str).collect();
+            return Err(format!("the weather has no {name:?}; it has {}", names.join(", ")));
+        }
+        weather.insert(name.to_owned(), value);
+        let changed: Weather = serde_json::from_value(weather.clone().into())
+            .map_err(|error| format!("{name}={text}: {error}"))?;
+        changed.check().map_err(|error| error.to_string())?;
+        self.values.extend(weather.remove_entry(name));
+        Ok(())
+    }
+
+    /// Puts the single values into a weather.
+    pub(super) fn apply(&self, weather: &mut Weather) {
+        if self.values.is_empty() {
+            return;
+        }
+        let mut changed = values(weather);
+        changed.extend(self.values.clone());
+        // Each value was tried when it was set.
+        if let Ok(changed) = serde_json::from_value(changed.into()) {
+            *weather = changed;
+        }
+    }
+}
+
+fn values(weather: &Weather) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(weather) {
+        Ok(serde_json::Value::Object(values)) => values,
+        _ => serde_json::Map::new(),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    let presets = table::presets().join(", ");
+    let faults: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
+    format!(
+        "there is no preset or fault {word:?}; the presets are {presets}; the faults are {}",
+        faults.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Group;
+
+    #[test]
+    fn words_are_presets_faults_exceptions_and_values() {
+        let forecast = Forecast::read("network,-loss, crash,mailbox_max=3").unwrap();
+        assert_eq!(forecast.drawn, FaultSet::of(Group::Network).without(Fault::Loss));
+        assert_eq!(forecast.sure, FaultSet::default().with(Fault::Crash));
+        let mut weather = Weather::calm();
+        forecast.apply(&mut weather);
+        assert_eq!(weather, Weather { mailbox_max: 3, ..Weather::calm() });
+        assert_eq!(Forecast::read("-loss").unwrap().drawn, FaultSet::ALL.without(Fault::Loss));
+        assert_eq!(Forecast::read("calm"), Ok(Forecast::surely(FaultSet::default())));
+        assert_eq!(Forecast::read(""), Ok(Forecast::default()));
+    }
+
+    #[test]
+    fn wrong_words_are_told_what_would_be_right() {
+        for (text, wanted) in [
+            ("netwrok", "the presets are calm, network"),
+            ("-los", "the faults are latency, loss"),
+            ("loss=3", "the weather has no \"loss\"; it has"),
+            ("loss_ppm=many", "a number, true or false is"),
+            ("loss_ppm=true", "invalid type"),
+            ("loss_ppm=2000000", "at most 1000000"),
+        ] {
+            let said = Forecast::read(text).expect_err(text);
+            assert!(said.contains(wanted), "{said}");
+        }
+    }
+}
