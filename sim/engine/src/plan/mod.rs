@@ -6,6 +6,7 @@
 mod draw;
 mod kind;
 mod matched;
+mod streams;
 mod valid;
 mod words;
 
@@ -13,9 +14,10 @@ pub use draw::{Forecast, Frame, draw};
 pub use kind::Kind;
 pub use matched::Matched;
 pub(crate) use matched::Name;
+pub use streams::StreamWeather;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 
-use crate::table::Fault;
+use crate::table::{Fault, Group};
 use serde::{Deserialize, Serialize};
 
 /// The version of the plan format that this build writes; it reads no later one.
@@ -149,6 +151,9 @@ pub struct Weather {
     pub clock_rate_ppm: u32,
     /// How far a wall clock's rate is off at most, in parts per million.
     pub wall_drift_ppm: u32,
+    /// What happens to connections.
+    #[serde(default, skip_serializing_if = "StreamWeather::is_calm")]
+    pub streams: StreamWeather,
     /// Whether `buggify!` sites may fire.
     pub buggify: bool,
     /// Whether knobs are turned.
@@ -269,6 +274,7 @@ impl Weather {
             wall_offset_ns: 0,
             clock_rate_ppm: 0,
             wall_drift_ppm: 0,
+            streams: StreamWeather::default(),
             buggify: false,
             knobs: false,
         }
@@ -323,6 +329,7 @@ impl Plan {
             Fault::WallDrift => weather.wall_drift_ppm > 0,
             Fault::Buggify => weather.buggify,
             Fault::Knobs => weather.knobs,
+            _ if fault.row().group == Group::Stream => weather.streams.has(fault),
             _ => self.episodes.iter().any(|episode| episode.kind.fault() == fault),
         }
     }
