@@ -69,6 +69,26 @@ pub enum Domain {
     Place = 24,
     /// Whether a read gives less, and how much.
     ShortIo = 25,
+    /// How many bytes of a stream travel together.
+    Segment = 40,
+    /// Whether a segment breaks its connection.
+    StreamReset = 41,
+    /// Whether a connection hears nothing any more.
+    HalfOpen = 42,
+    /// Whether a read or write of a stream does less than it could.
+    StreamShortIo = 43,
+    /// How large a connection's windows and buffers are.
+    Window = 44,
+    /// For how long the ends of a connection wait for each other.
+    Patience = 45,
+    /// Whether an attempt to connect is refused.
+    ConnectRefused = 46,
+    /// Whether it hangs.
+    ConnectHang = 47,
+    /// Whether the connection breaks as soon as it stands.
+    ConnectReset = 48,
+    /// What a reset takes.
+    ResetTakes = 49,
 }
 
 /// Mixes 64 bits so that every input bit reaches every output bit.

@@ -37,6 +37,58 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     mum(hash, C1)
 }
 
+/// The hash of bytes that come in pieces: it does not hang on where they are cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamHash {
+    state: u64,
+    length: u64,
+    /// The last bytes, as many as do not make a whole block yet.
+    rest: [u8; 16],
+}
+
+impl Default for StreamHash {
+    fn default() -> StreamHash {
+        StreamHash { state: C1, length: 0, rest: [0; 16] }
+    }
+}
+
+impl StreamHash {
+    #[inline]
+    fn block(state: u64, block: &[u8; 16]) -> u64 {
+        let block = u128::from_le_bytes(*block);
+        mum(state ^ block as u64, (block >> 64) as u64 ^ C2)
+    }
+
+    /// Takes in the next bytes.
+    #[inline]
+    pub(crate) fn add(&mut self, mut bytes: &[u8]) {
+        let held = self.length as usize % 16;
+        self.length += bytes.len() as u64;
+        if held > 0 {
+            let (first, others) = bytes.split_at(bytes.len().min(16 - held));
+            self.rest[held..held + first.len()].copy_from_slice(first);
+            if held + first.len() < 16 {
+                return;
+            }
+            self.state = StreamHash::block(self.state, &self.rest);
+            bytes = others;
+        }
+        let (blocks, others) = bytes.as_chunks::<16>();
+        for block in blocks {
+            self.state = StreamHash::block(self.state, block);
+        }
+        self.rest[..others.len()].copy_from_slice(others);
+    }
+
+    /// The hash of all bytes so far.
+    #[inline]
+    pub(crate) fn value(&self) -> u64 {
+        let mut rest = self.rest;
+        rest[self.length as usize % 16..].fill(0);
+        mum(StreamHash::block(self.state, &rest) ^ self.length.wrapping_mul(C3), C1)
+    }
+}
+
 /// What kind of thing happened. The numbers are part of what a digest means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -86,6 +138,19 @@ pub enum Code {
     Property = 42,
     CrashKept = 43,
     Damaged = 44,
+    Listen = 64,
+    Unlisten = 65,
+    Connect = 66,
+    ConnectEnd = 67,
+    Accept = 68,
+    SegmentSent = 69,
+    SegmentArrives = 70,
+    SegmentWaits = 71,
+    StreamRead = 72,
+    StreamBreaks = 73,
+    StreamShut = 74,
+    StreamClose = 75,
+    StreamFault = 76,
 }
 
 /// One thing that happened.
@@ -165,6 +230,35 @@ mod tests {
                 assert!(seen.insert(hash_bytes(&bytes)), "length {length}, bit {bit}");
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
+        }
+    }
+
+    #[test]
+    fn the_hash_of_a_stream_hangs_on_its_bytes_and_not_on_its_cuts() {
+        let bytes: Vec<u8> = (0..100u8).collect();
+        let hash = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut hash = StreamHash::default();
+            pieces.for_each(|piece| hash.add(piece));
+            hash.value()
+        };
+        let whole = hash(&mut std::iter::once(bytes.as_slice()));
+        for cut in 1..50 {
+            assert_eq!(hash(&mut bytes.chunks(cut)), whole, "in pieces of {cut}");
+        }
+        let mut seen = std::collections::BTreeSet::from([whole]);
+        for length in 0..100 {
+            assert!(seen.insert(hash(&mut std::iter::once(&bytes[..length]))), "{length} bytes");
+            let mut other = bytes.clone();
+            other[length] ^= 1;
+            assert!(seen.insert(hash(&mut std::iter::once(other.as_slice()))), "byte {length}");
+        }
+        // A zero more is another stream, also where blocks are filled up with zeros.
+        let zeros = [0; 40];
+        for length in 1..40 {
+            assert!(
+                seen.insert(hash(&mut std::iter::once(&zeros[..length + 1]))),
+                "{length} zeros"
+            );
         }
     }
 

@@ -64,6 +64,22 @@ faults! {
         SwizzleClog, "swizzle-clog", "1 ms..half of the run",
             "Nodes are clogged one after the other, and freed in another order.";
     }
+    Stream {
+        StreamReset, "stream-reset", "0.01 %..2 % of segments",
+            "A connection breaks in the middle, and both ends learn of it.";
+        HalfOpen, "half-open", "0.01 %..1 % of segments",
+            "A connection carries nothing any more, and nobody is told.";
+        ConnectRefused, "connect-refused", "0.1 %..30 % of connects",
+            "An attempt to connect is refused.";
+        ConnectHang, "connect-hang", "0.1 %..10 % of connects, for 1 s..20 s",
+            "An attempt to connect gets no answer for long.";
+        ConnectReset, "connect-reset", "0.1 %..30 % of connects",
+            "A connection breaks as soon as it stands.";
+        BackPressure, "back-pressure", "windows and buffers of 1 byte..64 KiB",
+            "A write has to wait until the reader has made room.";
+        StreamShortIo, "stream-short-io", "1 %..50 % of reads and writes",
+            "A read gives or a write takes less than it could.";
+    }
     Process {
         Crash, "crash", "down for 1 ms..half of the run, one in ten for good",
             "A node stops at once, is down for a while, and starts anew from its disk.";
@@ -137,6 +153,8 @@ faults! {
 pub enum Group {
     /// Messages and links.
     Network,
+    /// Connections that carry bytes.
+    Stream,
     /// Whole nodes.
     Process,
     /// Files.
@@ -164,13 +182,14 @@ pub struct Row {
 
 impl Group {
     /// All groups, in the order of the table.
-    pub const ALL: [Group; 5] =
-        [Group::Network, Group::Process, Group::Disk, Group::Clock, Group::Code];
+    pub const ALL: [Group; 6] =
+        [Group::Network, Group::Stream, Group::Process, Group::Disk, Group::Clock, Group::Code];
 
     /// The name of the preset that switches on the group's faults alone.
     pub fn preset(self) -> &'static str {
         match self {
             Group::Network => "network",
+            Group::Stream => "streams",
             Group::Process => "process",
             Group::Disk => "storage",
             Group::Clock => "clocks",

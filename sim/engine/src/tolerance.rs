@@ -66,10 +66,17 @@ impl Tolerance {
         self
     }
 
-    /// Tolerates everything that happens to messages and links.
+    /// Tolerates everything that happens to datagrams and links.
     #[must_use]
     pub fn any_network(self) -> Tolerance {
         self.faults_of(FaultSet::of(Group::Network))
+    }
+
+    /// Tolerates everything that happens to connections. What happens to the links below them is
+    /// asked for apart: of the network's faults, a stream meets latency, loss and partitions.
+    #[must_use]
+    pub fn any_stream(self) -> Tolerance {
+        self.faults_of(FaultSet::of(Group::Stream))
     }
 
     /// Tolerates clocks that are off, drift and jump, and late timers.

@@ -174,7 +174,38 @@ impl Words {
             Code::Invoke => format!("begins an operation as process {a} ({b:016x})"),
             Code::Return => format!("ends its operation as process {a} ({b:016x})"),
             Code::Heal => "heals".to_owned(),
-            _ => "sees a property fail".to_owned(),
+            Code::Property => "sees a property fail".to_owned(),
+            _ => self.what_of_streams(entry),
+        }
+    }
+
+    /// Connections go by the first half of their names, which is in the first detail with how many
+    /// bytes of a direction there were.
+    fn what_of_streams(&self, entry: &Entry) -> String {
+        let [a, b] = entry.details;
+        let (stream, bytes) = (format!("stream {:08x}", a >> 32), a as u32);
+        match entry.code {
+            Code::Listen => format!("listens on port {a}"),
+            Code::Unlisten => format!("listens no more on port {a}"),
+            Code::Connect => {
+                let to = self.roster.name(NodeId::new((a >> 16) as u16, a as u16));
+                format!("connects to {to} port {}: stream {:08x}", a >> 32, b >> 32)
+            }
+            Code::ConnectEnd => {
+                let ended = ["stands", "is refused", "gets no answer"];
+                format!("learns that {stream} {}", ended[usize::from(b > 0) + usize::from(b > 1)])
+            }
+            Code::Accept if b == 0 => format!("has {stream} wait to be taken"),
+            Code::Accept => format!("takes {stream} from {}", self.name(b - 1)),
+            Code::SegmentSent => format!("sends on {stream} from byte {bytes} ({b:016x})"),
+            Code::SegmentArrives => format!("has {stream} arrive up to byte {bytes} ({b:016x})"),
+            Code::SegmentWaits => format!("has {stream} wait for {}", duration(b)),
+            Code::StreamRead => format!("has read all {bytes} bytes of {stream}"),
+            Code::StreamBreaks if b == 0 => format!("has {stream} reset"),
+            Code::StreamBreaks => format!("gives {stream} up: its peer is silent"),
+            Code::StreamShut => format!("shuts {stream} down at byte {bytes}"),
+            Code::StreamClose => format!("lets go of {stream} at byte {bytes} ({b:016x})"),
+            _ => format!("has {stream} struck at byte {bytes}: {}", fault(b)),
         }
     }
 }
@@ -196,6 +227,11 @@ mod tests {
         assert_eq!(
             words.entry(&crash),
             "1.203117 s replica-2 crashes and loses power (episode 80001)"
+        );
+        let arrives = entry(2, Code::SegmentArrives, [0xabcd << 32 | 17, 3]);
+        assert_eq!(
+            words.entry(&arrives),
+            "1.203117 s client-1 has stream 0000abcd arrive up to byte 17 (0000000000000003)"
         );
         let heal = entry(3, Code::Heal, [0, 0]);
         assert_eq!(words.entry(&heal), "1.203117 s the world heals");

@@ -5,6 +5,7 @@ use crate::net::{Messages, Socket};
 use crate::platform::{BindError, Platform, Wait};
 use crate::rng::Rng;
 use crate::shown::{Exhibit, Shown};
+use crate::stream::{ConnectError, Listener, Stream};
 use crate::task::Task;
 use crate::time::{Instant, WallTime};
 use serde::Serialize;
@@ -128,6 +129,23 @@ impl Env {
         port: Port,
     ) -> Result<Messages<M>, BindError> {
         Ok(Messages::new(self.bind(port)?))
+    }
+
+    /// Takes connections on a port.
+    ///
+    /// # Errors
+    /// If somebody on this node listens on the port already.
+    pub fn listen(&self, port: Port) -> Result<Listener, BindError> {
+        Listener::open(self, port)
+    }
+
+    /// Connects to a port of a node: a stream of bytes both ways. It may take long; who does not
+    /// want to wait puts a [timeout](Env::timeout) around it.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if no connection comes to stand.
+    pub async fn connect(&self, to: Address) -> Result<Stream, ConnectError> {
+        Stream::connect(self, to).await
     }
 
     /// Starts a task of this node. It goes on when the returned handle is dropped.

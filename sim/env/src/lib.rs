@@ -8,6 +8,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`platform`] | the traits that a world implements |
+//! | [`stream`] | connections that carry bytes both ways |
 //! | [`sync`] | channels, semaphores, cancellation between tasks of a node |
 //! | [`codec`], [`request`] | checked frames; requests and responses with deadlines |
 //! | [`disk`], [`journal`] | files with explicit durability; a log that survives crashes |
@@ -30,6 +31,7 @@ pub mod platform;
 pub mod request;
 mod rng;
 pub mod shown;
+pub mod stream;
 pub mod sync;
 mod task;
 pub mod time;
@@ -42,5 +44,6 @@ pub use net::{MessageSender, Messages, Socket};
 pub use outcome::{HasOutcome, Outcome};
 pub use rng::Rng;
 pub use shown::{Shown, View};
+pub use stream::{Listener, Stream};
 pub use task::Task;
 pub use time::{Instant, WallTime};

@@ -25,6 +25,13 @@ impl HasOutcome for Outcome {
     }
 }
 
+impl HasOutcome for std::io::Error {
+    /// As [`StreamError::of`](crate::stream::StreamError::of) reads it.
+    fn outcome(&self) -> Outcome {
+        crate::stream::StreamError::of(self).outcome()
+    }
+}
+
 impl HasOutcome for crate::request::CallError {
     fn outcome(&self) -> Outcome {
         crate::request::CallError::outcome(*self)

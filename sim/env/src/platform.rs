@@ -7,10 +7,12 @@
 use crate::address::{Address, NodeId, Port, Roster};
 use crate::disk::{Completion, Operation};
 use crate::shown::Exhibit;
+use crate::stream::ConnectError;
 use crate::time::{Instant, WallTime};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A future on the heap that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -48,6 +50,9 @@ pub enum BindError {
     /// The node has been stopped.
     #[error("the node has stopped")]
     Stopped,
+    /// The platform of this node has no streams.
+    #[error("the platform has no streams")]
+    Unsupported,
 }
 
 /// The socket is closed: the node has stopped.
@@ -56,6 +61,7 @@ pub enum BindError {
 pub struct Closed;
 
 /// Datagrams: lost, duplicated, reordered and damaged on their way, at most [`DATAGRAM_MAX`] bytes.
+/// Streams: bytes that arrive in order and whole, or a connection that breaks.
 pub trait Network: Send + Sync {
     /// Binds a port of this node.
     ///
@@ -66,6 +72,26 @@ pub trait Network: Send + Sync {
     /// carries (the variant of a typed message); it is not transmitted. A payload above
     /// [`DATAGRAM_MAX`] is dropped and counted.
     fn send(&self, from: Port, to: Address, kind: u8, payload: &[u8]);
+    /// Takes connections on a port of this node. Its ports are apart from those of datagrams. A
+    /// platform that carries datagrams alone leaves this as it is.
+    ///
+    /// # Errors
+    /// If somebody listens on the port already.
+    fn listen(&self, port: Port) -> Result<Box<dyn Listening>, BindError> {
+        let _ = port;
+        Err(BindError::Unsupported)
+    }
+    /// Connects to a port of a node. Who drops the future gives the attempt up.
+    ///
+    /// # Errors
+    /// The future gives [`ConnectError`] if no connection comes to stand.
+    fn connect(
+        &self,
+        to: Address,
+    ) -> BoxFuture<'static, Result<Box<dyn ByteStream>, ConnectError>> {
+        let _ = to;
+        Box::pin(std::future::ready(Err(ConnectError::Unsupported)))
+    }
 }
 
 /// A bound port. Dropping it gives the port back.
@@ -78,6 +104,25 @@ pub trait Datagrams: Send + Sync {
         into: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Address, Closed>>;
+}
+
+/// A port on which connections are taken. Dropping it gives the port back.
+pub trait Listening: Send + Sync {
+    /// The port, which for [`Port::ANY`] is known only now.
+    fn port(&self) -> Port;
+    /// The next connection.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<dyn ByteStream>, Closed>>;
+}
+
+/// One end of a connection. Dropping it closes it.
+///
+/// Reads and writes wait apart from each other. Once one of them has given an error other than for
+/// a shutdown of its own, all later ones give it again.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Who is at the other end, as far as the connection's greeting says.
+    fn peer(&self) -> NodeId;
+    /// The port that was connected to.
+    fn port(&self) -> Port;
 }
 
 /// Files and directories whose data, length and names become durable apart from each other.

@@ -4,12 +4,13 @@ use crate::connection;
 use crate::hello::{self, Greeting, HelloError, Refusal};
 use crate::network::Network;
 use crate::outbox::Outbox;
-use squall_env::NodeId;
+use crate::streams::{Place, TcpEnd};
+use squall_env::{NodeId, Port};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 /// How long to wait after the system would not give a connection: it may be out of descriptors,
@@ -34,8 +35,7 @@ pub(crate) async fn run(network: Arc<Network>, listener: TcpListener) {
         };
         let shared = Arc::clone(&network);
         let task = async move {
-            incoming(&shared, stream, address).await;
-            drop(slot);
+            incoming(&shared, stream, address, slot).await;
         };
         network.tasks.spawn("connection from a peer", Box::pin(task));
     }
@@ -47,11 +47,20 @@ fn refused(network: &Network, address: SocketAddr, why: &dyn std::fmt::Display) 
     tracing::debug!(node, %address, %why, "a connection is refused");
 }
 
-async fn incoming(network: &Network, mut stream: TcpStream, address: SocketAddr) {
+async fn incoming(
+    network: &Arc<Network>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    slot: OwnedSemaphorePermit,
+) {
     let outbox = Arc::new(Outbox::new(&network.limits));
     let greeting = greet(network, &mut stream, &outbox);
     let peer = match timeout(network.limits.connect_timeout, greeting).await {
-        Ok(Ok(peer)) => peer,
+        Ok(Ok(Greeted::Datagrams(peer))) => peer,
+        Ok(Ok(Greeted::Stream(peer, port, place))) => {
+            network.counters.stream_accepts.one();
+            return take(network, stream, (peer, port), place, slot);
+        }
         Ok(Err(why)) => return refused(network, address, &why),
         Err(_) => return refused(network, address, &"the peer does not greet"),
     };
@@ -60,6 +69,27 @@ async fn incoming(network: &Network, mut stream: TcpStream, address: SocketAddr)
     tracing::debug!(node = network.roster.name(network.me), peer = name, %address, "accepted");
     connection::run(network, stream, peer, &outbox).await;
     network.forget(peer, &outbox);
+    drop(slot);
+}
+
+/// Puts a stream before its listener.
+fn take(
+    network: &Arc<Network>,
+    stream: TcpStream,
+    (peer, port): (Option<NodeId>, Port),
+    place: Place,
+    slot: OwnedSemaphorePermit,
+) {
+    let guest = if peer.is_none() { Network::guest(network) } else { None };
+    // Without a number left for a guest the connection is closed.
+    let Some(peer) = peer.or(guest.as_ref().map(|guest| guest.node)) else { return };
+    place.fill(TcpEnd::taken(stream, (peer, port), &network.limits, slot, guest));
+}
+
+/// What a connection is for, and whose it is; a guest of a stream has no name yet.
+enum Greeted {
+    Datagrams(NodeId),
+    Stream(Option<NodeId>, Port, Place),
 }
 
 /// Why a connection from outside is not taken.
@@ -76,10 +106,17 @@ async fn greet(
     network: &Network,
     stream: &mut TcpStream,
     outbox: &Arc<Outbox>,
-) -> Result<NodeId, GreetError> {
+) -> Result<Greeted, GreetError> {
     stream.set_nodelay(true).map_err(HelloError::from)?;
     let found = match hello::read(stream).await {
-        Ok(Greeting::Hello { cluster, node }) => network.identify(&cluster, node.as_deref()),
+        Ok(Greeting::Hello { cluster, node }) => {
+            network.identify(&cluster, node.as_deref()).map(|node| (node, None))
+        }
+        Ok(Greeting::Stream { cluster, node, port }) => {
+            let node = network.identify(&cluster, node.as_deref());
+            let port = Port::from_number(port);
+            node.and_then(|node| Ok((node, Some((port, network.streams.place(port)?)))))
+        }
         Ok(Greeting::Welcome { .. } | Greeting::Refused(_)) => Err(Refusal::Malformed),
         Err(HelloError::Version(version)) => {
             refuse(stream, Refusal::Version).await?;
@@ -88,14 +125,17 @@ async fn greet(
         // Whoever does not speak this protocol would not understand an answer either.
         Err(error) => return Err(error.into()),
     };
-    let node = match found {
-        Ok(node) => node,
+    let (node, place) = match found {
+        Ok(found) => found,
         Err(refusal) => return refuse(stream, refusal).await,
     };
     let cluster = network.roster.cluster().to_owned();
     let welcome = Greeting::Welcome { cluster, node: network.my_name() };
     hello::write(stream, &welcome).await.map_err(HelloError::from)?;
-    Ok(network.admit(node, outbox)?)
+    match place {
+        Some((port, place)) => Ok(Greeted::Stream(node, port, place)),
+        None => Ok(Greeted::Datagrams(network.admit(node, outbox)?)),
+    }
 }
 
 async fn refuse<T>(stream: &mut TcpStream, refusal: Refusal) -> Result<T, GreetError> {

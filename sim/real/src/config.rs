@@ -84,8 +84,11 @@ pub struct Limits {
     pub inbox_bytes_max: usize,
     /// How many datagrams wait on one bound port. Default: 16384.
     pub inbox_frames_max: usize,
-    /// How many connections from others there are at a time. Default: 1024.
+    /// How many connections from others there are at a time, for datagrams and streams together.
+    /// Default: 1024.
     pub incoming_max: usize,
+    /// How many streams wait on one port to be taken; more are refused. Default: 128.
+    pub backlog_max: usize,
     /// How many threads run blocking work; what is more waits. Default: 4.
     pub blocking_threads_max: usize,
     /// How long a connection and its greeting may take, each way. Default: 3 s.
@@ -115,6 +118,7 @@ impl Default for Limits {
             inbox_bytes_max: 8 << 20,
             inbox_frames_max: 16_384,
             incoming_max: 1024,
+            backlog_max: 128,
             blocking_threads_max: 4,
             connect_timeout: Duration::from_secs(3),
             back_off_min: Duration::from_millis(20),
@@ -252,6 +256,7 @@ impl Limits {
         within("inbox_bytes_max", self.inbox_bytes_max, DATAGRAM_MAX, most)?;
         within("inbox_frames_max", self.inbox_frames_max, 1, most)?;
         within("incoming_max", self.incoming_max, 1, CONNECTIONS_MAX)?;
+        within("backlog_max", self.backlog_max, 1, CONNECTIONS_MAX)?;
         within("blocking_threads_max", self.blocking_threads_max, 1, THREADS_MAX)?;
         for (name, duration) in [
             ("connect_timeout", self.connect_timeout),

@@ -54,6 +54,12 @@ counters! {
     connects_failed,
     /// Connections from peers that were greeted and taken.
     accepts,
+    /// Streams to peers that came to stand.
+    stream_connects,
+    /// Attempts to open a stream to a peer that failed.
+    stream_connects_failed,
+    /// Streams from peers that were greeted and put before a listener.
+    stream_accepts,
     /// Connections from peers that were not taken: for what they said, or because there are too
     /// many.
     refused,

@@ -32,6 +32,8 @@ pub(crate) enum Greeting {
     Welcome { cluster: String, node: Option<String> },
     /// The connection is not taken.
     Refused(Refusal),
+    /// Said by who connects to this port for a stream, which begins behind the welcome.
+    Stream { cluster: String, node: Option<String>, port: u32 },
 }
 
 /// Why a connection is not taken.
@@ -49,6 +51,10 @@ pub(crate) enum Refusal {
     Malformed,
     #[error("there are too many guests")]
     Guests,
+    #[error("nobody listens on the port")]
+    NoListener,
+    #[error("too many connections wait on the port")]
+    Backlog,
 }
 
 /// Why no greeting was read.

@@ -18,6 +18,7 @@
 //! | tasks | a tokio runtime of the node's own; a task that panics stops the node |
 //! | clock | one that counts the time during which the system is suspended, where there is one |
 //! | network | frames with checksums over TCP, bounded queues, connections that mend themselves |
+//! | streams | a TCP connection each |
 //! | disk | a thread that carries out operations in the order in which they are submitted |
 //! | randomness | ChaCha12, seeded by the operating system |
 //! | observer | rejections are counted and traced; all that serves tests does nothing |
@@ -35,6 +36,12 @@
 //! on the roster is refused. The sender of a datagram is whom the greeting named, never a field of
 //! a frame. Whoever names no node is a guest, and gets a number that lasts as long as its
 //! connection.
+//!
+//! A stream is a TCP connection of its own to the same address, and its greeting names a port of
+//! the node. It is refused if nobody listens there or too many wait to be taken. Behind the
+//! welcome it is the program's alone: nothing is put around its bytes. The system's keep-alive, and
+//! on Linux its limit for what is not acknowledged, end it when the peer is silent for too long. A
+//! stream to the node itself does not leave the process.
 //!
 //! Connections are plain TCP: nothing is encrypted, and a name is a claim that nobody proves.
 //! Anyone who reaches the port can take the name of any node, so the network between the nodes has
@@ -62,7 +69,7 @@
 //! Whatever a peer can make grow is bounded by [`Limits`]. A full queue drops, a counter in
 //! [`Metrics`] says so, and nobody waits.
 //!
-//! Deliberately absent: encryption, streams, name resolution, a global runtime, and any hook by
+//! Deliberately absent: encryption, name resolution, a global runtime, and any hook by
 //! which a test could reach into a node.
 
 mod accept;
@@ -82,6 +89,7 @@ mod network;
 mod node;
 mod outbox;
 mod platform;
+mod streams;
 mod tasks;
 
 pub use config::{CONNECTIONS_MAX, Config, ConfigError, Limits, NAME_BYTES_MAX, THREADS_MAX};

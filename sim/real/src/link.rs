@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-enum DialError {
+pub(crate) enum DialError {
     #[error("no answer in time")]
     Timeout,
     #[error("{0}")]
@@ -37,12 +37,14 @@ pub(crate) async fn run(
 ) {
     let limits = &network.limits;
     let (mut wait, mut connected) = (limits.back_off_min, false);
+    let cluster = network.roster.cluster().to_owned();
+    let hello = Greeting::Hello { cluster, node: network.my_name() };
     loop {
         // Who cannot be connected to hears from its peer only as long as it is connected.
         if network.has_address || !connected {
             outbox.filled().await;
         }
-        match dial(&network, peer, address).await {
+        match dial(&network, peer, address, &hello).await {
             Ok(stream) => {
                 network.counters.connects.one();
                 if connected {
@@ -75,17 +77,16 @@ fn longer(wait: Duration, most: Duration) -> Duration {
 }
 
 /// Connects and greets.
-async fn dial(
+pub(crate) async fn dial(
     network: &Network,
     peer: NodeId,
     address: SocketAddr,
+    greeting: &Greeting,
 ) -> Result<TcpStream, DialError> {
     let attempt = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let cluster = network.roster.cluster().to_owned();
-        let hello = Greeting::Hello { cluster, node: network.my_name() };
-        hello::write(&mut stream, &hello).await?;
+        hello::write(&mut stream, greeting).await?;
         match hello::read(&mut stream).await? {
             Greeting::Refused(refusal) => Err(DialError::Refused(refusal)),
             Greeting::Welcome { cluster, node } => {
@@ -94,7 +95,7 @@ async fn dial(
                     _ => Err(DialError::SomebodyElse),
                 }
             }
-            Greeting::Hello { .. } => Err(DialError::SomebodyElse),
+            Greeting::Hello { .. } | Greeting::Stream { .. } => Err(DialError::SomebodyElse),
         }
     };
     timeout(network.limits.connect_timeout, attempt).await.unwrap_or(Err(DialError::Timeout))

@@ -9,11 +9,12 @@ use crate::hello::Refusal;
 use crate::inbox::Inbox;
 use crate::link;
 use crate::outbox::Outbox;
+use crate::streams::Streams;
 use crate::tasks::Tasks;
 use crate::{config::Limits, frame::FrameError};
 use squall_env::platform::{BindError, Closed, DATAGRAM_MAX, Datagrams};
 use squall_env::{Address, NodeId, Port, Roster};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ pub(crate) struct Network {
     pub(crate) tasks: Tasks,
     /// Whether others can connect to this node.
     pub(crate) has_address: bool,
+    pub(crate) streams: Streams,
     peers: BTreeMap<NodeId, Peer>,
     ports: Mutex<Ports>,
     callers: Mutex<Callers>,
@@ -53,6 +55,8 @@ struct Ports {
 #[derive(Default)]
 struct Callers {
     by_node: BTreeMap<NodeId, Arc<Outbox>>,
+    /// The guests of streams, whom no datagram reaches.
+    of_streams: BTreeSet<NodeId>,
     last_guest: u16,
 }
 
@@ -81,6 +85,7 @@ impl Network {
             limits: config.limits.clone(),
             peers: peers.collect(),
             has_address: config.addresses.contains_key(&config.me),
+            streams: Streams::default(),
             counters,
             entropy,
             tasks,
@@ -202,6 +207,19 @@ impl Network {
         Ok(node)
     }
 
+    /// Where a node can be connected to.
+    pub(crate) fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        self.peers.get(&node).map(|peer| peer.address)
+    }
+
+    /// A number for the guest at the other end of a stream; none if all are given out.
+    pub(crate) fn guest(self: &Arc<Self>) -> Option<Guest> {
+        let mut callers = lock(&self.callers);
+        let node = callers.guest()?;
+        callers.of_streams.insert(node);
+        Some(Guest { network: Arc::clone(self), node })
+    }
+
     /// A connection from outside has ended. What waits for it will never be sent.
     pub(crate) fn forget(&self, node: NodeId, outbox: &Arc<Outbox>) {
         let mut callers = lock(&self.callers);
@@ -236,6 +254,7 @@ impl Network {
         for inbox in bound.values() {
             inbox.close();
         }
+        self.streams.close();
     }
 }
 
@@ -259,11 +278,23 @@ impl Callers {
         for _ in 0..u16::MAX {
             self.last_guest = self.last_guest.checked_add(1).unwrap_or(1);
             let guest = NodeId::guest(self.last_guest);
-            if !self.by_node.contains_key(&guest) {
+            if !self.by_node.contains_key(&guest) && !self.of_streams.contains(&guest) {
                 return Some(guest);
             }
         }
         None
+    }
+}
+
+/// The number of a guest at the other end of a stream, for as long as that lasts.
+pub(crate) struct Guest {
+    network: Arc<Network>,
+    pub(crate) node: NodeId,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        lock(&self.network.callers).of_streams.remove(&self.node);
     }
 }
 

@@ -5,13 +5,16 @@ use crate::counters::Counters;
 use crate::disk::DiskThread;
 use crate::entropy::Entropy;
 use crate::network::Network;
+use crate::streams;
 use crate::tasks::Tasks;
 use squall_env::disk::{Completion, Operation};
 use squall_env::platform::{
-    BindError, BoxFuture, Clock, Datagrams, Disk, Network as NetworkTrait, Observer, Platform,
-    Random, Spawner, Wait,
+    BindError, BoxFuture, ByteStream, Clock, Datagrams, Disk, Listening, Network as NetworkTrait,
+    Observer, Platform, Random, Spawner, Wait,
 };
+use squall_env::stream::ConnectError;
 use squall_env::{Address, Instant, NodeId, Port, Roster, WallTime};
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -55,6 +58,23 @@ impl NetworkTrait for Real {
 
     fn send(&self, from: Port, to: Address, _kind: u8, payload: &[u8]) {
         self.network.send(from, to, payload);
+    }
+
+    fn listen(&self, port: Port) -> Result<Box<dyn Listening>, BindError> {
+        streams::listen(&self.network, port)
+    }
+
+    fn connect(
+        &self,
+        to: Address,
+    ) -> BoxFuture<'static, Result<Box<dyn ByteStream>, ConnectError>> {
+        let runtime = self.tasks.runtime.clone();
+        let mut connecting = Box::pin(streams::connect(Arc::clone(&self.network), to));
+        Box::pin(poll_fn(move |cx| {
+            // Sockets and timers belong to the node's runtime, whoever waits for them.
+            let _within = runtime.enter();
+            connecting.as_mut().poll(cx)
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ mod clock;
 mod disk;
 mod machine;
 mod network;
+mod streams;
 mod tasks;
 
 use squall::plan::{Plan, RoleNodes};

@@ -4,7 +4,7 @@
 //! (swarm testing: Groce et al., ISSTA 2012), about one run in five gets none, rates and durations
 //! are log-uniform, and clients are mostly close to the nodes.
 
-use super::{Episode, Forecast, Kind, Latency, Plan, RoleNodes, Weather, When};
+use super::{Episode, Forecast, Kind, Latency, Plan, RoleNodes, StreamWeather, Weather, When};
 use crate::choice::Stream;
 use crate::table::{Fault, FaultSet, Group};
 
@@ -119,6 +119,7 @@ fn draw_weather(seed: u64, on: FaultSet) -> Weather {
     weather.garbage = on.has(Fault::Garbage);
     weather.length_without_data = on.has(Fault::LengthWithoutData);
     weather.lost_entries = on.has(Fault::LostEntries);
+    weather.streams = StreamWeather::draw(seed, on);
     weather.buggify = on.has(Fault::Buggify);
     weather.knobs = on.has(Fault::Knobs);
     weather

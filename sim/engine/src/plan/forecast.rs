@@ -13,7 +13,7 @@ pub const WEATHER_VARIABLE: &str = "SQUALL_WEATHER";
 ///
 /// | word | meaning |
 /// |---|---|
-/// | `network`, `storage`, `clocks`, `process`, `code` | in each run a random subset of this group |
+/// | `network`, `storage`, `clocks`, `process`, `code` | in each run a random subset of it |
 /// | `everything` | in each run a random subset of all faults |
 /// | `calm` | no faults |
 /// | `crash` | this fault, in every run |

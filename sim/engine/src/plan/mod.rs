@@ -7,6 +7,7 @@ mod draw;
 mod forecast;
 mod kind;
 mod matched;
+mod streams;
 mod valid;
 mod words;
 
@@ -15,9 +16,10 @@ pub use forecast::{Forecast, WEATHER_VARIABLE};
 pub use kind::Kind;
 pub use matched::Matched;
 pub(crate) use matched::Name;
+pub use streams::StreamWeather;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 
-use crate::table::Fault;
+use crate::table::{Fault, Group};
 use serde::{Deserialize, Serialize};
 
 /// The version of the plan format that this build writes; it reads no later one.
@@ -151,6 +153,9 @@ pub struct Weather {
     pub clock_rate_ppm: u32,
     /// How far a wall clock's rate is off at most, in parts per million.
     pub wall_drift_ppm: u32,
+    /// What happens to connections.
+    #[serde(default, skip_serializing_if = "StreamWeather::is_calm")]
+    pub streams: StreamWeather,
     /// Whether `buggify!` sites may fire.
     pub buggify: bool,
     /// Whether knobs are turned.
@@ -271,6 +276,7 @@ impl Weather {
             wall_offset_ns: 0,
             clock_rate_ppm: 0,
             wall_drift_ppm: 0,
+            streams: StreamWeather::default(),
             buggify: false,
             knobs: false,
         }
@@ -325,6 +331,7 @@ impl Plan {
             Fault::WallDrift => weather.wall_drift_ppm > 0,
             Fault::Buggify => weather.buggify,
             Fault::Knobs => weather.knobs,
+            _ if fault.row().group == Group::Stream => weather.streams.has(fault),
             _ => self.episodes.iter().any(|episode| episode.kind.fault() == fault),
         }
     }

@@ -157,6 +157,7 @@ impl Weather {
                 return Err(Invalid::Rate { what, found });
             }
         }
+        self.streams.check()?;
         time("`reordering_ns`", self.reordering_ns)?;
         time("`slow_link_ns`", self.slow_link_ns)?;
         time("`late_timers_ns`", self.late_timers_ns)?;

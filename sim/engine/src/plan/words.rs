@@ -57,7 +57,7 @@ fn latency(latency: &Latency) -> String {
 }
 
 /// A rate in percent, with as many digits as it has.
-fn percent(ppm: u32) -> String {
+pub(super) fn percent(ppm: u32) -> String {
     let text = format!("{}.{:04}", ppm / 10_000, ppm % 10_000);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -94,6 +94,7 @@ fn weather(weather: &Weather) -> Vec<String> {
     if weather.wall_offset_ns > 0 {
         words.push(format!("wall clocks wrong by up to {}", duration(weather.wall_offset_ns)));
     }
+    words.extend(weather.streams.words());
     let mut flag = |on: bool, what: &str| {
         if on {
             words.push(what.to_owned());

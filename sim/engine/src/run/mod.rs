@@ -387,6 +387,7 @@ impl Run<'_> {
             operations.unknown += counts.unknown;
             with(|world| world.judged(judge.name(), judgement));
         }
+        with(World::note_open_streams);
         let outcome = with(|world| {
             let (overrides, missed) = world.overrides_matched();
             Outcome {

@@ -45,7 +45,7 @@ impl Cut {
         Some(Cut { episode, shape })
     }
 
-    fn stops(&self, from: u32, to: u32) -> bool {
+    pub(crate) fn stops(&self, from: u32, to: u32) -> bool {
         match &self.shape {
             Shape::Sides { side, both } => {
                 let (from, to) = (side[from as usize], side[to as usize]);
@@ -139,12 +139,12 @@ impl World {
     }
 
     /// What a link takes longer than others, always.
-    fn slow_link(&self, from: u32, to: u32) -> u64 {
+    pub(crate) fn slow_link(&self, from: u32, to: u32) -> u64 {
         let bits = self.choices.draw(crate::choice::Domain::Link, self.link(from, to), 0);
         if bits & 3 == 0 { below(mix(bits), self.weather.slow_link_ns) } else { 0 }
     }
 
-    fn clogged(&mut self, from: u32, to: u32) -> u64 {
+    pub(crate) fn clogged(&mut self, from: u32, to: u32) -> u64 {
         let now = self.now;
         let holding = self.clogs.iter().filter(|clog| clog.holds(from, to, now));
         let Some(longest) = holding.max_by_key(|clog| clog.until) else { return 0 };
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// How long a message waits for those before it, and takes to be sent.
-    fn transmit(&mut self, from: u32, to: u32, bytes: usize) -> u64 {
+    pub(crate) fn transmit(&mut self, from: u32, to: u32, bytes: usize) -> u64 {
         const SECOND: u128 = 1_000_000_000;
         let takes = bytes as u128 * SECOND / u128::from(self.weather.bandwidth);
         let link = self.link(from, to).named("bandwidth");

@@ -233,6 +233,7 @@ impl World {
         weather.short_io_ppm = 0;
         weather.late_timers_ppm = 0;
         weather.buggify = false;
+        self.heal_streams();
         self.outside.push(super::Outside::Audit(None));
     }
 }

@@ -20,6 +20,7 @@ mod platform;
 mod process;
 mod queue;
 mod runaway;
+mod streams;
 mod strike;
 mod tasks;
 mod waits;
@@ -163,6 +164,7 @@ pub(crate) struct World {
     timers: Slab<clock::Timer>,
     messages: Slab<net::Message>,
     sockets: Slab<net::Socket>,
+    streams: streams::Streams,
     disk_operations: Slab<disk::DiskOperation>,
     work: Slab<Option<process::Work>>,
     counts: Counts,
@@ -240,6 +242,7 @@ impl World {
             timers: Slab::default(),
             messages: Slab::default(),
             sockets: Slab::default(),
+            streams: streams::Streams::default(),
             disk_operations: Slab::default(),
             work: Slab::default(),
             counts: Counts::default(),
@@ -333,6 +336,7 @@ impl World {
             Kind::EpisodeEnds => self.episode_ends(event),
             Kind::Restart => self.restart_event(event),
             Kind::Blocking => self.work_event(event),
+            Kind::Stream => self.stream_event(event),
             Kind::Mark => {
                 self.advance(event.time());
                 self.mark = Some(event.slot());

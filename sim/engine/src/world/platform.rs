@@ -1,6 +1,7 @@
 //! The environment's traits over the world. A platform holds numbers only; whatever a boot asks
 //! after its end has no effect and no answer.
 
+use super::streams::{Attempt, Holder, ListeningPort};
 use super::{World, clock, halt, net, with};
 use crate::choice::{Domain, chance, hash_text};
 use crate::digest::Code;
@@ -10,9 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use squall_env::disk::{Completion, Operation};
 use squall_env::platform::{
-    BindError, BoxFuture, Clock, Closed, Datagrams, Disk, Network, Observer, Random, Spawner, Wait,
+    BindError, BoxFuture, ByteStream, Clock, Closed, Datagrams, Disk, Listening, Network, Observer,
+    Random, Spawner, Wait,
 };
 use squall_env::shown::{Exhibit, Place};
+use squall_env::stream::ConnectError;
 use squall_env::{Address, Instant, NodeId, Port, Roster, WallTime};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -106,6 +109,21 @@ impl Network for Platform {
 
     fn send(&self, from: Port, to: Address, kind: u8, payload: &[u8]) {
         self.enter(|world, node| world.send(node, from, to, kind, payload));
+    }
+
+    fn listen(&self, port: Port) -> Result<Box<dyn Listening>, BindError> {
+        let opened = self.enter(|world, node| world.listen(node, port));
+        let (slot, era, port) = opened.unwrap_or(Err(BindError::Stopped))?;
+        let holder = Holder { node: self.node, token: self.token };
+        Ok(Box::new(ListeningPort { holder, slot, era, port }))
+    }
+
+    fn connect(
+        &self,
+        to: Address,
+    ) -> BoxFuture<'static, Result<Box<dyn ByteStream>, ConnectError>> {
+        let holder = Holder { node: self.node, token: self.token };
+        Box::pin(Attempt { holder, to, begun: None })
     }
 }
 

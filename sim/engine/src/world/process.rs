@@ -209,6 +209,7 @@ impl World {
         if self.weather.wall_offset_ns > 0 {
             self.fired(Fault::WallOffset);
         }
+        self.start_streams(index);
         self.note(index, Code::Boot, [boots, 0]);
         let platform = Platform::new(index, token, id, Arc::clone(&self.roster));
         Boot { env: Env::new(Arc::new(platform)), node: index, token }
@@ -249,6 +250,7 @@ impl World {
         while let Some((_, slot)) = self.nodes[index as usize].ports.last().copied() {
             self.unbind(slot, self.socket_era(slot));
         }
+        self.stop_streams(index, power_loss);
         self.drop_timers(index);
         // What was held back goes through the queue once more and finds nobody.
         for event in held.into_iter().chain(stalled) {

@@ -15,9 +15,10 @@ pub(crate) enum Kind {
     Restart = 5,
     Blocking = 6,
     Mark = 7,
+    Stream = 8,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 16] = [
     Kind::Message,
     Kind::Timer,
     Kind::Disk,
@@ -25,6 +26,15 @@ const KINDS: [Kind; 8] = [
     Kind::EpisodeEnds,
     Kind::Restart,
     Kind::Blocking,
+    Kind::Mark,
+    Kind::Stream,
+    // No event is made with a number that means nothing.
+    Kind::Mark,
+    Kind::Mark,
+    Kind::Mark,
+    Kind::Mark,
+    Kind::Mark,
+    Kind::Mark,
     Kind::Mark,
 ];
 
@@ -49,7 +59,7 @@ impl Event {
     }
 
     pub(crate) fn kind(self) -> Kind {
-        KINDS[(self.0 >> 28) as usize & 7]
+        KINDS[(self.0 >> 28) as usize & 15]
     }
 
     pub(crate) fn slot(self) -> u32 {

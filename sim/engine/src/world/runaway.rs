@@ -61,6 +61,8 @@ enum Deed {
     Disk,
     Blocking,
     Boot,
+    Connect,
+    Segment,
 }
 
 /// Who did what how often.
@@ -86,6 +88,8 @@ impl Census {
             Code::DiskDone => Deed::Disk,
             Code::Blocking => Deed::Blocking,
             Code::Boot => Deed::Boot,
+            Code::Connect => Deed::Connect,
+            Code::SegmentSent => Deed::Segment,
             _ => return,
         };
         self.count(u32::from(entry.node), deed);
@@ -170,6 +174,8 @@ impl World {
             Deed::Disk => format!("{name} has {count} disk operations done"),
             Deed::Blocking => format!("{name} does blocking work {count} times"),
             Deed::Boot => format!("{name} boots {count} times"),
+            Deed::Connect => format!("{name} connects {count} times"),
+            Deed::Segment => format!("{name} sends {count} segments of streams"),
         }
     }
 
@@ -184,6 +190,8 @@ impl World {
             Deed::Disk => format!("disk operations of {role}"),
             Deed::Blocking => format!("blocking work of {role}"),
             Deed::Boot => format!("boots of {role}"),
+            Deed::Connect => format!("connects of {role}"),
+            Deed::Segment => format!("segments of {role}"),
         }
     }
 }

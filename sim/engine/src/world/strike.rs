@@ -85,6 +85,7 @@ impl World {
             }
             _ => {}
         }
+        self.doubt_across_cuts();
     }
 
     /// The scenario has said who leads.
@@ -95,6 +96,7 @@ impl World {
         self.note(leader, Code::FaultStrikes, [u64::from(state.episode.id), 0]);
         let all = self.nodes.len();
         self.cuts.push(Cut::sides(slot, all, &[leader], true));
+        self.doubt_across_cuts();
     }
 
     /// The next part of an episode that has several.

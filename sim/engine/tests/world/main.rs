@@ -8,5 +8,7 @@ mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
+mod stream_faults; // What each fault of streams does to connections.
+mod streams; // What a stream promises.
 mod sync; // Channels, semaphores and the like, under cancellation.
 mod weather; // What each fault of nodes, disks and links does.

@@ -7,6 +7,7 @@ use squall_env::disk::DiskError;
 use squall_env::{Address, Env, Port, View, buggify};
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MS;
@@ -42,6 +43,7 @@ async fn serve(env: Env) -> Result<(), DiskError> {
     let me = env.me();
     let sender = env.clone();
     let pause = env.knob("probe/pause", 10, 1, 50);
+    stream(&env);
     env.spawn("talk", async move {
         let Ok(out) = sender.bind(Port::ANY) else { return };
         for number in 0u64.. {
@@ -84,6 +86,44 @@ async fn serve(env: Env) -> Result<(), DiskError> {
         env.sleep(Duration::from_millis(7)).await;
     }
     Ok(())
+}
+
+/// Every node takes connections and gives back what it reads, and keeps one to the next node busy
+/// with what takes several segments.
+fn stream(env: &Env) {
+    let port = Port::named("probe");
+    let server = env.clone();
+    env.spawn("serve streams", async move {
+        let Ok(mut listener) = server.listen(port) else { return };
+        while let Ok(mut stream) = listener.accept().await {
+            server.spawn("echo", async move {
+                let mut bytes = [0; 512];
+                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                    if stream.write_all(&bytes[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let client = env.clone();
+    env.spawn("use streams", async move {
+        let peers = client.addresses("node", port);
+        let next = peers[usize::from(client.me().ordinal()) % peers.len()];
+        loop {
+            let exchange = async {
+                let mut stream = client.connect(next).await.map_err(|_| ())?;
+                for _ in 0..20 {
+                    stream.write_all(&[7; 3_000]).await.map_err(|_| ())?;
+                    stream.read_exact(&mut [0; 3_000]).await.map_err(|_| ())?;
+                }
+                Ok::<(), ()>(())
+            };
+            // Whatever came of it, the next one follows.
+            let _ = client.timeout(Duration::from_millis(500), exchange).await;
+            client.sleep(Duration::from_millis(5)).await;
+        }
+    });
 }
 
 /// A plan without faults for these many nodes of the role "node".
@@ -166,6 +206,13 @@ fn strengthen(fault: Fault, weather: &mut Weather) {
             (weather.lost_writes, weather.length_without_data) = (true, true);
         }
         Fault::LostEntries => weather.lost_entries = true,
+        Fault::StreamReset => weather.streams.reset_ppm = 20_000,
+        Fault::HalfOpen => weather.streams.half_open_ppm = 10_000,
+        Fault::ConnectRefused => weather.streams.connect_refused_ppm = 300_000,
+        Fault::ConnectHang => weather.streams.connect_hang_ppm = 100_000,
+        Fault::ConnectReset => weather.streams.connect_reset_ppm = 300_000,
+        Fault::BackPressure => weather.streams.back_pressure = true,
+        Fault::StreamShortIo => weather.streams.short_io_ppm = 500_000,
         _ => {}
     }
 }

@@ -6,4 +6,5 @@ mod disk; // Files, the journal, and who may have a directory.
 mod machine; // A state machine that outlives its node.
 mod network; // Datagrams between nodes, guests and strangers.
 mod node; // How nodes end, and how their tasks do.
+mod streams; // Streams between nodes, guests and strangers.
 mod support;
