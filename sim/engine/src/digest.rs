@@ -176,7 +176,7 @@ impl NodeDigest {
 
     #[inline]
     pub(crate) fn add(&mut self, time: u64, code: Code, [a, b]: [u64; 2]) {
-        let when = mum(self.0 ^ (code as u64) << 56 ^ time, C1);
+        let when = (self.0 ^ (code as u64) << 56 ^ time).wrapping_mul(C1).rotate_left(29);
         self.0 = mum(when ^ a, b ^ C2).wrapping_add(when);
     }
 }

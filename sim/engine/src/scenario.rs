@@ -4,7 +4,7 @@ use crate::check::Judge;
 use crate::client::Client;
 use crate::plan::{self, Forecast, Frame, Plan};
 use crate::tolerance::Tolerance;
-use crate::world::{Allowance, Bounds, Budget};
+use crate::world::{Allowance, Bounds, Budget, with};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditView;
 use squall_env::{Env, NodeId, View};
@@ -13,16 +13,30 @@ use std::future::Future;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-type Ending = Result<(), String>;
 pub(crate) type CheckFn = Box<dyn FnMut(&View<'_>) -> Result<(), String>>;
 pub(crate) type AuditFn = Box<dyn FnMut(&AuditView<'_>) -> Result<(), String>>;
 pub(crate) type GoalFn = Box<dyn FnMut(&View<'_>) -> bool>;
 pub(crate) type LeaderFn = Box<dyn FnMut(&View<'_>) -> Option<NodeId>>;
 type Maker<T> = Box<dyn Fn() -> T + Send + Sync>;
 
+/// How a role becomes the main task of a boot, which ends by leaving through the exit.
 pub(crate) enum Start {
-    Node(Box<dyn Fn(Env) -> BoxFuture<'static, Ending> + Send + Sync>),
-    Client(Box<dyn Fn(Client) -> BoxFuture<'static, Ending> + Send + Sync>),
+    Node(Box<dyn Fn(Env, Exit) -> BoxFuture<'static, ()> + Send + Sync>),
+    Client(Box<dyn Fn(Client, Exit) -> BoxFuture<'static, ()> + Send + Sync>),
+}
+
+/// The end of a boot whose role has returned.
+pub(crate) struct Exit {
+    pub(crate) node: u32,
+    pub(crate) token: u64,
+}
+
+impl Exit {
+    fn leave<E: Display>(self, ended: Result<(), E>) {
+        // What the error says is user code, so it is asked before the world is entered.
+        let error = ended.err().map(|error| error.to_string());
+        with(|world| world.exited(self.node, self.token, error.as_deref()));
+    }
 }
 
 pub(crate) struct Role {
@@ -97,9 +111,9 @@ impl Scenario {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        let start = move |env: Env| -> BoxFuture<'static, Ending> {
+        let start = move |env: Env, exit: Exit| -> BoxFuture<'static, ()> {
             let served = serve(env);
-            Box::pin(async move { served.await.map_err(|error| error.to_string()) })
+            Box::pin(async move { exit.leave(served.await) })
         };
         self.add(role, nodes, Start::Node(Box::new(start)));
         self
@@ -116,9 +130,9 @@ impl Scenario {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        let start = move |client: Client| -> BoxFuture<'static, Ending> {
+        let start = move |client: Client, exit: Exit| -> BoxFuture<'static, ()> {
             let loading = load(client);
-            Box::pin(async move { loading.await.map_err(|error| error.to_string()) })
+            Box::pin(async move { exit.leave(loading.await) })
         };
         self.add(role, nodes, Start::Client(Box::new(start)));
         self

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan};
-use crate::scenario::{Scenario, Start};
+use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use crate::words::Words;
@@ -303,22 +303,19 @@ impl Run<'_> {
         let Some(Boot { env, node, token }) = with(|world| world.boot(node)) else { return };
         let role = &self.scenario.roles[usize::from(env.me().role())];
         let trials = Arc::clone(&self.trials);
-        let served = catch_unwind(AssertUnwindSafe(|| match &role.start {
-            Start::Node(start) => start(env),
+        let exit = Exit { node, token };
+        let started = catch_unwind(AssertUnwindSafe(|| match &role.start {
+            Start::Node(start) => start(env, exit),
             Start::Client(start) => {
                 env.ready();
-                start(Client::in_world(env, node, token, trials))
+                start(Client::in_world(env, node, token, trials), exit)
             }
         }));
-        let Ok(served) = served else {
+        let Ok(task) = started else {
             let panic = panics::take();
             with(|world| world.panicked_at(node, &panic));
             return;
         };
-        let task: BoxFuture<'static, ()> = Box::pin(async move {
-            let ended = served.await;
-            with(|world| world.exited(node, token, ended.as_ref().err().map(String::as_str)));
-        });
         with(|world| world.spawn(node, "main", task));
     }
 

@@ -131,6 +131,7 @@ impl World {
         }
     }
 
+    #[inline(always)]
     fn timer_of(&self, wait: &Wait) -> Option<u32> {
         let (era, slot) = ((wait.token >> 32) as u32, (wait.token as u32).checked_sub(1)?);
         let timer = self.timers.get(slot)?;
@@ -189,10 +190,15 @@ impl World {
         (self.choices.draw(Domain::EventOrder, boot, count) >> 32) as u32
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cancel_timer(&mut self, node: u32, wait: &mut Wait) {
-        let Some(slot) = self.timer_of(wait) else { return };
+        if let Some(slot) = self.timer_of(wait) {
+            self.take_timer_off(node, slot);
+        }
         wait.token = 0;
+    }
+
+    fn take_timer_off(&mut self, node: u32, slot: u32) {
         self.note(node, Code::TimerDropped, [0, 0]);
         self.timers[slot].deadline = 0;
         self.drop_waiter(slot, Waiter::Nobody);
@@ -267,7 +273,6 @@ pub(crate) fn poll_sleep(
             }
             if world.nodes[node as usize].clock.local(world.now) >= until.as_nanos() {
                 world.cancel_timer(node, wait);
-                wait.token = 0;
                 return Some(Poll::Ready(()));
             }
             let own = world.own_waker(cx);

@@ -123,7 +123,6 @@ pub(crate) enum Outside {
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Counters {
     pub(crate) events: u64,
-    pub(crate) polls: u64,
     pub(crate) messages: u64,
     pub(crate) rejected: u64,
 }
@@ -209,7 +208,8 @@ impl World {
             roster = roster.with(role.role.clone(), role.nodes);
         }
         let choices = Choices::new(seed, plan.salt);
-        let mut nodes = Vec::new();
+        let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
+        let mut nodes = Vec::with_capacity(all);
         let mut role_starts = Vec::new();
         for role in &plan.nodes {
             role_starts.push(nodes.len() as u32);
@@ -222,6 +222,8 @@ impl World {
             }
         }
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
+        // What most runs need at the least: growing step by step costs more than a little room.
+        let room = 2 * nodes.len();
         let roster = Arc::new(roster);
         let mut world = World {
             number: fresh_number(),
@@ -234,14 +236,14 @@ impl World {
             roster,
             nodes,
             role_starts,
-            queue: Queue::default(),
-            tasks: Slab::default(),
+            queue: Queue::with_room(4 * room),
+            tasks: Slab::with_room(room),
             ready: tasks::Ready::default(),
             current: None,
             current_waker: 0,
-            timers: Slab::default(),
-            messages: Slab::default(),
-            sockets: Slab::default(),
+            timers: Slab::with_room(room),
+            messages: Slab::with_room(2 * room),
+            sockets: Slab::with_room(room),
             streams: streams::Streams::default(),
             disk_operations: Slab::default(),
             work: Slab::default(),
@@ -321,13 +323,13 @@ impl World {
 
     /// Takes up the next event. Says whether there was one.
     pub(crate) fn next_event(&mut self, until: u64) -> bool {
-        let Some(event) = self.queue.peek().filter(|event| event.time() <= until) else {
-            return false;
-        };
-        if self.guard.is_due(self.counters.events) && self.is_out_of_bounds() {
+        if self.guard.is_due(self.counters.events)
+            && self.next_time().is_some_and(|time| time <= until)
+            && self.is_out_of_bounds()
+        {
             return true;
         }
-        let _ = self.queue.pop();
+        let Some(event) = self.queue.pop_until(until) else { return false };
         match event.kind() {
             Kind::Message => self.message_event(event),
             Kind::Timer => self.timer_event(event),
@@ -377,7 +379,6 @@ impl World {
             let (node, detail) = (task.node, [task.entity.0, task.wakes]);
             self.current = Some(id);
             self.current_waker = waker.data().addr();
-            self.counters.polls += 1;
             self.polls_at_this_time += 1;
             self.note(node, Code::Poll, detail);
             return Some((id, future, waker));

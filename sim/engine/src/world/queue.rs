@@ -76,17 +76,26 @@ impl Event {
 pub(crate) struct Queue(BinaryHeap<Reverse<Event>>);
 
 impl Queue {
+    /// One with room for so many events.
+    pub(crate) fn with_room(room: usize) -> Queue {
+        Queue(BinaryHeap::with_capacity(room))
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, event: Event) {
         self.0.push(Reverse(event));
     }
 
+    /// Takes the next event, if it is not later than this.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Event> {
+    pub(crate) fn pop_until(&mut self, until: u64) -> Option<Event> {
+        if self.0.peek()?.0.time() > until {
+            return None;
+        }
         self.0.pop().map(|Reverse(event)| event)
     }
 
-    /// How many events are to come.
+    /// How many events are pending.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -116,6 +125,11 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T: Default> Slab<T> {
+    /// One with room for so many things.
+    pub(crate) fn with_room(room: usize) -> Slab<T> {
+        Slab { items: Vec::with_capacity(room), free: Vec::with_capacity(room) }
+    }
+
     /// A slot whose content is whatever its last user left in it.
     #[inline]
     pub(crate) fn take(&mut self) -> u32 {
