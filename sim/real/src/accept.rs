@@ -2,10 +2,11 @@
 
 use crate::connection;
 use crate::hello::{self, Greeting, HelloError, Refusal};
+use crate::lobby::{Lobby, Seat};
 use crate::network::Network;
 use crate::outbox::Outbox;
 use crate::streams::{Place, TcpEnd};
-use squall_env::{NodeId, Port};
+use squall_env::{Either, NodeId, Port, race};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections for as long as the node runs.
 pub(crate) async fn run(network: Arc<Network>, listener: TcpListener) {
-    let slots = Arc::new(Semaphore::new(network.limits.incoming_max));
+    let door = Arc::new(Door {
+        slots: Arc::new(Semaphore::new(network.limits.incoming_max)),
+        lobby: Lobby::new(network.limits.greetings_max),
+    });
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -29,16 +33,17 @@ pub(crate) async fn run(network: Arc<Network>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            refused(&network, address, &"there are too many connections");
-            continue;
-        };
-        let shared = Arc::clone(&network);
-        let task = async move {
-            incoming(&shared, stream, address, slot).await;
-        };
+        let (shared, door, seat) = (Arc::clone(&network), Arc::clone(&door), door.lobby.enter());
+        let task = async move { incoming(&shared, &door, seat, stream, address).await };
         network.tasks.spawn("connection from a peer", Box::pin(task));
     }
+}
+
+/// Who may come in.
+struct Door {
+    /// One for each connection that has greeted.
+    slots: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
 }
 
 fn refused(network: &Network, address: SocketAddr, why: &dyn std::fmt::Display) {
@@ -49,20 +54,27 @@ fn refused(network: &Network, address: SocketAddr, why: &dyn std::fmt::Display) 
 
 async fn incoming(
     network: &Arc<Network>,
+    door: &Door,
+    seat: Seat,
     mut stream: TcpStream,
     address: SocketAddr,
-    slot: OwnedSemaphorePermit,
 ) {
     let outbox = Arc::new(Outbox::new(&network.limits));
-    let greeting = greet(network, &mut stream, &outbox);
-    let peer = match timeout(network.limits.connect_timeout, greeting).await {
-        Ok(Ok(Greeted::Datagrams(peer))) => peer,
-        Ok(Ok(Greeted::Stream(peer, port, place))) => {
+    let greeting = greet(network, &door.slots, &mut stream, &outbox);
+    let greeting = timeout(network.limits.greeting_timeout, greeting);
+    let (greeted, slot) = match race(greeting, seat.taken_away()).await {
+        Either::Left(Ok(Ok(taken))) => taken,
+        Either::Left(Ok(Err(why))) => return refused(network, address, &why),
+        Either::Left(Err(_)) => return refused(network, address, &"the peer does not greet"),
+        Either::Right(()) => return refused(network, address, &"others come, and it is silent"),
+    };
+    drop(seat);
+    let peer = match greeted {
+        Greeted::Datagrams(peer) => peer,
+        Greeted::Stream(peer, port, place) => {
             network.counters.stream_accepts.one();
             return take(network, stream, (peer, port), place, slot);
         }
-        Ok(Err(why)) => return refused(network, address, &why),
-        Err(_) => return refused(network, address, &"the peer does not greet"),
     };
     network.counters.accepts.one();
     let name = network.roster.name(peer);
@@ -101,12 +113,13 @@ enum GreetError {
     Refused(#[from] Refusal),
 }
 
-/// Reads the greeting and answers it. Says who the peer is.
+/// Reads the greeting and answers it. Says who the peer is, and gives it a slot.
 async fn greet(
     network: &Network,
+    slots: &Arc<Semaphore>,
     stream: &mut TcpStream,
     outbox: &Arc<Outbox>,
-) -> Result<Greeted, GreetError> {
+) -> Result<(Greeted, OwnedSemaphorePermit), GreetError> {
     stream.set_nodelay(true).map_err(HelloError::from)?;
     let found = match hello::read(stream).await {
         Ok(Greeting::Hello { cluster, node }) => {
@@ -129,13 +142,17 @@ async fn greet(
         Ok(found) => found,
         Err(refusal) => return refuse(stream, refusal).await,
     };
+    let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
+        return refuse(stream, Refusal::Connections).await;
+    };
     let cluster = network.roster.cluster().to_owned();
     let welcome = Greeting::Welcome { cluster, node: network.my_name() };
     hello::write(stream, &welcome).await.map_err(HelloError::from)?;
-    match place {
-        Some((port, place)) => Ok(Greeted::Stream(node, port, place)),
-        None => Ok(Greeted::Datagrams(network.admit(node, outbox)?)),
-    }
+    let greeted = match place {
+        Some((port, place)) => Greeted::Stream(node, port, place),
+        None => Greeted::Datagrams(network.admit(node, outbox)?),
+    };
+    Ok((greeted, slot))
 }
 
 async fn refuse<T>(stream: &mut TcpStream, refusal: Refusal) -> Result<T, GreetError> {

@@ -85,13 +85,26 @@ pub struct Limits {
     /// How many datagrams wait on one bound port. Default: 16384.
     pub inbox_frames_max: usize,
     /// How many connections from others there are at a time, for datagrams and streams together.
-    /// Default: 1024.
+    /// One that has not greeted is not among them. Default: 1024.
     pub incoming_max: usize,
     /// How many streams wait on one port to be taken; more are refused. Default: 128.
     pub backlog_max: usize,
+    /// How many connections from others may have yet to greet. When there are more, the one that
+    /// has been silent longest is closed, so that nobody who says nothing keeps a peer out: a peer
+    /// greets at once. Default: 128.
+    pub greetings_max: usize,
+    /// How long a connection from outside may take to greet, which with TLS includes its
+    /// handshake. Default: 3 s.
+    #[serde(rename = "greeting_timeout_ms", deserialize_with = "millis")]
+    pub greeting_timeout: Duration,
+    /// How many disk operations wait or are under way at a time. Whoever has more to do waits for
+    /// room; only what a journal does is begun in any case. Default: 1024.
+    pub disk_operations_max: usize,
+    /// How many bytes those operations hold; the last of them may exceed it. Default: 64 MiB.
+    pub disk_bytes_max: usize,
     /// How many threads run blocking work; what is more waits. Default: 4.
     pub blocking_threads_max: usize,
-    /// How long a connection and its greeting may take, each way. Default: 3 s.
+    /// How long it may take to connect to a peer and be greeted by it. Default: 3 s.
     #[serde(rename = "connect_timeout_ms", deserialize_with = "millis")]
     pub connect_timeout: Duration,
     /// How long to wait before a peer is tried again for the first time; the wait doubles with
@@ -119,6 +132,10 @@ impl Default for Limits {
             inbox_frames_max: 16_384,
             incoming_max: 1024,
             backlog_max: 128,
+            greetings_max: 128,
+            greeting_timeout: Duration::from_secs(3),
+            disk_operations_max: 1024,
+            disk_bytes_max: 64 << 20,
             blocking_threads_max: 4,
             connect_timeout: Duration::from_secs(3),
             back_off_min: Duration::from_millis(20),
@@ -257,9 +274,13 @@ impl Limits {
         within("inbox_frames_max", self.inbox_frames_max, 1, most)?;
         within("incoming_max", self.incoming_max, 1, CONNECTIONS_MAX)?;
         within("backlog_max", self.backlog_max, 1, CONNECTIONS_MAX)?;
+        within("greetings_max", self.greetings_max, 1, CONNECTIONS_MAX)?;
+        within("disk_operations_max", self.disk_operations_max, 1, most)?;
+        within("disk_bytes_max", self.disk_bytes_max, 1, most)?;
         within("blocking_threads_max", self.blocking_threads_max, 1, THREADS_MAX)?;
         for (name, duration) in [
             ("connect_timeout", self.connect_timeout),
+            ("greeting_timeout", self.greeting_timeout),
             ("back_off_min", self.back_off_min),
             ("ping_interval", self.ping_interval),
         ] {

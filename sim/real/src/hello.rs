@@ -55,6 +55,8 @@ pub(crate) enum Refusal {
     NoListener,
     #[error("too many connections wait on the port")]
     Backlog,
+    #[error("there are too many connections")]
+    Connections,
 }
 
 /// Why no greeting was read.

@@ -66,8 +66,11 @@
 //!
 //! # Limits
 //!
-//! Whatever a peer can make grow is bounded by [`Limits`]. A full queue drops, a counter in
-//! [`Metrics`] says so, and nobody waits.
+//! Whatever a peer can make grow is bounded by [`Limits`]. A full queue of datagrams drops, a
+//! counter in [`Metrics`] says so, and nobody waits. A full queue of the disk loses nothing: who
+//! has another operation waits until there is room, and the node's other tasks go on. Connections
+//! that say nothing have places of their own, and the one that has been silent longest makes room
+//! for the next, so strangers keep no peer out.
 //!
 //! Deliberately absent: encryption, name resolution, a global runtime, and any hook by
 //! which a test could reach into a node.
@@ -85,6 +88,7 @@ mod frame;
 mod hello;
 mod inbox;
 mod link;
+mod lobby;
 mod network;
 mod node;
 mod outbox;

@@ -170,7 +170,7 @@ impl Prepared {
         let runtime = runtime(config, &name)?;
         let ending = Arc::new(Ending::default());
         let tasks = Tasks { runtime: runtime.handle().clone(), ending: Arc::clone(&ending) };
-        let (disk, disk_thread) = DiskThread::start(files, &name, ending)?;
+        let (disk, disk_thread) = DiskThread::start(files, &name, ending, &config.limits)?;
         let counters = Arc::new(Counters::default());
         let network =
             Network::new(config, Arc::clone(&counters), Arc::clone(&entropy), tasks.clone());
