@@ -6,6 +6,7 @@ use crate::lobby::{Lobby, Seat};
 use crate::network::Network;
 use crate::outbox::Outbox;
 use crate::streams::{Place, TcpEnd};
+use crate::transport::Way;
 use squall_env::{Either, NodeId, Port, race};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,13 +57,13 @@ async fn incoming(
     network: &Arc<Network>,
     door: &Door,
     seat: Seat,
-    mut stream: TcpStream,
+    stream: TcpStream,
     address: SocketAddr,
 ) {
     let outbox = Arc::new(Outbox::new(&network.limits));
-    let greeting = greet(network, &door.slots, &mut stream, &outbox);
+    let greeting = greet(network, &door.slots, stream, &outbox);
     let greeting = timeout(network.limits.greeting_timeout, greeting);
-    let (greeted, slot) = match race(greeting, seat.taken_away()).await {
+    let Taken { greeted, slot, stream } = match race(greeting, seat.taken_away()).await {
         Either::Left(Ok(Ok(taken))) => taken,
         Either::Left(Ok(Err(why))) => return refused(network, address, &why),
         Either::Left(Err(_)) => return refused(network, address, &"the peer does not greet"),
@@ -87,7 +88,7 @@ async fn incoming(
 /// Puts a stream before its listener.
 fn take(
     network: &Arc<Network>,
-    stream: TcpStream,
+    stream: Way,
     (peer, port): (Option<NodeId>, Port),
     place: Place,
     slot: OwnedSemaphorePermit,
@@ -113,26 +114,35 @@ enum GreetError {
     Refused(#[from] Refusal),
 }
 
-/// Reads the greeting and answers it. Says who the peer is, and gives it a slot.
+/// A connection that is taken.
+struct Taken {
+    greeted: Greeted,
+    slot: OwnedSemaphorePermit,
+    stream: Way,
+}
+
+/// Makes the connection safe, reads the greeting and answers it. Says who the peer is, and gives it
+/// a slot.
 async fn greet(
     network: &Network,
     slots: &Arc<Semaphore>,
-    stream: &mut TcpStream,
+    stream: TcpStream,
     outbox: &Arc<Outbox>,
-) -> Result<(Greeted, OwnedSemaphorePermit), GreetError> {
+) -> Result<Taken, GreetError> {
     stream.set_nodelay(true).map_err(HelloError::from)?;
-    let found = match hello::read(stream).await {
+    let (mut stream, proof) = network.transport.accept(stream).await.map_err(HelloError::from)?;
+    let found = match hello::read(&mut stream).await {
         Ok(Greeting::Hello { cluster, node }) => {
-            network.identify(&cluster, node.as_deref()).map(|node| (node, None))
+            network.identify(&cluster, node.as_deref(), &proof).map(|node| (node, None))
         }
         Ok(Greeting::Stream { cluster, node, port }) => {
-            let node = network.identify(&cluster, node.as_deref());
+            let node = network.identify(&cluster, node.as_deref(), &proof);
             let port = Port::from_number(port);
             node.and_then(|node| Ok((node, Some((port, network.streams.place(port)?)))))
         }
         Ok(Greeting::Welcome { .. } | Greeting::Refused(_)) => Err(Refusal::Malformed),
         Err(HelloError::Version(version)) => {
-            refuse(stream, Refusal::Version).await?;
+            refuse(&mut stream, Refusal::Version).await?;
             return Err(HelloError::Version(version).into());
         }
         // Whoever does not speak this protocol would not understand an answer either.
@@ -140,22 +150,23 @@ async fn greet(
     };
     let (node, place) = match found {
         Ok(found) => found,
-        Err(refusal) => return refuse(stream, refusal).await,
+        Err(refusal) => return Err(refuse(&mut stream, refusal).await?),
     };
     let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
-        return refuse(stream, Refusal::Connections).await;
+        return Err(refuse(&mut stream, Refusal::Connections).await?);
     };
     let cluster = network.roster.cluster().to_owned();
     let welcome = Greeting::Welcome { cluster, node: network.my_name() };
-    hello::write(stream, &welcome).await.map_err(HelloError::from)?;
+    hello::write(&mut stream, &welcome).await.map_err(HelloError::from)?;
     let greeted = match place {
         Some((port, place)) => Greeted::Stream(node, port, place),
         None => Greeted::Datagrams(network.admit(node, outbox)?),
     };
-    Ok((greeted, slot))
+    Ok(Taken { greeted, slot, stream })
 }
 
-async fn refuse<T>(stream: &mut TcpStream, refusal: Refusal) -> Result<T, GreetError> {
+/// Says why a connection is not taken.
+async fn refuse(stream: &mut Way, refusal: Refusal) -> Result<GreetError, GreetError> {
     hello::write(stream, &Greeting::Refused(refusal)).await.map_err(HelloError::from)?;
-    Err(refusal.into())
+    Ok(refusal.into())
 }

@@ -57,6 +57,9 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The node's own directory, which is made if it is not there. No other node may have it.
     pub data: PathBuf,
+    /// Certificates, if connections are encrypted and their ends have to prove their names. All
+    /// nodes have them, or none.
+    pub tls: Option<Tls>,
     /// How many threads run the node's tasks.
     ///
     /// One, the default, is what the simulated world explores: between two `await`s of a task no
@@ -68,6 +71,35 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// How much of everything there may be.
     pub limits: Limits,
+}
+
+/// Files with certificates, in the format PEM (RFC 7468). They are read when the node starts.
+///
+/// A node's certificate bears its name and its cluster's as a DNS name, as in `replica-1.shop`, and
+/// has to be good for both sides of a connection. That of a guest may bear any name. What is signed
+/// by the roots is believed until the node is started with other roots: nothing is asked about
+/// certificates that were taken back, so give them a short life.
+///
+/// A file of a [`Config`] has them as `tls`:
+///
+/// ```
+/// let tls: squall_real::Tls = serde_json::from_str(r#"{
+///     "certificates": "/etc/shop/replica-1.pem",
+///     "key": "/etc/shop/replica-1.key",
+///     "roots": "/etc/shop/roots.pem"
+/// }"#)?;
+/// assert!(tls.key.ends_with("replica-1.key"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// This node's certificate, and behind it those that lead to a root.
+    pub certificates: PathBuf,
+    /// The private key of this node's certificate.
+    pub key: PathBuf,
+    /// The roots that certificates of peers must lead to.
+    pub roots: PathBuf,
 }
 
 /// How much of everything there may be, and how long things may take. Each has a default.
@@ -168,6 +200,15 @@ pub enum ConfigError {
     /// Nobody can connect to port zero.
     #[error("the address of {0} has port 0, which cannot be connected to")]
     PortZero(String),
+    /// Certificates are asked for, and this build has no TLS.
+    #[error("there are certificates, and this build has no TLS: it lacks the feature `tls`")]
+    TlsMissing,
+    /// A node's name, with that of the cluster, is none that a certificate can bear.
+    #[error(
+        "{0:?} is no name for a certificate: letters, digits and hyphens are right, with dots \
+         between"
+    )]
+    TlsName(String),
     /// Two nodes have one address.
     #[error("{0} and {1} have the same address")]
     AddressTwice(String, String),
@@ -204,6 +245,7 @@ impl Config {
             addresses: BTreeMap::new(),
             listen: None,
             data: data.into(),
+            tls: None,
             threads: NonZeroUsize::MIN,
             limits: Limits::default(),
         }
@@ -219,6 +261,7 @@ impl Config {
         if self.data.as_os_str().is_empty() {
             return Err(ConfigError::NoData);
         }
+        self.validate_tls()?;
         within("threads", self.threads.get(), 1, THREADS_MAX)?;
         self.limits.validate()
     }
@@ -259,10 +302,32 @@ impl Config {
         Ok(())
     }
 
+    #[cfg(feature = "tls")]
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        if self.tls.is_none() {
+            return Ok(());
+        }
+        let mut names = self.roster.all().map(|node| certified_name(&self.roster, node));
+        match names.find(|name| !crate::tls::is_name(name)) {
+            Some(name) => Err(ConfigError::TlsName(name)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        if self.tls.is_some() { Err(ConfigError::TlsMissing) } else { Ok(()) }
+    }
+
     /// Where the node listens, if it does.
     pub(crate) fn listening(&self) -> Option<SocketAddr> {
         self.listen.or_else(|| self.addresses.get(&self.me).copied())
     }
+}
+
+/// The name that the certificate of a node bears.
+pub(crate) fn certified_name(roster: &Roster, node: NodeId) -> String {
+    format!("{}.{}", roster.name(node), roster.cluster())
 }
 
 impl Limits {
@@ -315,6 +380,7 @@ struct ConfigFile {
     addresses: BTreeMap<String, SocketAddr>,
     listen: Option<SocketAddr>,
     data: PathBuf,
+    tls: Option<Tls>,
     #[serde(default = "one")]
     threads: NonZeroUsize,
     #[serde(default)]
@@ -336,8 +402,9 @@ impl TryFrom<ConfigFile> for Config {
         for (name, address) in file.addresses {
             addresses.insert(find(name)?, address);
         }
-        let (listen, data, threads, limits) = (file.listen, file.data, file.threads, file.limits);
-        let config = Config { roster, me, addresses, listen, data, threads, limits };
+        let (listen, data, tls) = (file.listen, file.data, file.tls);
+        let (threads, limits) = (file.threads, file.limits);
+        let config = Config { roster, me, addresses, listen, data, tls, threads, limits };
         config.validate()?;
         Ok(config)
     }

@@ -1,7 +1,8 @@
 //! Datagrams between nodes, guests and strangers.
 
 use crate::support::{
-    Cluster, ECHO, GLANCE, PATIENCE, ask, echo, lend, run_as, wait_for, wait_until,
+    Cluster, ECHO, GLANCE, PATIENCE, ask, client_greeting, echo, guest_greeting, lend, run_as,
+    wait_for, wait_until,
 };
 use squall_env::platform::{BindError, DATAGRAM_MAX};
 use squall_env::request::{Caller, Responder};
@@ -294,21 +295,6 @@ fn what_is_no_greeting_is_refused_and_harms_nobody() {
         let mut socket = env.bind(Port::ANY).unwrap();
         ask(&env, &mut socket, to, b"still there?").await
     });
-}
-
-/// The greeting of a guest of the cluster `shop`: head, the variant, the cluster, no name.
-fn guest_greeting() -> Vec<u8> {
-    with_checksum(b"sqN\n\x01\x00\x07\x00\x00\x04shop\x00".to_vec())
-}
-
-/// The greeting of the client, with its name.
-fn client_greeting() -> Vec<u8> {
-    with_checksum(b"sqN\n\x01\x00\x10\x00\x00\x04shop\x01\x08client-1".to_vec())
-}
-
-fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    bytes
 }
 
 #[test]
