@@ -352,6 +352,23 @@ fn events_of_tracing_stand_in_a_trace_with_virtual_time_node_and_boot() {
 }
 
 #[test]
+fn sources_are_looked_through_and_the_list_for_clippy_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lib.rs");
+    std::fs::write(&file, "fn f() {\n    std::thread::yield_now();\n}\n").unwrap();
+    let found = squall(&format!("lint {}", folder.path().display()));
+    assert_eq!(found.status.code(), Some(1));
+    let wanted = format!("{}:2:5: std::thread: use Env::spawn", file.display());
+    assert!(stdout(&found).starts_with(&wanted), "{}", stdout(&found));
+    std::fs::write(&file, "fn f() {}\n").unwrap();
+    let clean = squall(&format!("lint {}", folder.path().display()));
+    assert_eq!(clean.status.code(), Some(0), "{}", stdout(&clean));
+    assert_eq!(squall("lint no-such-folder").status.code(), Some(2));
+    let printed = squall("lint --print-clippy");
+    assert_eq!(stdout(&printed), squall::lint::CLIPPY);
+}
+
+#[test]
 fn a_saved_run_is_replayed_and_a_damaged_file_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saved.json");

@@ -46,9 +46,8 @@
 //! On build, scenario, seed and plan, and on nothing else. Every decision is a keyed choice
 //! ([`choice`]): it hangs on what is decided and for whom, not on how many decisions came before.
 //! Everything that happens goes into a digest per node ([`digest`]). Code that reaches around the
-//! environment (threads, the system clock, hash maps with random state, statics) breaks this; the
-//! `clippy.toml` of this project's environment crate lists what to ban. *The limit*: whoever hears
-//! of a change may behave differently from then on.
+//! environment (threads, the system clock, hash maps with random state, statics) breaks this;
+//! [`lint`] finds it. *The limit*: whoever hears of a change may behave differently from then on.
 //!
 //! # What a run says
 //!
@@ -85,6 +84,7 @@ mod client;
 pub mod digest;
 mod events;
 mod failure;
+pub mod lint;
 pub mod plan;
 mod report;
 pub mod repro;

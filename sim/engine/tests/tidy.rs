@@ -105,6 +105,7 @@ fn the_bans_are_the_same_wherever_they_hold() {
     let bans = fs::read_to_string(root().join("sim/env/clippy.toml")).unwrap();
     let protocols = fs::read_to_string(root().join("protocols/clippy.toml")).unwrap();
     assert_eq!(protocols, bans, "protocols/clippy.toml differs from sim/env/clippy.toml");
+    assert_eq!(squall::lint::CLIPPY, bans, "the list for users differs from sim/env/clippy.toml");
     let world: Vec<(String, String)> = files(&[".rs"])
         .into_iter()
         .filter(|(path, _)| path.starts_with("sim/engine/src/world/"))

@@ -225,7 +225,8 @@ impl Slot {
         }
     }
 
-    /// Starts an operation and waits for it.
+    /// Starts an operation as soon as the disk has room for it, and waits for its end. Dropped
+    /// before it was started, it never is.
     ///
     /// # Errors
     /// What the disk answers.
@@ -234,6 +235,7 @@ impl Slot {
         disk: &D,
         operation: Operation,
     ) -> Result<Done, DiskError> {
+        poll_fn(|cx| disk.poll_room(cx)).await;
         self.submit(disk, operation);
         poll_fn(|cx| self.poll(cx)).await
     }

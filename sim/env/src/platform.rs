@@ -130,6 +130,13 @@ pub trait Disk: Send + Sync {
     /// Starts an operation, which goes on even if nobody waits for it. Operations on one file take
     /// effect in the order in which they are submitted, so a sync covers every earlier write.
     fn submit(&self, operation: Operation, done: Completion);
+    /// Ready once there is room for another operation, which whoever is ready then submits. An
+    /// operation that is submitted without asking is taken all the same. A disk without a bound
+    /// always has room.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
 }
 
 /// Tasks of the node: they run on its thread and die with it.

@@ -2,10 +2,12 @@
 
 use crate::connection;
 use crate::hello::{self, Greeting, HelloError, Refusal};
+use crate::lobby::{Lobby, Seat};
 use crate::network::Network;
 use crate::outbox::Outbox;
 use crate::streams::{Place, TcpEnd};
-use squall_env::{NodeId, Port};
+use crate::transport::Way;
+use squall_env::{Either, NodeId, Port, race};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections for as long as the node runs.
 pub(crate) async fn run(network: Arc<Network>, listener: TcpListener) {
-    let slots = Arc::new(Semaphore::new(network.limits.incoming_max));
+    let door = Arc::new(Door {
+        slots: Arc::new(Semaphore::new(network.limits.incoming_max)),
+        lobby: Lobby::new(network.limits.greetings_max),
+    });
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -29,16 +34,17 @@ pub(crate) async fn run(network: Arc<Network>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            refused(&network, address, &"there are too many connections");
-            continue;
-        };
-        let shared = Arc::clone(&network);
-        let task = async move {
-            incoming(&shared, stream, address, slot).await;
-        };
+        let (shared, door, seat) = (Arc::clone(&network), Arc::clone(&door), door.lobby.enter());
+        let task = async move { incoming(&shared, &door, seat, stream, address).await };
         network.tasks.spawn("connection from a peer", Box::pin(task));
     }
+}
+
+/// Who may come in.
+struct Door {
+    /// One for each connection that has greeted.
+    slots: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
 }
 
 fn refused(network: &Network, address: SocketAddr, why: &dyn std::fmt::Display) {
@@ -49,20 +55,27 @@ fn refused(network: &Network, address: SocketAddr, why: &dyn std::fmt::Display) 
 
 async fn incoming(
     network: &Arc<Network>,
-    mut stream: TcpStream,
+    door: &Door,
+    seat: Seat,
+    stream: TcpStream,
     address: SocketAddr,
-    slot: OwnedSemaphorePermit,
 ) {
     let outbox = Arc::new(Outbox::new(&network.limits));
-    let greeting = greet(network, &mut stream, &outbox);
-    let peer = match timeout(network.limits.connect_timeout, greeting).await {
-        Ok(Ok(Greeted::Datagrams(peer))) => peer,
-        Ok(Ok(Greeted::Stream(peer, port, place))) => {
+    let greeting = greet(network, &door.slots, stream, &outbox);
+    let greeting = timeout(network.limits.greeting_timeout, greeting);
+    let Taken { greeted, slot, stream } = match race(greeting, seat.taken_away()).await {
+        Either::Left(Ok(Ok(taken))) => taken,
+        Either::Left(Ok(Err(why))) => return refused(network, address, &why),
+        Either::Left(Err(_)) => return refused(network, address, &"the peer does not greet"),
+        Either::Right(()) => return refused(network, address, &"others come, and it is silent"),
+    };
+    drop(seat);
+    let peer = match greeted {
+        Greeted::Datagrams(peer) => peer,
+        Greeted::Stream(peer, port, place) => {
             network.counters.stream_accepts.one();
             return take(network, stream, (peer, port), place, slot);
         }
-        Ok(Err(why)) => return refused(network, address, &why),
-        Err(_) => return refused(network, address, &"the peer does not greet"),
     };
     network.counters.accepts.one();
     let name = network.roster.name(peer);
@@ -75,7 +88,7 @@ async fn incoming(
 /// Puts a stream before its listener.
 fn take(
     network: &Arc<Network>,
-    stream: TcpStream,
+    stream: Way,
     (peer, port): (Option<NodeId>, Port),
     place: Place,
     slot: OwnedSemaphorePermit,
@@ -101,25 +114,35 @@ enum GreetError {
     Refused(#[from] Refusal),
 }
 
-/// Reads the greeting and answers it. Says who the peer is.
+/// A connection that is taken.
+struct Taken {
+    greeted: Greeted,
+    slot: OwnedSemaphorePermit,
+    stream: Way,
+}
+
+/// Makes the connection safe, reads the greeting and answers it. Says who the peer is, and gives it
+/// a slot.
 async fn greet(
     network: &Network,
-    stream: &mut TcpStream,
+    slots: &Arc<Semaphore>,
+    stream: TcpStream,
     outbox: &Arc<Outbox>,
-) -> Result<Greeted, GreetError> {
+) -> Result<Taken, GreetError> {
     stream.set_nodelay(true).map_err(HelloError::from)?;
-    let found = match hello::read(stream).await {
+    let (mut stream, proof) = network.transport.accept(stream).await.map_err(HelloError::from)?;
+    let found = match hello::read(&mut stream).await {
         Ok(Greeting::Hello { cluster, node }) => {
-            network.identify(&cluster, node.as_deref()).map(|node| (node, None))
+            network.identify(&cluster, node.as_deref(), &proof).map(|node| (node, None))
         }
         Ok(Greeting::Stream { cluster, node, port }) => {
-            let node = network.identify(&cluster, node.as_deref());
+            let node = network.identify(&cluster, node.as_deref(), &proof);
             let port = Port::from_number(port);
             node.and_then(|node| Ok((node, Some((port, network.streams.place(port)?)))))
         }
         Ok(Greeting::Welcome { .. } | Greeting::Refused(_)) => Err(Refusal::Malformed),
         Err(HelloError::Version(version)) => {
-            refuse(stream, Refusal::Version).await?;
+            refuse(&mut stream, Refusal::Version).await?;
             return Err(HelloError::Version(version).into());
         }
         // Whoever does not speak this protocol would not understand an answer either.
@@ -127,18 +150,23 @@ async fn greet(
     };
     let (node, place) = match found {
         Ok(found) => found,
-        Err(refusal) => return refuse(stream, refusal).await,
+        Err(refusal) => return Err(refuse(&mut stream, refusal).await?),
+    };
+    let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
+        return Err(refuse(&mut stream, Refusal::Connections).await?);
     };
     let cluster = network.roster.cluster().to_owned();
     let welcome = Greeting::Welcome { cluster, node: network.my_name() };
-    hello::write(stream, &welcome).await.map_err(HelloError::from)?;
-    match place {
-        Some((port, place)) => Ok(Greeted::Stream(node, port, place)),
-        None => Ok(Greeted::Datagrams(network.admit(node, outbox)?)),
-    }
+    hello::write(&mut stream, &welcome).await.map_err(HelloError::from)?;
+    let greeted = match place {
+        Some((port, place)) => Greeted::Stream(node, port, place),
+        None => Greeted::Datagrams(network.admit(node, outbox)?),
+    };
+    Ok(Taken { greeted, slot, stream })
 }
 
-async fn refuse<T>(stream: &mut TcpStream, refusal: Refusal) -> Result<T, GreetError> {
+/// Says why a connection is not taken.
+async fn refuse(stream: &mut Way, refusal: Refusal) -> Result<GreetError, GreetError> {
     hello::write(stream, &Greeting::Refused(refusal)).await.map_err(HelloError::from)?;
-    Err(refusal.into())
+    Ok(refusal.into())
 }

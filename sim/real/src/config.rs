@@ -57,6 +57,9 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The node's own directory, which is made if it is not there. No other node may have it.
     pub data: PathBuf,
+    /// Certificates, if connections are encrypted and their ends have to prove their names. All
+    /// nodes have them, or none.
+    pub tls: Option<Tls>,
     /// How many threads run the node's tasks.
     ///
     /// One, the default, is what the simulated world explores: between two `await`s of a task no
@@ -68,6 +71,35 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// How much of everything there may be.
     pub limits: Limits,
+}
+
+/// Files with certificates, in the format PEM (RFC 7468). They are read when the node starts.
+///
+/// A node's certificate bears its name and its cluster's as a DNS name, as in `replica-1.shop`, and
+/// has to be good for both sides of a connection. That of a guest may bear any name. What is signed
+/// by the roots is believed until the node is started with other roots: nothing is asked about
+/// certificates that were taken back, so give them a short life.
+///
+/// A file of a [`Config`] has them as `tls`:
+///
+/// ```
+/// let tls: squall_real::Tls = serde_json::from_str(r#"{
+///     "certificates": "/etc/shop/replica-1.pem",
+///     "key": "/etc/shop/replica-1.key",
+///     "roots": "/etc/shop/roots.pem"
+/// }"#)?;
+/// assert!(tls.key.ends_with("replica-1.key"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// This node's certificate, and behind it those that lead to a root.
+    pub certificates: PathBuf,
+    /// The private key of this node's certificate.
+    pub key: PathBuf,
+    /// The roots that certificates of peers must lead to.
+    pub roots: PathBuf,
 }
 
 /// How much of everything there may be, and how long things may take. Each has a default.
@@ -85,13 +117,26 @@ pub struct Limits {
     /// How many datagrams wait on one bound port. Default: 16384.
     pub inbox_frames_max: usize,
     /// How many connections from others there are at a time, for datagrams and streams together.
-    /// Default: 1024.
+    /// One that has not greeted is not among them. Default: 1024.
     pub incoming_max: usize,
     /// How many streams wait on one port to be taken; more are refused. Default: 128.
     pub backlog_max: usize,
+    /// How many connections from others may have yet to greet. When there are more, the one that
+    /// has been silent longest is closed, so that nobody who says nothing keeps a peer out: a peer
+    /// greets at once. Default: 128.
+    pub greetings_max: usize,
+    /// How long a connection from outside may take to greet, which with TLS includes its
+    /// handshake. Default: 3 s.
+    #[serde(rename = "greeting_timeout_ms", deserialize_with = "millis")]
+    pub greeting_timeout: Duration,
+    /// How many disk operations wait or are under way at a time. Whoever has more to do waits for
+    /// room; only what a journal does is begun in any case. Default: 1024.
+    pub disk_operations_max: usize,
+    /// How many bytes those operations hold; the last of them may exceed it. Default: 64 MiB.
+    pub disk_bytes_max: usize,
     /// How many threads run blocking work; what is more waits. Default: 4.
     pub blocking_threads_max: usize,
-    /// How long a connection and its greeting may take, each way. Default: 3 s.
+    /// How long it may take to connect to a peer and be greeted by it. Default: 3 s.
     #[serde(rename = "connect_timeout_ms", deserialize_with = "millis")]
     pub connect_timeout: Duration,
     /// How long to wait before a peer is tried again for the first time; the wait doubles with
@@ -119,6 +164,10 @@ impl Default for Limits {
             inbox_frames_max: 16_384,
             incoming_max: 1024,
             backlog_max: 128,
+            greetings_max: 128,
+            greeting_timeout: Duration::from_secs(3),
+            disk_operations_max: 1024,
+            disk_bytes_max: 64 << 20,
             blocking_threads_max: 4,
             connect_timeout: Duration::from_secs(3),
             back_off_min: Duration::from_millis(20),
@@ -151,6 +200,15 @@ pub enum ConfigError {
     /// Nobody can connect to port zero.
     #[error("the address of {0} has port 0, which cannot be connected to")]
     PortZero(String),
+    /// Certificates are asked for, and this build has no TLS.
+    #[error("there are certificates, and this build has no TLS: it lacks the feature `tls`")]
+    TlsMissing,
+    /// A node's name, with that of the cluster, is none that a certificate can bear.
+    #[error(
+        "{0:?} is no name for a certificate: letters, digits and hyphens are right, with dots \
+         between"
+    )]
+    TlsName(String),
     /// Two nodes have one address.
     #[error("{0} and {1} have the same address")]
     AddressTwice(String, String),
@@ -187,6 +245,7 @@ impl Config {
             addresses: BTreeMap::new(),
             listen: None,
             data: data.into(),
+            tls: None,
             threads: NonZeroUsize::MIN,
             limits: Limits::default(),
         }
@@ -202,6 +261,7 @@ impl Config {
         if self.data.as_os_str().is_empty() {
             return Err(ConfigError::NoData);
         }
+        self.validate_tls()?;
         within("threads", self.threads.get(), 1, THREADS_MAX)?;
         self.limits.validate()
     }
@@ -242,10 +302,32 @@ impl Config {
         Ok(())
     }
 
+    #[cfg(feature = "tls")]
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        if self.tls.is_none() {
+            return Ok(());
+        }
+        let mut names = self.roster.all().map(|node| certified_name(&self.roster, node));
+        match names.find(|name| !crate::tls::is_name(name)) {
+            Some(name) => Err(ConfigError::TlsName(name)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        if self.tls.is_some() { Err(ConfigError::TlsMissing) } else { Ok(()) }
+    }
+
     /// Where the node listens, if it does.
     pub(crate) fn listening(&self) -> Option<SocketAddr> {
         self.listen.or_else(|| self.addresses.get(&self.me).copied())
     }
+}
+
+/// The name that the certificate of a node bears.
+pub(crate) fn certified_name(roster: &Roster, node: NodeId) -> String {
+    format!("{}.{}", roster.name(node), roster.cluster())
 }
 
 impl Limits {
@@ -257,9 +339,13 @@ impl Limits {
         within("inbox_frames_max", self.inbox_frames_max, 1, most)?;
         within("incoming_max", self.incoming_max, 1, CONNECTIONS_MAX)?;
         within("backlog_max", self.backlog_max, 1, CONNECTIONS_MAX)?;
+        within("greetings_max", self.greetings_max, 1, CONNECTIONS_MAX)?;
+        within("disk_operations_max", self.disk_operations_max, 1, most)?;
+        within("disk_bytes_max", self.disk_bytes_max, 1, most)?;
         within("blocking_threads_max", self.blocking_threads_max, 1, THREADS_MAX)?;
         for (name, duration) in [
             ("connect_timeout", self.connect_timeout),
+            ("greeting_timeout", self.greeting_timeout),
             ("back_off_min", self.back_off_min),
             ("ping_interval", self.ping_interval),
         ] {
@@ -294,6 +380,7 @@ struct ConfigFile {
     addresses: BTreeMap<String, SocketAddr>,
     listen: Option<SocketAddr>,
     data: PathBuf,
+    tls: Option<Tls>,
     #[serde(default = "one")]
     threads: NonZeroUsize,
     #[serde(default)]
@@ -315,8 +402,9 @@ impl TryFrom<ConfigFile> for Config {
         for (name, address) in file.addresses {
             addresses.insert(find(name)?, address);
         }
-        let (listen, data, threads, limits) = (file.listen, file.data, file.threads, file.limits);
-        let config = Config { roster, me, addresses, listen, data, threads, limits };
+        let (listen, data, tls) = (file.listen, file.data, file.tls);
+        let (threads, limits) = (file.threads, file.limits);
+        let config = Config { roster, me, addresses, listen, data, tls, threads, limits };
         config.validate()?;
         Ok(config)
     }

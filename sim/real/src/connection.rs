@@ -4,11 +4,10 @@ use crate::config::Limits;
 use crate::frame::{self, FrameError};
 use crate::network::Network;
 use crate::outbox::{Batch, Outbox};
+use crate::transport::Way;
 use squall_env::{Either, NodeId, race};
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 /// How many bytes are asked for at a time.
@@ -33,13 +32,8 @@ pub(crate) enum Ended {
 }
 
 /// Carries frames both ways until the connection ends. What is left in the outbox stays there.
-pub(crate) async fn run(
-    network: &Network,
-    mut stream: TcpStream,
-    peer: NodeId,
-    outbox: &Outbox,
-) -> Ended {
-    let (reader, writer) = stream.split();
+pub(crate) async fn run(network: &Network, stream: Way, peer: NodeId, outbox: &Outbox) -> Ended {
+    let (reader, writer) = split(stream);
     let mut batch = Batch::default();
     let reading = read(network, reader, peer);
     let ended = match race(reading, write(network, writer, outbox, &mut batch)).await {
@@ -50,7 +44,7 @@ pub(crate) async fn run(
     ended
 }
 
-async fn read(network: &Network, mut reader: ReadHalf<'_>, peer: NodeId) -> Ended {
+async fn read(network: &Network, mut reader: ReadHalf<Way>, peer: NodeId) -> Ended {
     let mut held = Vec::new();
     loop {
         held.reserve(READ_BYTES);
@@ -80,7 +74,7 @@ async fn read(network: &Network, mut reader: ReadHalf<'_>, peer: NodeId) -> Ende
 
 async fn write(
     network: &Network,
-    mut writer: WriteHalf<'_>,
+    mut writer: WriteHalf<Way>,
     outbox: &Outbox,
     batch: &mut Batch,
 ) -> Ended {
@@ -99,7 +93,7 @@ async fn write(
 
 /// Writes everything, however long it takes, as long as the peer takes some of it now and then.
 async fn write_all(
-    writer: &mut WriteHalf<'_>,
+    writer: &mut WriteHalf<Way>,
     mut bytes: &[u8],
     limits: &Limits,
 ) -> Result<(), Ended> {
@@ -111,5 +105,8 @@ async fn write_all(
             Ok(Ok(written)) => bytes = &bytes[written..],
         }
     }
-    Ok(())
+    match timeout(limits.silence_max, writer.flush()).await {
+        Err(_) => Err(Ended::Stuck),
+        Ok(flushed) => Ok(flushed?),
+    }
 }

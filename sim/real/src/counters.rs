@@ -60,11 +60,13 @@ counters! {
     stream_connects_failed,
     /// Streams from peers that were greeted and put before a listener.
     stream_accepts,
-    /// Connections from peers that were not taken: for what they said, or because there are too
-    /// many.
+    /// Connections from peers that were not taken: for what they said, because they said nothing,
+    /// or because there are too many.
     refused,
     /// Connections that were closed because of a frame that is damaged or too large.
     malformed,
+    /// How often somebody had to wait for room in the queue of the disk.
+    disk_waits,
     /// Messages that came in and that no correct peer sends, as protocols report them.
     rejected,
 }

@@ -1,24 +1,118 @@
 //! The thread that carries out a node's disk operations, in the order in which they are submitted.
+//!
+//! What waits for it is bounded by those who ask whether there is room, and wait for it: nothing is
+//! lost, and nobody holds the node's thread meanwhile. Who submits without asking is taken all the
+//! same; such are the few operations that a journal has under way, and the closing of files.
 
+use crate::config::Limits;
+use crate::counters::Counters;
 use crate::error::RunError;
 use crate::files::Files;
 use crate::tasks::Ending;
 use squall_env::disk::{Completion, Operation};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 /// The way to a node's disk thread.
 #[derive(Clone)]
 pub(crate) struct DiskThread {
     jobs: Sender<Job>,
-    stopping: Arc<AtomicBool>,
+    room: Arc<Room>,
 }
 
 enum Job {
     Run(Operation, Completion),
     Stop,
+}
+
+/// How much is queued or under way, and who waits until it is less.
+struct Room {
+    state: Mutex<State>,
+    operations_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    operations: usize,
+    bytes: usize,
+    stopping: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Room {
+    fn new(limits: &Limits) -> Room {
+        Room {
+            state: Mutex::default(),
+            operations_max: limits.disk_operations_max,
+            bytes_max: limits.disk_bytes_max,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether so much of each bound is free that one more operation may come.
+    fn is_free(&self, state: &State) -> bool {
+        state.stopping || state.operations < self.operations_max && state.bytes < self.bytes_max
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, counters: &Counters) -> Poll<()> {
+        let mut state = self.lock();
+        if self.is_free(&state) {
+            return Poll::Ready(());
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+            counters.disk_waits.one();
+        }
+        Poll::Pending
+    }
+
+    fn enter(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.operations += 1;
+        state.bytes = state.bytes.saturating_add(bytes);
+    }
+
+    /// An operation is done. Those who wait are woken when half of the room is free: then they
+    /// find some, and are not woken one by one for nothing.
+    fn leave(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.operations -= 1;
+        state.bytes = state.bytes.saturating_sub(bytes);
+        let half = state.operations <= self.operations_max / 2 && state.bytes <= self.bytes_max / 2;
+        let waiting = if half { mem::take(&mut state.waiting) } else { Vec::new() };
+        // Wakers are the tasks' own code: they run outside of the lock.
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+}
+
+/// How many bytes an operation holds or asks for.
+fn bytes_of(operation: &Operation) -> usize {
+    match operation {
+        Operation::Write { data, .. } => data.len(),
+        // What is asked for may be more than there is.
+        Operation::Read { length, buffer, .. } => buffer.capacity().min(*length),
+        _ => 0,
+    }
 }
 
 impl DiskThread {
@@ -27,14 +121,17 @@ impl DiskThread {
         files: Files,
         node: &str,
         ending: Arc<Ending>,
+        limits: &Limits,
     ) -> Result<(DiskThread, JoinHandle<()>), RunError> {
         let (jobs, receiver) = mpsc::channel();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let disk = DiskThread { jobs, stopping: Arc::clone(&stopping) };
+        let room = Arc::new(Room::new(limits));
+        let disk = DiskThread { jobs, room: Arc::clone(&room) };
         let thread = thread::Builder::new()
             .name(format!("{node} disk"))
             .spawn(move || {
-                ending.guard("disk", || carry_out(files, receiver, &stopping));
+                ending.guard("disk", || carry_out(files, receiver, &room));
+                // Whoever still waits would wait for ever.
+                room.stop();
             })
             .map_err(|source| RunError::System { what: "thread", source })?;
         Ok((disk, thread))
@@ -43,24 +140,33 @@ impl DiskThread {
     /// Queues an operation. One that is never carried out is answered by the drop of its
     /// completion.
     pub(crate) fn submit(&self, operation: Operation, done: Completion) {
+        self.room.enter(bytes_of(&operation));
         let unsent = self.jobs.send(Job::Run(operation, done));
         drop(unsent);
     }
 
+    /// Ready once there is room for another operation. With several threads each may bring one.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>, counters: &Counters) -> Poll<()> {
+        self.room.poll(cx, counters)
+    }
+
     /// Lets the operation under way finish, and no other begin.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.room.stop();
         let unsent = self.jobs.send(Job::Stop);
         drop(unsent);
     }
 }
 
-fn carry_out(mut files: Files, jobs: Receiver<Job>, stopping: &AtomicBool) {
+fn carry_out(mut files: Files, jobs: Receiver<Job>, room: &Room) {
     while let Ok(Job::Run(operation, done)) = jobs.recv() {
-        if stopping.load(Ordering::Acquire) {
+        if room.is_stopping() {
             return;
         }
-        done.complete(files.execute(operation));
+        let bytes = bytes_of(&operation);
+        let result = files.execute(operation);
+        room.leave(bytes);
+        done.complete(result);
     }
 }
 
@@ -69,7 +175,8 @@ mod tests {
     use super::*;
     use squall_env::disk::{DiskError, Slot};
     use squall_env::platform::Disk;
-    use std::task::{Context, Poll, Waker};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
     struct Queue(Sender<Job>);
 
@@ -86,11 +193,48 @@ mod tests {
         let mut slot = Slot::default();
         let open = Operation::Open { path: "never".to_owned(), create: true };
         slot.submit(&Queue(jobs), open);
-        carry_out(Files::open(root.path()).unwrap(), receiver, &AtomicBool::new(true));
+        let room = Room::new(&Limits::default());
+        room.stop();
+        carry_out(Files::open(root.path()).unwrap(), receiver, &room);
         let answer = slot.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(DiskError::Stopped))));
         assert!(!root.path().join("never").exists());
         // The lock went with the files.
         Files::open(root.path()).unwrap();
+    }
+
+    fn is_ready(room: &Room, waker: &Waker, counters: &Counters) -> bool {
+        room.poll(&mut Context::from_waker(waker), counters).is_ready()
+    }
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_finds_no_room_is_woken_when_there_is_some() {
+        let (counters, woken) = (Counters::default(), Arc::new(Woken(AtomicUsize::new(0))));
+        let waker = Waker::from(Arc::clone(&woken));
+        let limits = Limits { disk_operations_max: 4, disk_bytes_max: 100, ..Limits::default() };
+        let room = Room::new(&limits);
+        for _ in 0..4 {
+            assert!(is_ready(&room, &waker, &counters));
+            room.enter(1);
+        }
+        assert!(!is_ready(&room, &waker, &counters) && !is_ready(&room, &waker, &counters));
+        assert_eq!(counters.metrics().disk_waits, 1, "the same task waits but once");
+        room.leave(1);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        room.leave(1);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        room.enter(100);
+        assert!(!is_ready(&room, &waker, &counters), "the bytes are bounded as well");
+        room.stop();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert!(is_ready(&room, &waker, &counters), "a disk that stops answers everybody");
     }
 }

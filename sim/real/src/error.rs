@@ -34,6 +34,14 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file with certificates or a key cannot be read or used.
+    #[error("TLS: {}: {why}", file.display())]
+    Tls {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The operating system refuses a thread, a runtime or entropy.
     #[error("the system gives no {what}: {source}")]
     System {

@@ -7,8 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The version of greetings and frames that this build speaks.
 const VERSION: u16 = 1;
@@ -55,6 +54,10 @@ pub(crate) enum Refusal {
     NoListener,
     #[error("too many connections wait on the port")]
     Backlog,
+    #[error("there are too many connections")]
+    Connections,
+    #[error("the peer's certificate does not bear the name that it claims")]
+    Certificate,
 }
 
 /// Why no greeting was read.
@@ -114,7 +117,7 @@ fn decode_rest(head: [u8; HEAD_BYTES], rest: &[u8]) -> Result<Greeting, HelloErr
 }
 
 /// Reads a greeting and not a byte more.
-pub(crate) async fn read(stream: &mut TcpStream) -> Result<Greeting, HelloError> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Greeting, HelloError> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
     let mut rest = vec![0; decode_head(head)?];
@@ -122,8 +125,12 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Result<Greeting, HelloError>
     decode_rest(head, &rest)
 }
 
-pub(crate) async fn write(stream: &mut TcpStream, greeting: &Greeting) -> io::Result<()> {
-    stream.write_all(&encode(greeting)).await
+pub(crate) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    greeting: &Greeting,
+) -> io::Result<()> {
+    stream.write_all(&encode(greeting)).await?;
+    stream.flush().await
 }
 
 #[cfg(test)]

@@ -41,11 +41,17 @@
 //! the node. It is refused if nobody listens there or too many wait to be taken. Behind the
 //! welcome it is the program's alone: nothing is put around its bytes. The system's keep-alive, and
 //! on Linux its limit for what is not acknowledged, end it when the peer is silent for too long. A
-//! stream to the node itself does not leave the process.
+//! stream to the node itself does not leave the process. Over TLS, what was written is sent at the
+//! latest when the stream is flushed.
 //!
-//! Connections are plain TCP: nothing is encrypted, and a name is a claim that nobody proves.
-//! Anyone who reaches the port can take the name of any node, so the network between the nodes has
-//! to be private.
+//! With [`Config::tls`] every connection is TLS 1.3, and both sides show a certificate that leads
+//! to one of the configured roots. A node is believed to be the one whose name its certificate
+//! bears, and no other, so who holds one node's key cannot take another's name. This is the feature
+//! `tls`, which is on by default.
+//!
+//! Without it connections are plain TCP: nothing is encrypted, and a name is a claim that nobody
+//! proves. Anyone who reaches the port can take the name of any node, so the network between the
+//! nodes has to be private.
 //!
 //! # Disk
 //!
@@ -66,11 +72,14 @@
 //!
 //! # Limits
 //!
-//! Whatever a peer can make grow is bounded by [`Limits`]. A full queue drops, a counter in
-//! [`Metrics`] says so, and nobody waits.
+//! Whatever a peer can make grow is bounded by [`Limits`]. A full queue of datagrams drops, a
+//! counter in [`Metrics`] says so, and nobody waits. A full queue of the disk loses nothing: who
+//! has another operation waits until there is room, and the node's other tasks go on. Connections
+//! that say nothing have places of their own, and the one that has been silent longest makes room
+//! for the next, so strangers keep no peer out.
 //!
-//! Deliberately absent: encryption, name resolution, a global runtime, and any hook by
-//! which a test could reach into a node.
+//! Deliberately absent: name resolution, lists of certificates that were taken back, a global
+//! runtime, and any hook by which a test could reach into a node.
 
 mod accept;
 mod clock;
@@ -85,14 +94,18 @@ mod frame;
 mod hello;
 mod inbox;
 mod link;
+mod lobby;
 mod network;
 mod node;
 mod outbox;
 mod platform;
 mod streams;
 mod tasks;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 
-pub use config::{CONNECTIONS_MAX, Config, ConfigError, Limits, NAME_BYTES_MAX, THREADS_MAX};
+pub use config::{CONNECTIONS_MAX, Config, ConfigError, Limits, NAME_BYTES_MAX, THREADS_MAX, Tls};
 pub use counters::{Counters, Metrics};
 pub use error::RunError;
 pub use files::LOCK_FILE;

@@ -1,10 +1,12 @@
 //! The way to one peer: a connection that is opened when there is something to send, and again
 //! when it has broken.
 
+use crate::config::certified_name;
 use crate::connection;
 use crate::hello::{self, Greeting, HelloError, Refusal};
 use crate::network::Network;
 use crate::outbox::Outbox;
+use crate::transport::{Proof, Way};
 use squall_env::NodeId;
 use std::io;
 use std::net::SocketAddr;
@@ -82,15 +84,18 @@ pub(crate) async fn dial(
     peer: NodeId,
     address: SocketAddr,
     greeting: &Greeting,
-) -> Result<TcpStream, DialError> {
+) -> Result<Way, DialError> {
     let attempt = async {
-        let mut stream = TcpStream::connect(address).await?;
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let name = certified_name(&network.roster, peer);
+        let mut stream = network.transport.connect(stream, name).await?;
         hello::write(&mut stream, greeting).await?;
         match hello::read(&mut stream).await? {
             Greeting::Refused(refusal) => Err(DialError::Refused(refusal)),
             Greeting::Welcome { cluster, node } => {
-                match network.identify(&cluster, node.as_deref()) {
+                // With TLS the certificate has borne the peer's name before anything was said.
+                match network.identify(&cluster, node.as_deref(), &Proof::None) {
                     Ok(Some(found)) if found == peer => Ok(stream),
                     _ => Err(DialError::SomebodyElse),
                 }

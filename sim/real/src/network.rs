@@ -1,6 +1,6 @@
 //! Where datagrams go: to a port of this node, to a peer's queue, or nowhere.
 
-use crate::config::Config;
+use crate::config::{Config, certified_name};
 use crate::connection::Ended;
 use crate::counters::Counters;
 use crate::entropy::Entropy;
@@ -11,6 +11,7 @@ use crate::link;
 use crate::outbox::Outbox;
 use crate::streams::Streams;
 use crate::tasks::Tasks;
+use crate::transport::{Proof, Transport};
 use crate::{config::Limits, frame::FrameError};
 use squall_env::platform::{BindError, Closed, DATAGRAM_MAX, Datagrams};
 use squall_env::{Address, NodeId, Port, Roster};
@@ -28,6 +29,7 @@ pub(crate) struct Network {
     pub(crate) counters: Arc<Counters>,
     pub(crate) entropy: Arc<Entropy>,
     pub(crate) tasks: Tasks,
+    pub(crate) transport: Transport,
     /// Whether others can connect to this node.
     pub(crate) has_address: bool,
     pub(crate) streams: Streams,
@@ -70,6 +72,7 @@ impl Network {
         counters: Arc<Counters>,
         entropy: Arc<Entropy>,
         tasks: Tasks,
+        transport: Transport,
     ) -> Network {
         let others = config.addresses.iter().filter(|(node, _)| **node != config.me);
         let peers = others.map(|(node, address)| {
@@ -89,6 +92,7 @@ impl Network {
             counters,
             entropy,
             tasks,
+            transport,
             ports: Mutex::new(Ports { bound: BTreeMap::new(), next, open: true }),
             callers: Mutex::default(),
         }
@@ -172,6 +176,7 @@ impl Network {
         &self,
         cluster: &str,
         name: Option<&str>,
+        proof: &Proof,
     ) -> Result<Option<NodeId>, Refusal> {
         if cluster != self.roster.cluster() {
             return Err(Refusal::Cluster);
@@ -182,6 +187,9 @@ impl Network {
             // Two spellings of an ordinal must not pass for one name.
             Some(node) if self.roster.name(node) != name => Err(Refusal::Unknown),
             Some(node) if node == self.me => Err(Refusal::Myself),
+            Some(node) if !proof.is_of(&certified_name(&self.roster, node)) => {
+                Err(Refusal::Certificate)
+            }
             Some(node) => Ok(Some(node)),
         }
     }

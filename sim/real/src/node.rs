@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::network::Network;
 use crate::platform::Real;
 use crate::tasks::{Ending, Tasks};
+use crate::transport::Transport;
 use squall_env::Env;
 use std::error::Error;
 use std::future::Future;
@@ -163,6 +164,7 @@ impl Prepared {
     fn new(config: &Config) -> Result<Prepared, RunError> {
         config.validate()?;
         let name = config.roster.name(config.me);
+        let transport = Transport::new(config)?;
         let files = Files::open(&config.data)?;
         let listener = config.listening().map(listen).transpose()?;
         let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -170,10 +172,10 @@ impl Prepared {
         let runtime = runtime(config, &name)?;
         let ending = Arc::new(Ending::default());
         let tasks = Tasks { runtime: runtime.handle().clone(), ending: Arc::clone(&ending) };
-        let (disk, disk_thread) = DiskThread::start(files, &name, ending)?;
+        let (disk, disk_thread) = DiskThread::start(files, &name, ending, &config.limits)?;
         let counters = Arc::new(Counters::default());
-        let network =
-            Network::new(config, Arc::clone(&counters), Arc::clone(&entropy), tasks.clone());
+        let parts = (Arc::clone(&counters), Arc::clone(&entropy), tasks.clone());
+        let network = Network::new(config, parts.0, parts.1, parts.2, transport);
         let (clock, network) = (SystemClock::new(), Arc::new(network));
         let real = Arc::new(Real { clock, network, disk, tasks, entropy, counters });
         let parts = Some((runtime, disk_thread));

@@ -82,6 +82,10 @@ impl Disk for Real {
     fn submit(&self, operation: Operation, done: Completion) {
         self.disk.submit(operation, done);
     }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.disk.poll_room(cx, &self.counters)
+    }
 }
 
 impl Spawner for Real {

@@ -5,6 +5,7 @@ use crate::config::Limits;
 use crate::hello::{Greeting, Refusal};
 use crate::link::{DialError, dial};
 use crate::network::{Guest, Network};
+use crate::transport::Way;
 use squall_env::platform::{BindError, ByteStream, Closed, Listening};
 use squall_env::stream::{ConnectError, StreamError};
 use squall_env::{Address, NodeId, Port};
@@ -225,7 +226,8 @@ pub(crate) async fn connect(
 
 fn reason(error: &DialError) -> ConnectError {
     let io = |error: &io::Error| match error.kind() {
-        ErrorKind::ConnectionRefused => ConnectError::Refused,
+        // One of the two did not like the other's certificate.
+        ErrorKind::InvalidData | ErrorKind::ConnectionRefused => ConnectError::Refused,
         ErrorKind::TimedOut => ConnectError::TimedOut,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => ConnectError::NoRoute,
         _ => ConnectError::Reset,
@@ -268,7 +270,7 @@ pub(crate) struct TcpEnd {
 }
 
 enum Carrier {
-    Tcp(TcpStream),
+    Remote(Way),
     Local(DuplexStream),
 }
 
@@ -276,24 +278,24 @@ enum Carrier {
 macro_rules! carried {
     ($end:expr, $carrier:ident => $do:expr) => {
         match &mut $end.carrier {
-            Carrier::Tcp($carrier) => $do,
+            Carrier::Remote($carrier) => $do,
             Carrier::Local($carrier) => $do,
         }
     };
 }
 
 impl TcpEnd {
-    fn new(stream: TcpStream, peer: NodeId, port: Port, limits: &Limits) -> TcpEnd {
-        if let Err(error) = watch_over(&stream, limits) {
+    fn new(stream: Way, peer: NodeId, port: Port, limits: &Limits) -> TcpEnd {
+        if let Err(error) = watch_over(stream.socket(), limits) {
             tracing::debug!(%error, "the system will be late to see that a peer is gone");
         }
-        let carrier = Carrier::Tcp(stream);
+        let carrier = Carrier::Remote(stream);
         TcpEnd { carrier, peer, port, failed: None, shut: false, _kept: None }
     }
 
     /// The end of a connection that was taken.
     pub(crate) fn taken(
-        stream: TcpStream,
+        stream: Way,
         (peer, port): (NodeId, Port),
         limits: &Limits,
         slot: OwnedSemaphorePermit,

@@ -8,10 +8,11 @@ mod network;
 mod streams;
 mod tasks;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use squall::plan::{Plan, RoleNodes};
 use squall::{Scenario, Watch, run_plan};
 use squall_env::{Env, Roster};
-use squall_real::{Config, Node};
+use squall_real::{Config, Node, Tls};
 use std::future::Future;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -40,6 +41,49 @@ where
 {
     in_the_simulated_world(nodes, check);
     in_the_real_world(nodes, check);
+}
+
+/// As [`in_both_worlds`], and in the real one once more over TLS.
+pub(crate) fn over_every_network<F, Fut>(nodes: u16, check: F)
+where
+    F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = Checked> + Send + 'static,
+{
+    in_both_worlds(nodes, check);
+    let authority = Authority::new();
+    on_real_nodes(nodes, check, |config| config.tls = Some(authority.certify(config)));
+}
+
+/// Somebody who signs certificates, and a folder for them.
+struct Authority {
+    folder: tempfile::TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is no wrong one");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let root = params.self_signed(&key).expect("a certificate");
+        std::fs::write(folder.path().join("roots"), root.pem()).expect("the root is written");
+        Authority { folder, issuer: Issuer::new(params, key) }
+    }
+
+    /// Makes the certificate of a node.
+    fn certify(&self, config: &Config) -> Tls {
+        let name = config.roster.name(config.me);
+        let (at, key) = (|file: &str| self.folder.path().join(file), KeyPair::generate());
+        let key = key.expect("a key");
+        let params = CertificateParams::new(vec![format!("{name}.parity")]);
+        let signed = params.and_then(|params| params.signed_by(&key, &self.issuer));
+        let (certificates, key_file) = (at(&name), at(&format!("{name}.key")));
+        let pem = signed.expect("a certificate").pem();
+        std::fs::write(&certificates, pem).expect("the certificate is written");
+        std::fs::write(&key_file, key.serialize_pem()).expect("the key is written");
+        Tls { certificates, key: key_file, roots: at("roots") }
+    }
 }
 
 async fn bounded<Fut: Future<Output = Checked>>(env: Env, check: Fut) -> Checked {
@@ -76,6 +120,14 @@ where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Checked> + Send + 'static,
 {
+    on_real_nodes(nodes, check, |_| {});
+}
+
+fn on_real_nodes<F, Fut>(nodes: u16, check: F, configure: impl Fn(&mut Config))
+where
+    F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = Checked> + Send + 'static,
+{
     let data = tempfile::tempdir().expect("a temporary directory");
     let roster = Roster::new("parity").with("node", nodes);
     let free: Vec<TcpListener> =
@@ -88,6 +140,7 @@ where
     for me in roster.all() {
         let mut config = Config::new(roster.clone(), me, data.path().join(roster.name(me)));
         config.addresses = addresses.clone();
+        configure(&mut config);
         let done = done.clone();
         let serve = move |env: Env| async move {
             // Nobody listens any more only if the test has failed already.

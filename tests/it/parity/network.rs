@@ -1,4 +1,4 @@
-use super::{Checked, ensure, in_both_worlds, text};
+use super::{Checked, ensure, over_every_network, text};
 use serde::{Deserialize, Serialize};
 use squall_env::platform::{BindError, DATAGRAM_MAX};
 use squall_env::request::{CallError, Caller, Responder};
@@ -43,7 +43,7 @@ fn echo(env: &Env) -> Checked {
 
 #[test]
 fn what_is_sent_arrives_whole_up_to_the_largest_datagram() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         echo(&env)?;
         for size in [0, 1, 63, 64, 65, 5_000, DATAGRAM_MAX] {
             let question: Vec<u8> = (0..size).map(|at| at as u8 ^ size as u8).collect();
@@ -56,7 +56,7 @@ fn what_is_sent_arrives_whole_up_to_the_largest_datagram() {
 
 #[test]
 fn what_is_too_large_is_dropped_and_the_rest_goes_on() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         echo(&env)?;
         ask(&env, b"first").await?;
         let mut socket = env.bind(Port::ANY).map_err(text)?;
@@ -69,7 +69,7 @@ fn what_is_too_large_is_dropped_and_the_rest_goes_on() {
 
 #[test]
 fn a_node_reaches_itself() {
-    in_both_worlds(1, |env: Env| async move {
+    over_every_network(1, |env: Env| async move {
         let mut socket = env.bind(PORT).map_err(text)?;
         let me = Address::new(env.me(), PORT);
         socket.send(me, b"hello");
@@ -81,7 +81,7 @@ fn a_node_reaches_itself() {
 
 #[test]
 fn a_port_is_bound_once_and_comes_back() {
-    in_both_worlds(1, |env: Env| async move {
+    over_every_network(1, |env: Env| async move {
         let first = env.bind(PORT).map_err(text)?;
         let second = env.bind(PORT).err();
         ensure(second == Some(BindError::InUse(PORT)), "a port was bound twice")?;
@@ -94,7 +94,7 @@ fn a_port_is_bound_once_and_comes_back() {
 
 #[test]
 fn what_goes_to_a_port_that_nobody_has_is_dropped() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         echo(&env)?;
         let socket = env.bind(Port::ANY).map_err(text)?;
         let nobody = Address::new(other(&env).node, Port::named("nobody"));
@@ -111,7 +111,7 @@ enum Question {
 
 #[test]
 fn requests_get_their_own_answers_and_silence_is_indeterminate() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         let mut responder: Responder<Question, u32> = Responder::open(&env, PORT).map_err(text)?;
         env.spawn("server", async move {
             while let Ok((question, reply)) = responder.receive().await {

@@ -1,4 +1,4 @@
-use super::{Checked, ensure, in_both_worlds, text};
+use super::{Checked, ensure, over_every_network, text};
 use squall_env::platform::BindError;
 use squall_env::stream::{ConnectError, StreamError};
 use squall_env::{Address, Env, HasOutcome, NodeId, Outcome, Port, Stream};
@@ -60,7 +60,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn what_is_written_comes_back_whole_and_then_the_end() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, echo)?;
         let stream = connect(&env, other(&env)).await?;
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -78,7 +78,7 @@ fn what_is_written_comes_back_whole_and_then_the_end() {
 
 #[test]
 fn both_ends_know_the_other_and_the_port() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, |env, mut stream| async move {
             let right = stream.peer() == other(&env).node && stream.port() == PORT;
             // Whoever is wrong says nothing, and the other one then reads the end.
@@ -97,7 +97,7 @@ fn both_ends_know_the_other_and_the_port() {
 
 #[test]
 fn a_node_connects_to_itself() {
-    in_both_worlds(1, |env: Env| async move {
+    over_every_network(1, |env: Env| async move {
         serve(&env, echo)?;
         let me = Address::new(env.me(), PORT);
         let mut stream = env.connect(me).await.map_err(text)?;
@@ -112,7 +112,7 @@ fn a_node_connects_to_itself() {
 
 #[test]
 fn who_connects_to_nobody_is_told_so() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, echo)?;
         connect(&env, other(&env)).await?;
         let nobody = Address::new(other(&env).node, Port::named("nobody"));
@@ -129,7 +129,7 @@ fn who_connects_to_nobody_is_told_so() {
 
 #[test]
 fn a_port_has_one_listener_and_comes_back_and_datagrams_have_ports_of_their_own() {
-    in_both_worlds(1, |env: Env| async move {
+    over_every_network(1, |env: Env| async move {
         let first = env.listen(PORT).map_err(text)?;
         let datagrams = env.bind(PORT).map_err(text)?;
         let second = env.listen(PORT).err();
@@ -149,7 +149,7 @@ fn a_port_has_one_listener_and_comes_back_and_datagrams_have_ports_of_their_own(
 
 #[test]
 fn after_a_shutdown_the_other_way_stays_open() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, |env, mut stream| async move {
             let mut question = Vec::new();
             if stream.read_to_end(&mut question).await.is_ok() && question == b"question" {
@@ -174,7 +174,7 @@ fn after_a_shutdown_the_other_way_stays_open() {
 
 #[test]
 fn a_stream_that_is_dropped_unread_is_reset_and_stays_so() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, |env, stream| async move {
             // What has arrived by then is never read.
             env.sleep(50 * MS).await;
@@ -195,7 +195,7 @@ fn a_stream_that_is_dropped_unread_is_reset_and_stays_so() {
 #[test]
 fn a_writer_waits_for_its_reader_and_nothing_is_lost() {
     const CHUNK: usize = 64 << 10;
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, |env, mut stream| async move {
             env.sleep(300 * MS).await;
             let mut sum = 0u64;
@@ -225,7 +225,7 @@ fn a_writer_waits_for_its_reader_and_nothing_is_lost() {
 
 #[test]
 fn many_streams_at_once_each_carry_their_own() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, echo)?;
         let first = connect(&env, other(&env)).await?;
         let asked: Vec<_> = (0..50u8)
@@ -250,7 +250,7 @@ fn many_streams_at_once_each_carry_their_own() {
 
 #[test]
 fn who_gives_up_connecting_does_no_harm() {
-    in_both_worlds(2, |env: Env| async move {
+    over_every_network(2, |env: Env| async move {
         serve(&env, echo)?;
         connect(&env, other(&env)).await?;
         for _ in 0..20 {

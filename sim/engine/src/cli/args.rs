@@ -30,6 +30,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),
+    /// Looks through sources for calls that reach around the environment
+    Lint(LintArgs),
 }
 
 #[derive(Args, Debug, Clone)]
@@ -121,6 +123,16 @@ pub(super) struct SpecimensArgs {
     /// Prints a line of JSON for each
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct LintArgs {
+    /// Files, or folders with Rust sources
+    #[arg(default_value = "src")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Prints a clippy.toml that bans these calls, for a crate whose code runs within the world
+    #[arg(long, conflicts_with = "paths")]
+    pub(super) print_clippy: bool,
 }
 
 impl Command {

@@ -42,7 +42,7 @@ mod sweep;
 mod worker;
 
 use crate::scenario::Scenario;
-use args::Command;
+use args::{Command, LintArgs};
 use library::Library;
 use output::Out;
 use std::ffi::OsString;
@@ -136,6 +136,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
+        Command::Lint(args) => lint(&args, &mut out),
     }
 }
 
@@ -152,6 +153,25 @@ fn ended(result: Result<u8, Trouble>) -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+fn lint(args: &LintArgs, out: &mut Out) -> Result<u8, Trouble> {
+    if args.print_clippy {
+        out.line(crate::lint::CLIPPY.trim_end())?;
+        return Ok(CLEAN);
+    }
+    let mut findings = 0;
+    for path in &args.paths {
+        let found = crate::lint::check(path).map_err(|error| Trouble::Usage(error.to_string()))?;
+        findings += found.len();
+        found.iter().try_for_each(|finding| out.line(&finding.to_string()))?;
+    }
+    out.line(&match findings {
+        0 => "nothing reaches around the environment".to_owned(),
+        1 => "1 place reaches around the environment".to_owned(),
+        many => format!("{many} places reach around the environment"),
+    })?;
+    Ok(if findings == 0 { CLEAN } else { FAILED })
 }
 
 fn list(library: &Library, specimens: bool, out: &mut Out) -> Result<u8, Trouble> {

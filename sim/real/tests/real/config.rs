@@ -74,6 +74,20 @@ fn what_cannot_work_is_a_typed_error_at_the_start() {
 }
 
 #[test]
+fn a_file_may_ask_for_certificates() {
+    let tls = r#""certificates": "a.pem", "key": "a.key", "roots": "roots.pem""#;
+    let asked = parse(&file(&format!(r#", "tls": {{ {tls} }}"#)));
+    if cfg!(feature = "tls") {
+        assert_eq!(asked.unwrap().tls.unwrap().key, std::path::Path::new("a.key"));
+    } else {
+        assert!(asked.unwrap_err().contains("this build has no TLS"));
+    }
+    let error = parse(&file(r#", "tls": { "key": "a.key" }"#)).unwrap_err();
+    assert!(error.contains("missing field `certificates`"), "{error}");
+    assert_eq!(parse(&file("")).unwrap().tls, None);
+}
+
+#[test]
 fn a_role_that_is_on_the_roster_twice_is_refused() {
     let roles = r#"[{ "name": "replica", "nodes": 2 }, { "name": "replica", "nodes": 1 }]"#;
     let text = format!(r#"{{ "roster": {{ "cluster": "a", "roles": {roles} }}, "data": "d" }}"#);

@@ -4,7 +4,9 @@ use crate::support::{Cluster, lend, run_as, wait_for};
 use squall_env::disk::{DiskError, Done, Operation, Slot};
 use squall_env::journal::Journal;
 use squall_real::{LOCK_FILE, Node, RunError};
+use std::future::Future;
 use std::sync::mpsc;
+use std::time::Duration;
 
 #[test]
 fn what_is_written_is_read_back_and_listed() {
@@ -31,6 +33,77 @@ fn what_is_written_is_read_back_and_listed() {
         assert_eq!(env.read_file("c").await.unwrap(), None);
         assert_eq!(env.remove_file("c").await, Err(DiskError::NotFound("c".to_owned())));
     });
+}
+
+#[test]
+fn a_full_queue_makes_callers_wait_and_loses_nothing() {
+    let mut cluster = Cluster::new();
+    cluster.limits.disk_operations_max = 2;
+    cluster.limits.disk_bytes_max = 10_000;
+    let (lent, env) = mpsc::channel();
+    let node = cluster.start("replica-1", lend(lent));
+    let env = wait_for(&env);
+    let (done, all) = mpsc::channel();
+    for number in 0..200u32 {
+        let (writer, done) = (env.clone(), done.clone());
+        env.spawn("write", async move {
+            let name = format!("file-{number}");
+            let mut file = writer.open_file(&name, true).await.unwrap();
+            for part in 0..3u8 {
+                file.append(vec![part; 5_000]).await.unwrap();
+            }
+            file.sync().await.unwrap();
+            let all = file.read_all().await.unwrap();
+            done.send(all.len()).unwrap();
+        });
+    }
+    for _ in 0..200 {
+        assert_eq!(wait_for(&all), 15_000);
+    }
+    assert!(node.metrics().disk_waits > 200, "{:?}", node.metrics());
+    // Who gives up waiting for room has begun nothing, and takes nobody's room away.
+    let asked = env.clone();
+    let (done, ended) = mpsc::channel();
+    env.spawn("give up", async move {
+        for number in 0..100u32 {
+            let name = format!("given-up-{number}");
+            let opened = asked.timeout(Duration::ZERO, asked.open_file(&name, true)).await;
+            drop(opened);
+        }
+        done.send(asked.open_file("last", true).await.is_ok()).unwrap();
+    });
+    assert!(wait_for(&ended));
+    node.stop().unwrap();
+}
+
+#[test]
+fn callers_who_wait_for_room_learn_that_the_node_has_stopped() {
+    let mut cluster = Cluster::new();
+    cluster.limits.disk_operations_max = 1;
+    let (lent, env) = mpsc::channel();
+    let node = cluster.start("replica-1", lend(lent));
+    let env = wait_for(&env);
+    let (done, ended) = mpsc::channel();
+    for number in 0..50u32 {
+        let (writer, done) = (env.clone(), done.clone());
+        env.spawn("open", async move {
+            let mut opened = Ok(());
+            while opened.is_ok() {
+                opened = writer.open_file(&format!("{number}"), true).await.map(drop);
+            }
+            // The task may be dropped before it is told, which is as good.
+            let _ = done.send(opened);
+        });
+    }
+    node.stop().unwrap();
+    drop(done);
+    while let Ok(ended) = ended.recv_timeout(Duration::from_secs(20)) {
+        assert_eq!(ended, Err(DiskError::Stopped));
+    }
+    let mut waits = Box::pin(env.open_file("late", true));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let late = waits.as_mut().poll(&mut cx);
+    assert!(matches!(late, std::task::Poll::Ready(Err(DiskError::Stopped))), "it would wait");
 }
 
 #[test]

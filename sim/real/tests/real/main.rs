@@ -8,3 +8,5 @@ mod network; // Datagrams between nodes, guests and strangers.
 mod node; // How nodes end, and how their tasks do.
 mod streams; // Streams between nodes, guests and strangers.
 mod support;
+#[cfg(feature = "tls")]
+mod tls; // Connections with certificates: who is taken, and who is not.

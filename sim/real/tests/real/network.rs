@@ -1,7 +1,8 @@
 //! Datagrams between nodes, guests and strangers.
 
 use crate::support::{
-    Cluster, ECHO, GLANCE, PATIENCE, ask, echo, lend, run_as, wait_for, wait_until,
+    Cluster, ECHO, GLANCE, PATIENCE, ask, client_greeting, echo, guest_greeting, lend, run_as,
+    wait_for, wait_until,
 };
 use squall_env::platform::{BindError, DATAGRAM_MAX};
 use squall_env::request::{Caller, Responder};
@@ -276,7 +277,7 @@ fn a_name_that_is_not_on_the_roster_is_refused() {
 #[test]
 fn what_is_no_greeting_is_refused_and_harms_nobody() {
     let mut cluster = Cluster::new();
-    cluster.limits.connect_timeout = Duration::from_millis(100);
+    cluster.limits.greeting_timeout = Duration::from_millis(100);
     let replica = cluster.start_echo("replica-1");
     let address = replica.listening().unwrap();
     let mut noise = TcpStream::connect(address).unwrap();
@@ -294,21 +295,6 @@ fn what_is_no_greeting_is_refused_and_harms_nobody() {
         let mut socket = env.bind(Port::ANY).unwrap();
         ask(&env, &mut socket, to, b"still there?").await
     });
-}
-
-/// The greeting of a guest of the cluster `shop`: head, the variant, the cluster, no name.
-fn guest_greeting() -> Vec<u8> {
-    with_checksum(b"sqN\n\x01\x00\x07\x00\x00\x04shop\x00".to_vec())
-}
-
-/// The greeting of the client, with its name.
-fn client_greeting() -> Vec<u8> {
-    with_checksum(b"sqN\n\x01\x00\x10\x00\x00\x04shop\x01\x08client-1".to_vec())
-}
-
-fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    bytes
 }
 
 #[test]
@@ -383,7 +369,8 @@ fn more_connections_than_allowed_are_refused() {
     let mut first = TcpStream::connect(replica.listening().unwrap()).unwrap();
     first.write_all(&guest_greeting()).unwrap();
     wait_until("the first is taken", || replica.metrics().accepts == 1);
-    let _second = TcpStream::connect(replica.listening().unwrap()).unwrap();
+    let mut second = TcpStream::connect(replica.listening().unwrap()).unwrap();
+    second.write_all(&guest_greeting()).unwrap();
     wait_until("the second is not", || replica.metrics().refused == 1);
     drop(first);
     wait_until("there is room again", || {
@@ -392,6 +379,28 @@ fn more_connections_than_allowed_are_refused() {
         std::thread::sleep(Duration::from_millis(5));
         greeted.is_ok() && replica.metrics().accepts >= 2
     });
+}
+
+#[test]
+fn strangers_who_say_nothing_keep_no_peer_out() {
+    let mut cluster = Cluster::new();
+    cluster.limits.incoming_max = 1;
+    cluster.limits.greetings_max = 8;
+    // Long enough that nobody here is refused for being slow.
+    cluster.limits.greeting_timeout = 10 * PATIENCE;
+    let replica = cluster.start_echo("replica-1");
+    let connect = |_| TcpStream::connect(replica.listening().unwrap()).unwrap();
+    let strangers: Vec<TcpStream> = (0..50).map(connect).collect();
+    wait_until("the oldest are sent away", || replica.metrics().refused == 42);
+    let to = cluster.echo_of("replica-1");
+    run_as(cluster.config("client-1"), move |env| async move {
+        let mut socket = env.bind(Port::ANY).unwrap();
+        ask(&env, &mut socket, to, b"let me through").await
+    });
+    assert_eq!(replica.metrics().accepts, 1);
+    assert_eq!(replica.metrics().refused, 43, "one more had to leave for the peer");
+    drop(strangers);
+    wait_until("those who left by themselves are counted", || replica.metrics().refused == 50);
 }
 
 #[test]

@@ -145,3 +145,18 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// The greeting of a guest of the cluster `shop`: head, the variant, the cluster, no name.
+pub(crate) fn guest_greeting() -> Vec<u8> {
+    with_checksum(b"sqN\n\x01\x00\x07\x00\x00\x04shop\x00".to_vec())
+}
+
+/// The greeting of the client, with its name.
+pub(crate) fn client_greeting() -> Vec<u8> {
+    with_checksum(b"sqN\n\x01\x00\x10\x00\x00\x04shop\x01\x08client-1".to_vec())
+}
+
+pub(crate) fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes
+}
