@@ -31,9 +31,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, reason = "each reader takes a part of it")]
+mod edn;
 pub mod history;
 pub mod linearizable;
 pub mod model;
+pub mod read;
 
 pub use history::{
     Counts, History, IllFormed, MergeError, Moment, Operation, OperationId, Outcome, ReadError,
