@@ -135,6 +135,11 @@ impl<I, O> History<I, O> {
         counts
     }
 
+    /// A history that a reader has put together, in the order of the invocations.
+    pub(crate) fn from_operations(operations: Vec<Operation<I, O>>) -> Self {
+        Self { operations }
+    }
+
     /// Every invocation and every return, in order of their index.
     fn events(&self) -> Vec<(Moment, Edge, &Operation<I, O>)> {
         let mut events = Vec::with_capacity(2 * self.operations.len());

@@ -5,6 +5,13 @@ use std::io;
 
 use thiserror::Error;
 
+pub(crate) mod assemble;
+pub(crate) mod edn_maps;
+pub(crate) mod event;
+pub(crate) mod jepsen_log;
+pub(crate) mod lines;
+pub(crate) mod vocabulary;
+
 /// A place in a text file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {

@@ -52,6 +52,7 @@ impl Form {
     }
 
     /// The elements of a vector or a list.
+    #[allow(dead_code, reason = "readers of transactions take micro-operations apart")]
     pub(crate) fn elements(&self) -> Option<&[Self]> {
         match &self.value {
             Value::Vector(elements) | Value::List(elements) => Some(elements),
@@ -74,6 +75,7 @@ impl Form {
         }
     }
 
+    #[allow(dead_code, reason = "readers of transactions tell reads that found nothing")]
     pub(crate) fn is_nil(&self) -> bool {
         self.value == Value::Nil
     }

@@ -21,6 +21,7 @@
 
 mod args;
 mod canary;
+mod check;
 mod found;
 mod library;
 mod output;
@@ -107,6 +108,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay { file } => single::replay(library, &file, &mut out),
+        Command::Check(args) => check::check(&args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
     }
 }
