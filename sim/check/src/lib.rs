@@ -37,6 +37,7 @@ pub mod history;
 pub mod linearizable;
 pub mod model;
 pub mod read;
+pub mod transactions;
 pub mod value;
 
 pub use history::{
