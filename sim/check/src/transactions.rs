@@ -37,6 +37,7 @@ mod append;
 mod clocks;
 mod cycles;
 mod dependencies;
+mod files;
 mod forced;
 mod graph;
 mod history;
@@ -54,6 +55,7 @@ mod weak;
 mod words;
 
 pub use anomaly::{Anomaly, AnomalyKind, Extent};
+pub use files::{Format, check_file, read};
 pub use history::{Fate, Kind, Micro, Transaction, Transactions, Unfit};
 pub use judge::check;
 pub use level::{Level, UnknownLevel};

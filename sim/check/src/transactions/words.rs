@@ -80,7 +80,9 @@ pub(super) fn list(history: &Transactions, first: u32, end: u32) -> Value {
 /// The dependency as a sentence: "T1 appended 3 to x and T2 read x = [1 3]".
 pub(super) fn sentence(history: &Transactions, dependency: &Dependency) -> String {
     let Dependency { from, to, key, before, after, order, .. } = *dependency;
-    let (first, second, key_name) = (name(from), name(to), history.keys.value(key));
+    let (first, second) = (name(from), name(to));
+    // A tie of processes or time has no key.
+    let key_name = || history.keys.value(key);
     let value = |number: u32| history.values.value(number).to_string();
     match dependency.tie {
         Tie::Process => {
@@ -98,7 +100,8 @@ pub(super) fn sentence(history: &Transactions, dependency: &Dependency) -> Strin
         Tie::Wr => {
             let did = before.map(|before| wrote(history, key, before)).unwrap_or_default();
             format!(
-                "{first} {did} and {second} read {key_name} = {}",
+                "{first} {did} and {second} read {} = {}",
+                key_name(),
                 read(history, to, key, after)
             )
         }
@@ -110,7 +113,8 @@ pub(super) fn sentence(history: &Transactions, dependency: &Dependency) -> Strin
         Tie::Rw => {
             let next = after.map(|after| wrote(history, key, after)).unwrap_or_default();
             format!(
-                "{first} read {key_name} = {} and {second} {next} after that{}",
+                "{first} read {} = {} and {second} {next} after that{}",
+                key_name(),
                 read(history, from, key, before),
                 because(history, order)
             )
