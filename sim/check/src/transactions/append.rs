@@ -127,24 +127,19 @@ struct Expected {
 impl Analysis<'_> {
     fn check_internal(&mut self) {
         let mut expected: Map<u32, Expected> = Map::default();
-        let mut first_reads: Map<u32, (u32, u32)> = Map::default();
         for txn in self.history.committed() {
             let ops = self.history.ops(txn);
             if ops.len() < 2 {
                 continue;
             }
             expected.clear();
-            first_reads.clear();
-            for op in ops {
+            for (at, op) in ops.iter().enumerate() {
                 match *op {
                     Op::Write { key, value } => {
-                        if let Some(&read) = first_reads.get(&key) {
-                            self.check_future(txn, key, read, value);
-                        }
                         expected.entry(key).or_default().own.push(value);
                     }
                     Op::ReadList { key, first, end } => {
-                        first_reads.entry(key).or_insert((first, end));
+                        self.check_future(txn, at as u32, key, (first, end));
                         let state = expected.entry(key).or_default();
                         if !self.fits(state, first, end) {
                             self.report_internal(txn, key, state, first, end);
@@ -182,12 +177,17 @@ impl Analysis<'_> {
         });
     }
 
-    /// Later reads of the same key that show the element contradict this first one.
-    fn check_future(&mut self, txn: u32, key: u32, (first, end): (u32, u32), value: u32) {
+    /// Looks in a read for what the same transaction appends only later.
+    fn check_future(&mut self, txn: u32, at: u32, key: u32, (first, end): (u32, u32)) {
         let history = self.history;
-        if !history.list(first, end).contains(&value) {
+        let op = history.txn(txn).first + at;
+        if !history.is_overwritten(txn, op, key) {
             return;
         }
+        let is_later = |value: &&u32| {
+            history.writer(key, **value).is_some_and(|writer| writer.txn == txn && writer.op > op)
+        };
+        let Some(&value) = history.list(first, end).iter().find(is_later) else { return };
         self.found.findings.add(AnomalyKind::FutureRead, &[txn], || {
             let (key, seen) = (history.keys.value(key), list(history, first, end));
             let (reader, value) = (name(txn), history.values.value(value));
@@ -227,13 +227,29 @@ impl Analysis<'_> {
                     continue;
                 }
                 self.places.insert((key, element), order.versions.len() as u32);
+                let before = order.versions.last().and_then(|&last| history.writer(key, last));
                 order.versions.push(element);
                 let reader = order.longest_reader;
+                if before.is_some_and(|one| one.txn == writer.txn && one.op > writer.op) {
+                    self.report_reversed(key, writer.txn, element, reader);
+                }
                 if let Some(dirty) = aborted.filter(|_| history.is_committed(writer.txn)) {
                     self.report_dirty_update(key, dirty, (writer.txn, element), reader);
                 }
             }
         }
+    }
+
+    fn report_reversed(&mut self, key: u32, txn: u32, element: u32, reader: u32) {
+        let history = self.history;
+        let (first, end) = self.keys[key as usize].longest;
+        self.found.findings.add(AnomalyKind::IncompatibleOrder, &[txn, reader], || {
+            let (writer, seer) = (name(txn), name(reader));
+            let (key, seen) = (history.keys.value(key), list(history, first, end));
+            let value = history.values.value(element);
+            let what = format!("{seer} read {key} = {seen}, but {writer} appended {value} earlier");
+            vec![what, title(history, txn), title(history, reader)]
+        });
     }
 
     fn report_dirty_update(&mut self, key: u32, dirty: (u32, u32), on: (u32, u32), reader: u32) {
@@ -456,9 +472,6 @@ impl Analysis<'_> {
         let history = self.history;
         for read in std::mem::take(&mut self.reads) {
             let key = read.key;
-            if read.is_internal {
-                continue;
-            }
             let reader = read.txn;
             let seen = history.list(read.first, read.end);
             let has_effect = |&&value: &&u32| {
@@ -471,6 +484,9 @@ impl Analysis<'_> {
                 let (tie, order) = (Tie::Wr, Order::Observed);
                 let (before, after) = (last, last);
                 self.found.add(Dependency { from, to: reader, tie, key, before, after, order });
+            }
+            if read.is_internal {
+                continue;
             }
             if writer != Some(reader) {
                 self.found.seen.push(Seen { reader, key, writer });

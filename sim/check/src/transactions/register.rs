@@ -156,18 +156,19 @@ impl Analysis<'_> {
             }
             self.check_writer(txn, writer, key, value);
         }
+        let version = writer.map(|_| value);
+        let writer = writer.map(|writer| writer.txn);
+        if let Some(from) = writer {
+            let (tie, order) = (Tie::Wr, Order::Observed);
+            let (before, after) = (version, version);
+            self.found.add(Dependency { from, to: txn, tie, key, before, after, order });
+        }
         if is_own {
             return;
         }
-        self.keys[key as usize].reads.push((txn, writer.map(|_| value), op));
-        let writer = writer.map(|writer| writer.txn);
+        self.keys[key as usize].reads.push((txn, version, op));
         if writer.is_none_or(|writer| self.found.is_present(writer)) {
             self.found.seen.push(Seen { reader: txn, key, writer });
-        }
-        if let Some(from) = writer {
-            let (tie, order) = (Tie::Wr, Order::Observed);
-            let (before, after) = (Some(value), Some(value));
-            self.found.add(Dependency { from, to: txn, tie, key, before, after, order });
         }
     }
 
