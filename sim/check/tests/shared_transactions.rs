@@ -3,7 +3,6 @@
 //! They lie in the folder `histories` of the directory that the environment variable
 //! `SQUALL_SHARED` names, or of `../shared` beside the workspace.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -83,16 +82,15 @@ fn every_file_of_transactions_gets_the_expected_verdict() {
 fn options(case: &Json) -> Options {
     let given = &case["options"];
     let is_set = |name: &str| given[name].as_bool().unwrap_or(false);
-    let mut options = Options::default();
-    options.initial = Initial::unknown();
-    options.writes_follow_reads = is_set("wfr-keys");
-    options.sequential_keys = is_set("sequential-keys");
-    options.linearizable_keys = is_set("linearizable-keys");
-    if let Some(order) = given["transaction-order"].as_object() {
-        let rank = |(txn, rank): (&String, &Json)| (txn.parse().unwrap(), rank.as_u64().unwrap());
-        options.commit_order = order.iter().map(rank).collect();
+    let ranks = given["transaction-order"].as_object().into_iter().flatten();
+    let rank = |(txn, rank): (&String, &Json)| (txn.parse().unwrap(), rank.as_u64().unwrap());
+    Options {
+        writes_follow_reads: is_set("wfr-keys"),
+        sequential_keys: is_set("sequential-keys"),
+        linearizable_keys: is_set("linearizable-keys"),
+        commit_order: ranks.map(rank).collect(),
+        ..Options::default()
     }
-    options
 }
 
 fn judge(case: &Json, level: Level, sessions: bool, initial: Initial) -> TransactionVerdict {
@@ -156,8 +154,6 @@ fn every_case_of_elle_gets_its_verdict() {
             };
             // Elle does not judge an empty graph; then nothing may be found against it either.
             let is_expected = expected["valid"].as_bool().unwrap_or(true);
-            let mut found = BTreeMap::new();
-            found.insert("found", format!("{verdict}"));
             if is_valid != is_expected {
                 wrong.push(format!("{name} {question}: expected {expected}, but {verdict}"));
             }

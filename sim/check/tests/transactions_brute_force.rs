@@ -36,7 +36,7 @@ impl Dice<'_> {
 /// A history whose reads mostly show the newest version at the time, and sometimes any other.
 fn history(bytes: &[u8], kind: Kind) -> Vec<Txn> {
     let mut dice = Dice(bytes.iter());
-    let (count, keys) = (1 + dice.below(5), 1 + dice.below(3));
+    let (count, keys) = (1 + dice.below(6), 1 + dice.below(3));
     let mut txns: Vec<Txn> = Vec::new();
     let mut open: BTreeMap<u64, usize> = BTreeMap::new();
     let mut clock = 0;
@@ -69,11 +69,13 @@ fn history(bytes: &[u8], kind: Kind) -> Vec<Txn> {
             next += 1;
         }
     }
-    fill_reads(&mut txns, kind, &mut dice);
+    // How many reads of one that shows any version.
+    let odd = [1, 2, 4, 16][dice.below(4)];
+    fill_reads(&mut txns, kind, odd, &mut dice);
     txns
 }
 
-fn fill_reads(txns: &mut [Txn], kind: Kind, dice: &mut Dice<'_>) {
+fn fill_reads(txns: &mut [Txn], kind: Kind, odd: usize, dice: &mut Dice<'_>) {
     let mut order: Vec<usize> = (0..txns.len()).collect();
     order.sort_by_key(|&txn| txns[txn].returned);
     let mut versions: BTreeMap<u8, Vec<(u64, i64)>> = BTreeMap::new();
@@ -94,8 +96,8 @@ fn fill_reads(txns: &mut [Txn], kind: Kind, dice: &mut Dice<'_>) {
                 Op::Read(key, seen) => {
                     let all = versions.get(key).cloned().unwrap_or_default();
                     let newest = all.iter().filter(|(at, _)| *at < returned).count();
-                    let odd = dice.below(4) == 0;
-                    let shown = if odd { dice.below(all.len() + 1) } else { newest };
+                    let is_odd = dice.below(odd) == 0;
+                    let shown = if is_odd { dice.below(all.len() + 1) } else { newest };
                     seen.extend(all[..shown].iter().map(|(_, value)| *value));
                     if dice.below(8) != 0 {
                         seen.extend(own.get(key).into_iter().flatten());

@@ -3,6 +3,19 @@
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+/// The place of a node that is in no chain. Nobody asks what it leads to.
+const NOWHERE: (u32, u32) = (u32::MAX, u32::MAX);
+
+/// Whether a node may follow another in a chain. Of a node and itself, whether it is in any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chaining {
+    /// It should, if it can.
+    First,
+    /// It may, if nothing better is to be had.
+    Possible,
+    Never,
+}
+
 /// For each node, how much of each chain comes before it.
 ///
 /// The nodes are cut into chains in which each leads to the next, as vector clocks cut the events
@@ -18,17 +31,34 @@ pub(super) struct Clocks {
 impl Clocks {
     /// The clocks of a graph whose nodes are given in topological order; `None` if they would take
     /// more memory than this many numbers.
-    pub(super) fn new<E>(graph: &DiGraph<(), E>, order: &[NodeIndex], room: usize) -> Option<Self> {
+    pub(super) fn new<E>(
+        graph: &DiGraph<(), E>,
+        order: &[NodeIndex],
+        links: impl Fn(NodeIndex, NodeIndex) -> Chaining,
+        room: usize,
+    ) -> Option<Self> {
         let nodes = graph.node_count();
         let mut places = vec![(0, 0); nodes];
         let mut ends: Vec<NodeIndex> = Vec::new();
         for &node in order {
-            let mut before = graph.neighbors_directed(node, Direction::Incoming);
-            let chain = before.find_map(|before| {
+            if links(node, node) == Chaining::Never {
+                places[node.index()] = NOWHERE;
+                continue;
+            }
+            let mut best: Option<u32> = None;
+            for before in graph.neighbors_directed(node, Direction::Incoming) {
                 let (chain, _) = places[before.index()];
-                (ends[chain as usize] == before).then_some(chain)
-            });
-            places[node.index()] = match chain {
+                let is_end = ends.get(chain as usize) == Some(&before);
+                match links(before, node) {
+                    Chaining::First if is_end => {
+                        best = Some(chain);
+                        break;
+                    }
+                    Chaining::Possible if is_end => best = best.or(Some(chain)),
+                    _ => {}
+                }
+            }
+            places[node.index()] = match best {
                 Some(chain) => {
                     let (_, last) = places[ends[chain as usize].index()];
                     ends[chain as usize] = node;
@@ -55,7 +85,9 @@ impl Clocks {
                     *count = (*count).max(more);
                 }
                 let (chain, place) = clocks.places[before.index()];
-                row[chain as usize] = row[chain as usize].max(place + 1);
+                if let Some(count) = row.get_mut(chain as usize) {
+                    *count = (*count).max(place + 1);
+                }
             }
             let start = node.index() * chains;
             clocks.counts[start..start + chains].copy_from_slice(&row);

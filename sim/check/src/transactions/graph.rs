@@ -6,6 +6,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 
+use super::clocks::{Chaining, Clocks};
 use super::dependencies::{Dependencies, Dependency, Hub, Order, Tie};
 use super::history::Transactions;
 
@@ -68,6 +69,10 @@ pub(super) struct Graph<'a> {
     shape: Shape,
     /// Dependencies that were added later.
     forced: Vec<Dependency>,
+    /// The first node of an instant of real time.
+    instants: usize,
+    /// The next transaction of the same process, where the graph heeds processes.
+    next: Vec<u32>,
 }
 
 /// Which nodes reach each other.
@@ -94,8 +99,15 @@ impl<'a> Graph<'a> {
         shape: Shape,
         extra: Ties,
     ) -> Self {
-        let mut graph =
-            Self { history, dependencies, graph: DiGraph::new(), shape, forced: Vec::new() };
+        let mut graph = Self {
+            history,
+            dependencies,
+            graph: DiGraph::new(),
+            shape,
+            forced: Vec::new(),
+            instants: 0,
+            next: vec![NONE; history.len()],
+        };
         for txn in 0..history.len() as u32 {
             let first = graph.graph.add_node(());
             if shape == Shape::Snapshot {
@@ -114,6 +126,7 @@ impl<'a> Graph<'a> {
         if extra.has(Tie::Process) {
             graph.add_processes();
         }
+        graph.instants = graph.graph.node_count();
         if extra.has(Tie::RealTime) {
             graph.add_time();
         }
@@ -203,6 +216,7 @@ impl<'a> Graph<'a> {
             }
             let from = std::mem::replace(&mut last[*session as usize], to);
             if from != NONE {
+                self.next[from as usize] = to;
                 self.link(Link { tie: Some(Tie::Process), from, to, reason: NONE });
             }
         }
@@ -244,6 +258,29 @@ impl<'a> Graph<'a> {
                 self.graph.add_edge(node, instant, link);
             }
         }
+    }
+
+    /// The clocks of the graph, whose nodes are given in topological order; `None` if they would
+    /// take more memory than this many numbers. Processes and real time are the chains.
+    pub(super) fn clocks(&self, order: &[NodeIndex], room: usize) -> Option<Clocks> {
+        let chaining = |from: NodeIndex, to: NodeIndex| match (
+            self.txn(from.index() as u32),
+            self.txn(to.index() as u32),
+        ) {
+            (Some(txn), _) if !self.dependencies.is_present(txn) => Chaining::Never,
+            (Some(before), Some(after)) if before == after => Chaining::First,
+            (Some(before), Some(after)) => {
+                let is_whole = from == self.leave(before) && to == self.enter(after);
+                match self.next[before as usize] {
+                    NONE if is_whole => Chaining::Possible,
+                    next if next == after && is_whole => Chaining::First,
+                    _ => Chaining::Never,
+                }
+            }
+            (None, None) if from.index() >= self.instants => Chaining::First,
+            _ => Chaining::Never,
+        };
+        Clocks::new(&self.graph, order, chaining, room)
     }
 
     /// The strongly connected components of the part with these ties.

@@ -87,7 +87,7 @@ pub(super) fn causal(
     let Ok(order) = toposort(&graph.graph, None) else {
         return derivation.conclude(Ties::PROCESS, findings);
     };
-    let Some(clocks) = Clocks::new(&graph.graph, &order, room) else { return Weak::Undecided };
+    let Some(clocks) = graph.clocks(&order, room) else { return Weak::Undecided };
     let writes = writes_by_chain(history, dependencies, &clocks);
     for read in &dependencies.seen {
         let node = NodeIndex::new(read.reader as usize);

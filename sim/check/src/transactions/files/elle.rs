@@ -234,8 +234,7 @@ impl JsonEvent {
 pub(super) fn read_json(input: impl BufRead, kind: Kind) -> Result<Transactions, ParseError> {
     let mut lines = Lines::new(input);
     let mut pairing = Pairing::new(kind);
-    loop {
-        let Some(line) = lines.next()? else { break };
+    while let Some(line) = lines.next()? {
         let text = line.trim_start();
         if text.is_empty() {
             continue;
