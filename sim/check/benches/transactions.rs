@@ -4,8 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use squall_check::Value;
 use squall_check::transactions::{
-    Fate, Kind, Level, Micro, Options, Status, Transaction, Transactions, Value, check,
+    Fate, Kind, Level, Micro, Options, Status, Transaction, Transactions, check,
 };
 
 /// How many processes run transactions at once.
@@ -71,7 +72,7 @@ fn history(count: usize, kind: Kind, database: Database, has_time: bool) -> Tran
         let mut micros = Vec::new();
         let mut own: Vec<(u64, i64)> = Vec::new();
         for &(key, is_write) in &run.keys {
-            let name = Value::Integer(key as i64);
+            let name = Value::Int(key as i64);
             if is_write {
                 own.push((key, next));
                 micros.push(match kind {

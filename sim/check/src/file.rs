@@ -5,6 +5,10 @@
 //! | `jepsen-log` | log lines of Jepsen | nil |
 //! | `kv-log` | a map of EDN a line, with `:key`, as Porcupine's test data | the empty string |
 //! | `edn-vector` | a vector of maps, as Jepsen and Knossos write them | 0 |
+//! | `edn-lines` | maps of EDN with operations of transactions, as Elle reads them | nil |
+//! | `json-lines` | the same as JSON | nil |
+//! | `rw-text` | `r(key,value,session,transaction)` and `w(...)`, one a line | 0 |
+//! | `dbcop-yaml` | sessions of transactions, as dbcop writes them | 0 |
 //! | `jsonl` | what [`History::write_jsonl`](crate::History::write_jsonl) writes | 0 |
 
 use std::io::BufRead;
@@ -18,6 +22,7 @@ use crate::read::ParseError;
 mod format;
 mod initial;
 mod models;
+mod transactions;
 
 pub use format::Format;
 pub use initial::Initial;
@@ -103,10 +108,19 @@ pub fn check(input: &mut dyn BufRead, request: &Request) -> Result<Report, FileE
     };
     let model = match &request.model {
         Some(model) => model.as_str(),
-        None => format.usual_model().ok_or_else(|| {
-            FileError::Request(format!("the format {format} does not tell the model"))
-        })?,
+        None => {
+            let usual = match format.usual_model() {
+                None => Format::guess_kind(input)?,
+                usual => usual,
+            };
+            usual.ok_or_else(|| {
+                FileError::Request(format!("the format {format} does not tell the model"))
+            })?
+        }
     };
+    if let Some(kind) = transactions::kind(model) {
+        return transactions::check(input, format, kind, request);
+    }
     models::check(input, format, model, request)
 }
 

@@ -5,6 +5,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::history::ReadError;
+
 pub(crate) mod assemble;
 pub(crate) mod edn_maps;
 pub(crate) mod event;
@@ -73,5 +75,14 @@ impl ParseError {
         match self {
             Self::Io { at, .. } | Self::Malformed { at, .. } => *at,
         }
+    }
+}
+
+/// The error of our own format with its place.
+pub(crate) fn read_error(error: ReadError) -> ParseError {
+    let at = Position { line: error.line(), column: error.column() };
+    match error {
+        ReadError::Io { source, .. } => ParseError::Io { at, source },
+        other => ParseError::malformed(at, other.problem()),
     }
 }

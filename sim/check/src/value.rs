@@ -46,6 +46,18 @@ impl Value {
     }
 }
 
+impl From<i64> for Value {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
 impl From<&edn::Form> for Value {
     /// Keywords, symbols and strings become texts; a set becomes a list in the order of the file.
     fn from(form: &edn::Form) -> Self {

@@ -6,12 +6,11 @@
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde_json::Value as Json;
+use squall_check::file::{Finding, Format, Request};
 use squall_check::transactions::{
-    Anomaly, Format, Initial, Kind, Level, Options, Status, TransactionLimits, TransactionVerdict,
-    check, check_file, read,
+    Anomaly, Initial, Kind, Level, Options, Status, TransactionVerdict, check, read,
 };
 
 fn folder() -> PathBuf {
@@ -57,21 +56,23 @@ fn every_file_of_transactions_gets_the_expected_verdict() {
     for row in table.lines().skip(1) {
         let columns: Vec<&str> = row.split('\t').collect();
         let [file, model, format, verdicts, ..] = columns[..] else { panic!("{row:?}") };
-        let format = match format {
-            "edn-lines" => Format::EdnLines,
-            "rw-text" => Format::RwText,
-            "dbcop-yaml" => Format::DbcopYaml,
-            _ => continue,
-        };
-        let kind = if model == "list-append" { Kind::ListAppend } else { Kind::RwRegister };
+        if !["edn-lines", "rw-text", "dbcop-yaml"].contains(&format) {
+            continue;
+        }
+        let format: Format = format.parse().unwrap();
+        let model = model.split('(').next().map(str::to_owned);
         for (level, holds) in expected(verdicts) {
-            let input = BufReader::new(fs::File::open(folder.join(file)).unwrap());
-            let started = Instant::now();
-            let limits = TransactionLimits::default();
-            let verdict = check_file(input, format, kind, level, None, limits).unwrap();
-            println!("{file} {level} {:?}\n{verdict}\n", started.elapsed());
-            let status = if holds { Status::Holds } else { Status::Violated };
-            assert_eq!(verdict.status(), &status, "{file} {level}: {verdict}");
+            // The format and the model are the same whether they are named or guessed.
+            for (format, model) in [(Some(format), model.clone()), (None, None)] {
+                let mut input = BufReader::new(fs::File::open(folder.join(file)).unwrap());
+                let level = Some(level.name().to_owned());
+                let request = Request { format, model, level: level.clone(), ..Request::default() };
+                let report = squall_check::file::check(&mut input, &request).unwrap();
+                let explanation = &report.explanation;
+                println!("{file} {level:?} {:?}\n{explanation}\n", report.elapsed);
+                let finding = if holds { Finding::Valid } else { Finding::Violation };
+                assert_eq!(report.finding, finding, "{file} {level:?}: {explanation}");
+            }
             checked += 1;
         }
     }

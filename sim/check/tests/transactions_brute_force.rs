@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use squall_check::Value;
 use squall_check::transactions::{
-    Fate, Kind, Level, Micro, Options, Status, Transaction, Transactions, Value, check,
+    Fate, Kind, Level, Micro, Options, Status, Transaction, Transactions, check,
 };
 
 /// An operation: a key, and what is read or written.
@@ -118,7 +119,7 @@ fn build(txns: &[Txn], kind: Kind) -> Transactions {
     let mut history = Transactions::new(kind);
     for txn in txns {
         let micro = |op: &Op| {
-            let key = |key: u8| Value::Integer(key.into());
+            let key = |key: u8| Value::Int(key.into());
             match (op, kind) {
                 (Op::Write(at, value), Kind::ListAppend) => {
                     Micro::Append(key(*at), (*value).into())
@@ -129,7 +130,7 @@ fn build(txns: &[Txn], kind: Kind) -> Transactions {
                     Micro::Read(key(*at), Value::List(seen))
                 }
                 (Op::Read(at, seen), Kind::RwRegister) => {
-                    let last = seen.last().map_or(Value::Integer(0), |&value| value.into());
+                    let last = seen.last().map_or(Value::Int(0), |&value| value.into());
                     Micro::Read(key(*at), last)
                 }
             }
@@ -414,7 +415,7 @@ fn brute_force(txns: &[Txn], kind: Kind, sessions: bool) -> BTreeSet<Level> {
 fn compare(bytes: &[u8], kind: Kind, sessions: bool) {
     let txns = history(bytes, kind);
     let expected = brute_force(&txns, kind, sessions);
-    let options = Options { sessions, ..Options::new(Value::Integer(0)) };
+    let options = Options { sessions, ..Options::new(Value::Int(0)) };
     let verdict = check(&build(&txns, kind), Level::StrictSerializable, &options);
     for level in Level::ALL.into_iter().skip(1) {
         let status = if expected.contains(&level) { Status::Holds } else { Status::Violated };

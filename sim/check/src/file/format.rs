@@ -17,6 +17,14 @@ pub enum Format {
     KvLog,
     /// A vector, list or sequence of maps of EDN.
     EdnVector,
+    /// Maps of EDN whose values are operations of transactions, as Elle reads them.
+    EdnLines,
+    /// The same as objects of JSON, on lines of their own or in an array.
+    JsonLines,
+    /// `r(key,value,session,transaction)` and `w(...)`, one a line, as IsoVista and PolySI.
+    RwText,
+    /// The YAML of dbcop: a list of sessions, which are lists of transactions.
+    DbcopYaml,
     /// The versioned lines of JSON that this crate writes.
     Jsonl,
 }
@@ -26,6 +34,10 @@ const NAMES: &[(&str, Format)] = &[
     ("jepsen-log", Format::JepsenLog),
     ("kv-log", Format::KvLog),
     ("edn-vector", Format::EdnVector),
+    ("edn-lines", Format::EdnLines),
+    ("json-lines", Format::JsonLines),
+    ("rw-text", Format::RwText),
+    ("dbcop-yaml", Format::DbcopYaml),
     ("jsonl", Format::Jsonl),
 ];
 
@@ -67,6 +79,19 @@ impl Format {
         if first.starts_with("{\"squall_history\"") {
             return Ok(Self::Jsonl);
         }
+        if first.starts_with("r(") || first.starts_with("w(") {
+            return Ok(Self::RwText);
+        }
+        if first.starts_with("---") || first.starts_with("- ") {
+            return Ok(Self::DbcopYaml);
+        }
+        let inner = first.trim_start_matches(['[', ' ']);
+        if inner.starts_with("{\"") || (inner.is_empty() && text.contains("{\"")) {
+            return Ok(Self::JsonLines);
+        }
+        if ["[:append ", "[:r ", "[:w "].iter().any(|operation| text.contains(operation)) {
+            return Ok(Self::EdnLines);
+        }
         if first.starts_with(['[', '(']) {
             return Ok(Self::EdnVector);
         }
@@ -85,7 +110,28 @@ impl Format {
         match self {
             Self::JepsenLog => Some("cas-register"),
             Self::KvLog => Some("append-kv"),
-            Self::EdnVector | Self::Jsonl => None,
+            Self::RwText | Self::DbcopYaml => Some("rw-register"),
+            Self::EdnVector | Self::EdnLines | Self::JsonLines | Self::Jsonl => None,
         }
+    }
+
+    /// The model of transactions that a file is of by the look of its first bytes, which are not
+    /// consumed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub(super) fn guess_kind(input: &mut dyn BufRead) -> Result<Option<&'static str>, FileError> {
+        let at = Position::START;
+        let start = input.fill_buf().map_err(|source| ParseError::Io { at, source })?;
+        let text = String::from_utf8_lossy(start);
+        let has = |words: [&str; 2]| words.iter().any(|word| text.contains(word));
+        Ok(if has(["[:append ", "[\"append\""]) {
+            Some("list-append")
+        } else if has(["[:w ", "[\"w\""]) {
+            Some("rw-register")
+        } else {
+            None
+        })
     }
 }

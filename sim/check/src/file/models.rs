@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use super::{FileError, Finding, Format, Initial, Report, Request, timed};
-use crate::history::{History, ReadError};
+use crate::history::History;
 use crate::linearizable::{Verdict, linearizable};
 use crate::model::append_kv::AppendKv;
 use crate::model::cas_register::CasRegister;
@@ -21,8 +21,8 @@ use crate::model::stack::Stack;
 use crate::read::assemble::assemble;
 use crate::read::edn_maps::EdnMaps;
 use crate::read::jepsen_log::JepsenLog;
+use crate::read::read_error;
 use crate::read::vocabulary::Vocabulary;
-use crate::read::{ParseError, Position};
 use crate::value::Value;
 
 /// The models of linearizability, by the names that a request knows them by.
@@ -110,7 +110,7 @@ impl Format {
         match self {
             Self::JepsenLog => Value::Nil,
             Self::KvLog => Value::Text("".into()),
-            Self::EdnVector | Self::Jsonl => Value::Int(0),
+            _ => Value::Int(0),
         }
     }
 }
@@ -156,18 +156,13 @@ fn read<V: Vocabulary>(
         Format::KvLog => assemble::<V>(&mut EdnMaps::new(input), false)?,
         Format::EdnVector => assemble::<V>(&mut EdnMaps::new(input), true)?,
         Format::Jsonl => {
-            let history = History::read_jsonl(input).map_err(parse_error)?;
+            let history = History::read_jsonl(input).map_err(read_error)?;
             let counts = history.counts();
             (history, counts.ok + counts.unknown)
         }
+        Format::EdnLines | Format::JsonLines | Format::RwText | Format::DbcopYaml => {
+            let problem = format!("files of the format {format} are of transactions alone");
+            return Err(FileError::Request(problem));
+        }
     })
-}
-
-/// The error of our own format with its place.
-fn parse_error(error: ReadError) -> ParseError {
-    let at = Position { line: error.line(), column: error.column() };
-    match error {
-        ReadError::Io { source, .. } => ParseError::Io { at, source },
-        other => ParseError::malformed(at, other.problem()),
-    }
 }

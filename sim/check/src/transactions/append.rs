@@ -8,7 +8,7 @@ use super::dependencies::{
     Dependencies, Dependency, Hub, Open, Order, Seen, Tie, Version, final_writes,
 };
 use super::history::{Fate, Op, Transactions};
-use super::value::Map;
+use super::names::Map;
 use super::words::{list, name, title, wrote};
 
 /// A read of a list by a committed transaction.
@@ -162,7 +162,7 @@ impl Analysis<'_> {
         let history = self.history;
         self.found.findings.add(AnomalyKind::Internal, &[txn], || {
             let own: Vec<String> =
-                state.own.iter().map(|&value| history.values.value(value).to_string()).collect();
+                state.own.iter().map(|&value| history.values.shown(value).to_string()).collect();
             let base = state.base.map(|(first, end)| list(history, first, end));
             let should = match (base, own.is_empty()) {
                 (Some(base), true) => format!("after it had read {base}"),
@@ -171,7 +171,7 @@ impl Analysis<'_> {
                 }
                 (None, _) => format!("after it had appended {}", own.join(", ")),
             };
-            let key = history.keys.value(key);
+            let key = history.keys.shown(key);
             let seen = list(history, first, end);
             vec![format!("{} read {key} = {seen} {should}", name(txn)), title(history, txn)]
         });
@@ -189,8 +189,8 @@ impl Analysis<'_> {
         };
         let Some(&value) = history.list(first, end).iter().find(is_later) else { return };
         self.found.findings.add(AnomalyKind::FutureRead, &[txn], || {
-            let (key, seen) = (history.keys.value(key), list(history, first, end));
-            let (reader, value) = (name(txn), history.values.value(value));
+            let (key, seen) = (history.keys.shown(key), list(history, first, end));
+            let (reader, value) = (name(txn), history.values.shown(value));
             let what = format!("{reader} read {key} = {seen} and appended {value} only after that");
             vec![what, title(history, txn)]
         });
@@ -245,8 +245,8 @@ impl Analysis<'_> {
         let (first, end) = self.keys[key as usize].longest;
         self.found.findings.add(AnomalyKind::IncompatibleOrder, &[txn, reader], || {
             let (writer, seer) = (name(txn), name(reader));
-            let (key, seen) = (history.keys.value(key), list(history, first, end));
-            let value = history.values.value(element);
+            let (key, seen) = (history.keys.shown(key), list(history, first, end));
+            let value = history.values.shown(element);
             let what = format!("{seer} read {key} = {seen}, but {writer} appended {value} earlier");
             vec![what, title(history, txn), title(history, reader)]
         });
@@ -260,7 +260,7 @@ impl Analysis<'_> {
                 name(dirty.0),
                 name(on.0),
                 wrote(history, key, on.1),
-                history.values.value(dirty.1),
+                history.values.shown(dirty.1),
                 name(reader),
             );
             let shown = [dirty.0, on.0, reader];
@@ -313,7 +313,7 @@ impl Analysis<'_> {
         let (first, end) = self.keys[read.key as usize].longest;
         let shown = [longest_reader, read.txn];
         self.found.findings.add(AnomalyKind::IncompatibleOrder, &shown, || {
-            let key = history.keys.value(read.key);
+            let key = history.keys.shown(read.key);
             let longest = list(history, first, end);
             let seen = list(history, read.first, read.end);
             let [longer, shorter] = shown.map(name);
@@ -327,7 +327,7 @@ impl Analysis<'_> {
         let history = self.history;
         let Some(writer) = history.writer(read.key, element) else { return };
         self.found.findings.add(AnomalyKind::G1a, &[writer.txn, read.txn], || {
-            let (key, value) = (history.keys.value(read.key), history.values.value(element));
+            let (key, value) = (history.keys.shown(read.key), history.values.shown(element));
             let (reader, writer_name) = (name(read.txn), name(writer.txn));
             let what = format!("{reader} read {value} of {key}, which {writer_name} aborted");
             vec![what, title(history, writer.txn), title(history, read.txn)]
@@ -337,7 +337,7 @@ impl Analysis<'_> {
     fn report_garbage(&mut self, read: &ListRead, element: u32) {
         let history = self.history;
         self.found.findings.add(AnomalyKind::GarbageRead, &[read.txn], || {
-            let (key, value) = (history.keys.value(read.key), history.values.value(element));
+            let (key, value) = (history.keys.shown(read.key), history.values.shown(element));
             let reader = name(read.txn);
             let what = format!("{reader} read {value} of {key}, which nobody appended");
             vec![what, title(history, read.txn)]
@@ -352,7 +352,7 @@ impl Analysis<'_> {
             return;
         }
         self.found.findings.add(AnomalyKind::G1b, &[writer.txn, read.txn], || {
-            let (key, seen) = (history.keys.value(read.key), list(history, read.first, read.end));
+            let (key, seen) = (history.keys.shown(read.key), list(history, read.first, read.end));
             let (reader, writer_name) = (name(read.txn), name(writer.txn));
             let what =
                 format!("{reader} read {key} = {seen}, and {writer_name} appended more after that");
@@ -366,7 +366,7 @@ impl Analysis<'_> {
         let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) else { return };
         let (history, element) = (self.history, pair[0]);
         self.found.findings.add(AnomalyKind::DuplicateElements, &[read.txn], || {
-            let (key, value) = (history.keys.value(read.key), history.values.value(element));
+            let (key, value) = (history.keys.shown(read.key), history.values.shown(element));
             let seen = list(history, read.first, read.end);
             let what = format!("{} read {key} = {seen}, with {value} twice", name(read.txn));
             vec![what, title(history, read.txn)]
@@ -394,7 +394,7 @@ impl Analysis<'_> {
             }
             self.found.findings.add(AnomalyKind::LostUpdate, &[other, read.txn], || {
                 let (key, seen) =
-                    (history.keys.value(read.key), list(history, read.first, read.end));
+                    (history.keys.shown(read.key), list(history, read.first, read.end));
                 let both = format!("{} and {}", name(other), name(read.txn));
                 let what = format!("{both} both read {key} = {seen} and then appended to it");
                 vec![what, title(history, other), title(history, read.txn)]

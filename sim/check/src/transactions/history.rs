@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::value::{Map, Names, Value};
+use super::names::{Map, Names};
 use crate::history::{History, Outcome};
+use crate::value::Value;
 
 /// What the values of a history's keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,16 @@ pub enum Kind {
     ListAppend,
     /// Registers that transactions write and read. Nothing shows the order of their versions.
     RwRegister,
+}
+
+impl Kind {
+    /// The name of the model: `list-append` or `rw-register`.
+    pub fn model(self) -> &'static str {
+        match self {
+            Self::ListAppend => "list-append",
+            Self::RwRegister => "rw-register",
+        }
+    }
 }
 
 /// One operation inside a transaction.
@@ -261,6 +272,11 @@ impl Transactions {
             })?;
         }
         Ok(transactions)
+    }
+
+    /// How many transactions may have had an effect.
+    pub fn effective(&self) -> usize {
+        self.all.iter().filter(|txn| txn.fate != Fate::Aborted).count()
     }
 
     fn write(&mut self, txn: u32, fate: Fate, key: Value, value: Value) -> Result<Op, Unfit> {

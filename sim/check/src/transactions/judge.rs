@@ -1,6 +1,7 @@
 //! Which isolation levels a history satisfies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::anomaly::{AnomalyKind, Findings};
 use super::cycles;
@@ -31,7 +32,9 @@ pub fn check(history: &Transactions, level: Level, options: &Options) -> Transac
         Kind::RwRegister => register::analyse(history, options),
     };
     let findings = std::mem::take(&mut dependencies.findings);
-    let mut judge = Judge { history, options, dependencies, findings, statuses: BTreeMap::new() };
+    let statuses = BTreeMap::new();
+    let deadline = options.limits.time.map(|time| Instant::now() + time);
+    let mut judge = Judge { history, options, deadline, dependencies, findings, statuses };
     judge.judge();
     let Judge { findings, statuses, .. } = judge;
     TransactionVerdict {
@@ -46,6 +49,7 @@ pub fn check(history: &Transactions, level: Level, options: &Options) -> Transac
 struct Judge<'a> {
     history: &'a Transactions,
     options: &'a Options,
+    deadline: Option<Instant>,
     dependencies: Dependencies,
     findings: Findings,
     statuses: BTreeMap<Level, Status>,
@@ -159,7 +163,8 @@ impl Judge<'_> {
             Level::StrictSerializable => (Shape::Plain, Ties::TIME),
             _ => (Shape::Plain, self.sessions()),
         };
-        let question = Question { shape, extra, limits: self.options.limits };
+        let (limits, deadline) = (self.options.limits, self.deadline);
+        let question = Question { shape, extra, limits, deadline };
         {
             let graph = Graph::new(self.history, &self.dependencies, shape, extra);
             if graph.components(Ties::DATA.with(extra)).has_cycle() {

@@ -1,8 +1,9 @@
 //! What a checker of transactions may assume, and how much it may do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::value::Value;
+use crate::value::Value;
 
 /// What a checker of transactions may assume, and how much it may do.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct Initial {
 
 /// How much work a check of transactions may do before it is undecided.
 ///
-/// The bounds count work and not time, so the verdict is the same on every machine.
+/// The bounds but the last count work and not time, so the verdict is the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionLimits {
     /// How many edges, and other things of that size, may be stored.
@@ -47,11 +48,14 @@ pub struct TransactionLimits {
     pub steps: u64,
     /// How many steps more may go into making a violation smaller.
     pub minimise_steps: u64,
+    /// How long the search for an order may take; a bound on time makes a verdict depend on the
+    /// machine.
+    pub time: Option<Duration>,
 }
 
 impl Default for TransactionLimits {
     fn default() -> Self {
-        Self { memory: 100_000_000, steps: 20_000_000_000, minimise_steps: 200_000_000 }
+        Self { memory: 100_000_000, steps: 20_000_000_000, minimise_steps: 200_000_000, time: None }
     }
 }
 

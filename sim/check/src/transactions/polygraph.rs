@@ -6,6 +6,7 @@
 //! 2023); a search decides what is left.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use petgraph::algo::toposort;
 use petgraph::graph::NodeIndex;
@@ -26,6 +27,8 @@ pub(super) struct Question {
     /// The ties besides those of data.
     pub(super) extra: Ties,
     pub(super) limits: TransactionLimits,
+    /// When to give up.
+    pub(super) deadline: Option<Instant>,
 }
 
 /// What came out.
@@ -177,7 +180,8 @@ impl<'a> Polygraph<'a> {
                 "{pairs} pairs of versions without an order are too many to store"
             ));
         }
-        if self.steps > limits.steps {
+        let is_late = self.question.deadline.is_some_and(|deadline| Instant::now() > deadline);
+        if self.steps > limits.steps || is_late {
             return Err(format!(
                 "after {} steps, {pairs} pairs of versions still have no order",
                 self.steps
@@ -266,7 +270,8 @@ impl<'a> Polygraph<'a> {
             solver.add(self.edges(one, other), self.edges(other, one));
         }
         let limits = self.question.limits;
-        match solver.solve(limits.steps.saturating_sub(self.steps), limits.memory) {
+        let steps = limits.steps.saturating_sub(self.steps);
+        match solver.solve(steps, limits.memory, self.question.deadline) {
             Solved::Possible => Answer::Possible,
             Solved::Impossible(nodes) => {
                 let met: BTreeSet<u32> =
@@ -275,7 +280,7 @@ impl<'a> Polygraph<'a> {
             }
             Solved::Undecided => Answer::Undecided(format!(
                 "the search for an order of the writes ended after {} steps",
-                limits.steps
+                self.steps + solver.steps()
             )),
         }
     }

@@ -5,9 +5,9 @@ use super::dependencies::{
     Dependencies, Dependency, Hub, Open, Order, Seen, Tie, Version, final_writes,
 };
 use super::history::{Fate, Op, Transactions, Writer};
+use super::names::Map;
 use super::options::Options;
 use super::register_order::KeyVersions;
-use super::value::Map;
 use super::words::{name, title};
 
 /// Where the value of a read comes from.
@@ -113,8 +113,8 @@ impl Analysis<'_> {
     fn report_internal(&mut self, txn: u32, key: u32, expected: u32, value: u32) {
         let history = self.history;
         self.found.findings.add(AnomalyKind::Internal, &[txn], || {
-            let (key, value) = (history.keys.value(key), history.values.value(value));
-            let expected = history.values.value(expected);
+            let (key, value) = (history.keys.shown(key), history.values.shown(value));
+            let expected = history.values.shown(expected);
             let what = format!("{} had {key} = {expected} and then read {value}", name(txn));
             vec![what, title(history, txn)]
         });
@@ -126,7 +126,7 @@ impl Analysis<'_> {
         let source = self.source(key, value);
         let writer = match source {
             Source::Ambiguous => {
-                let (key, value) = (history.keys.value(key), history.values.value(value));
+                let (key, value) = (history.keys.shown(key), history.values.shown(value));
                 self.found.gap.get_or_insert_with(|| {
                     format!(
                         "{key} = {value} may come from several writes, so a read of it \
@@ -176,7 +176,7 @@ impl Analysis<'_> {
         let history = self.history;
         let titles = || vec![title(history, writer.txn), title(history, txn)];
         let (reader, writer_name) = (name(txn), name(writer.txn));
-        let (key_name, value) = (history.keys.value(key), history.values.value(value));
+        let (key_name, value) = (history.keys.shown(key), history.values.shown(value));
         let shown = [writer.txn, txn];
         if history.txn(writer.txn).fate == Fate::Aborted {
             self.found.findings.add(AnomalyKind::G1a, &shown, || {
@@ -197,7 +197,7 @@ impl Analysis<'_> {
     fn report_garbage(&mut self, txn: u32, key: u32, value: u32) {
         let history = self.history;
         self.found.findings.add(AnomalyKind::GarbageRead, &[txn], || {
-            let (key, value) = (history.keys.value(key), history.values.value(value));
+            let (key, value) = (history.keys.shown(key), history.values.shown(value));
             let what = format!("{} read {key} = {value}, which nobody wrote", name(txn));
             vec![what, title(history, txn)]
         });
@@ -206,7 +206,7 @@ impl Analysis<'_> {
     fn report_future(&mut self, txn: u32, key: u32, value: u32) {
         let history = self.history;
         self.found.findings.add(AnomalyKind::FutureRead, &[txn], || {
-            let (key, value) = (history.keys.value(key), history.values.value(value));
+            let (key, value) = (history.keys.shown(key), history.values.shown(value));
             let what = format!("{} read {key} = {value} and wrote that only later", name(txn));
             vec![what, title(history, txn)]
         });
@@ -226,10 +226,10 @@ impl Analysis<'_> {
                     continue;
                 }
                 self.found.findings.add(AnomalyKind::LostUpdate, &[other, txn], || {
-                    let key_name = history.keys.value(key);
+                    let key_name = history.keys.shown(key);
                     let seen = version.map_or_else(
                         || format!("the initial value of {key_name}"),
-                        |version| format!("{key_name} = {}", history.values.value(version)),
+                        |version| format!("{key_name} = {}", history.values.shown(version)),
                     );
                     let both = format!("{} and {}", name(other), name(txn));
                     let what = format!("{both} both read {seen} and then wrote it");
@@ -288,11 +288,11 @@ impl Analysis<'_> {
                 .map(|&(version, _)| {
                     version.map_or_else(
                         || "the initial value".to_owned(),
-                        |version| history.values.value(version).to_string(),
+                        |version| history.values.shown(version).to_string(),
                     )
                 })
                 .collect();
-            let key_name = history.keys.value(key);
+            let key_name = history.keys.shown(key);
             let what = format!(
                 "the versions of {key_name} must come in the order {}, and then {} again",
                 versions.join(", "),

@@ -7,8 +7,8 @@ use petgraph::graphmap::DiGraphMap;
 
 use super::dependencies::Order;
 use super::history::Transactions;
+use super::names::Map;
 use super::options::Options;
-use super::value::Map;
 
 /// Who wrote and read which version of a key. `None` stands for the initial version.
 #[derive(Debug, Default)]

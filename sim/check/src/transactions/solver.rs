@@ -7,6 +7,7 @@
 //! transactional key-value stores verifiably serializable" (2020).
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// A choice with its answer: twice the number of the choice, plus one for its second answer.
 type Literal = u32;
@@ -87,12 +88,20 @@ impl Solver {
         self.queue.insert((rank, choice));
     }
 
+    /// How many nodes, edges and literals were looked at.
+    pub(super) fn steps(&self) -> u64 {
+        self.order.steps
+    }
+
     /// Searches, looking at no more than this many nodes, edges and literals.
-    pub(super) fn solve(&mut self, steps: u64, room: usize) -> Solved {
+    pub(super) fn solve(&mut self, steps: u64, room: usize, deadline: Option<Instant>) -> Solved {
         let mut stored = 0;
+        let mut turn = 0_u32;
         loop {
             let conflict = self.propagate();
-            if self.order.steps > steps || stored > room {
+            turn = turn.wrapping_add(1);
+            let is_late = turn.is_multiple_of(64) && deadline.is_some_and(|end| Instant::now() > end);
+            if self.order.steps > steps || stored > room || is_late {
                 return Solved::Undecided;
             }
             if let Some(conflict) = conflict {

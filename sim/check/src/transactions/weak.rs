@@ -16,7 +16,7 @@ use super::cycles;
 use super::dependencies::{Dependencies, Dependency, Order, Seen, Tie};
 use super::graph::{Graph, Shape, Ties};
 use super::history::Transactions;
-use super::value::Map;
+use super::names::Map;
 use super::words::{name, title};
 
 /// What a check of a weak level found.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::dependencies::{Dependency, Order, Tie};
 use super::history::{Fate, Kind, Op, Transactions, Txn};
-use super::value::Value;
+use super::names::Shown;
+use crate::value::Value;
 
 /// How many operations of a transaction are shown.
 const OPERATIONS_SHOWN: usize = 12;
@@ -60,21 +61,22 @@ fn operation(history: &Transactions, op: &Op) -> String {
     match *op {
         Op::Write { key, value } => {
             let verb = if history.kind() == Kind::ListAppend { "append" } else { "write" };
-            format!("{verb} {} {}", history.keys.value(key), history.values.value(value))
+            format!("{verb} {} {}", history.keys.shown(key), history.values.shown(value))
         }
         Op::Read { key, value } => {
-            format!("read {} {}", history.keys.value(key), history.values.value(value))
+            format!("read {} {}", history.keys.shown(key), history.values.shown(value))
         }
         Op::ReadList { key, first, end } => {
-            format!("read {} {}", history.keys.value(key), list(history, first, end))
+            format!("read {} {}", history.keys.shown(key), list(history, first, end))
         }
     }
 }
 
 /// A list that was read.
-pub(super) fn list(history: &Transactions, first: u32, end: u32) -> Value {
+pub(super) fn list(history: &Transactions, first: u32, end: u32) -> String {
     let values = history.list(first, end).iter();
-    Value::List(values.map(|&value| history.values.value(value).clone()).collect())
+    let values = values.map(|&value| history.values.value(value).clone()).collect();
+    Shown(&Value::List(values)).to_string()
 }
 
 /// The dependency as a sentence: "T1 appended 3 to x and T2 read x = [1 3]".
@@ -82,8 +84,8 @@ pub(super) fn sentence(history: &Transactions, dependency: &Dependency) -> Strin
     let Dependency { from, to, key, before, after, order, .. } = *dependency;
     let (first, second) = (name(from), name(to));
     // A tie of processes or time has no key.
-    let key_name = || history.keys.value(key);
-    let value = |number: u32| history.values.value(number).to_string();
+    let key_name = || history.keys.shown(key);
+    let value = |number: u32| history.values.shown(number).to_string();
     match dependency.tie {
         Tie::Process => {
             let process = history.txn(from).process.unwrap_or_default();
@@ -124,7 +126,7 @@ pub(super) fn sentence(history: &Transactions, dependency: &Dependency) -> Strin
 
 /// "appended 3 to x" or "wrote x = 3".
 pub(super) fn wrote(history: &Transactions, key: u32, value: u32) -> String {
-    let (key, value) = (history.keys.value(key), history.values.value(value));
+    let (key, value) = (history.keys.shown(key), history.values.shown(value));
     match history.kind() {
         Kind::ListAppend => format!("appended {value} to {key}"),
         Kind::RwRegister => format!("wrote {key} = {value}"),
@@ -138,18 +140,18 @@ fn read(history: &Transactions, txn: u32, key: u32, version: Option<u32>) -> Str
             Op::ReadList { key: other, first, end } if other == key => {
                 let seen = history.list(first, end);
                 if seen.last().copied() == version || version.is_some_and(|v| seen.contains(&v)) {
-                    return list(history, first, end).to_string();
+                    return list(history, first, end);
                 }
             }
             Op::Read { key: other, value }
                 if other == key && version.is_none_or(|version| version == value) =>
             {
-                return history.values.value(value).to_string();
+                return history.values.shown(value).to_string();
             }
             _ => {}
         }
     }
-    version.map_or("the initial value".to_owned(), |value| history.values.value(value).to_string())
+    version.map_or("the initial value".to_owned(), |value| history.values.shown(value).to_string())
 }
 
 fn because(history: &Transactions, order: Order) -> String {

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use super::yaml::{self, Node, Yaml};
 use crate::read::ParseError;
 use crate::transactions::history::{Fate, Kind, Micro, Transaction, Transactions};
-use crate::transactions::value::Value;
+use crate::value::Value;
 
 pub(super) fn read(input: impl BufRead) -> Result<Transactions, ParseError> {
     let mut transactions = Transactions::new(Kind::RwRegister);
@@ -59,7 +59,7 @@ fn read_event(node: &Node) -> Result<Option<Micro>, ParseError> {
         return Err(ParseError::malformed(node.at, problem));
     };
     let is_success = success.map_or(Ok(true), Node::bool)?;
-    let (key, value) = (Value::Integer(variable.integer()?), Value::Integer(value.integer()?));
+    let (key, value) = (Value::Int(variable.integer()?), Value::Int(value.integer()?));
     let micro = if write.bool()? { Micro::Write(key, value) } else { Micro::Read(key, value) };
     Ok(is_success.then_some(micro))
 }

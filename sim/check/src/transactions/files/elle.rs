@@ -6,15 +6,15 @@
 //! process, an event ends the operation that was invoked right before.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Cursor};
+use std::io::BufRead;
 
 use serde::Deserialize;
 
-use super::Lines;
-use crate::edn::{Form, Reader, Value as Edn};
+use crate::edn::{Form, Reader};
+use crate::read::lines::{Lines, column};
 use crate::read::{ParseError, Position};
 use crate::transactions::history::{Fate, Kind, Micro, Transaction, Transactions};
-use crate::transactions::value::Value;
+use crate::value::Value;
 
 /// What happens to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -174,27 +174,12 @@ fn micros(form: &Form) -> Result<Vec<Micro>, ParseError> {
 fn micro(form: &Form) -> Result<Micro, ParseError> {
     let expected = "an operation such as [:r x nil]";
     let Some([verb, key, value]) = form.elements() else { return Err(form.unexpected(expected)) };
-    let (key, value) = (plain(key), plain(value));
+    let (key, value) = (Value::from(key), Value::from(value));
     match verb.name() {
         Some("append") => Ok(Micro::Append(key, value)),
         Some("w" | "write") => Ok(Micro::Write(key, value)),
         Some("r" | "read") => Ok(Micro::Read(key, value)),
         _ => Err(verb.unexpected(":append, :w or :r")),
-    }
-}
-
-/// The value of a form. What JSON has no word for is a text, as it would be written.
-fn plain(form: &Form) -> Value {
-    match &form.value {
-        Edn::Nil => Value::Nil,
-        Edn::Bool(value) => Value::Bool(*value),
-        Edn::Int(value) => Value::Integer(*value),
-        Edn::String(text) => Value::Text(text.clone()),
-        Edn::Keyword(name) => Value::Text(name.clone()),
-        Edn::List(elements) | Edn::Vector(elements) => {
-            Value::List(elements.iter().map(plain).collect())
-        }
-        _ => Value::Text(form.to_string()),
     }
 }
 
@@ -226,59 +211,63 @@ impl JsonEvent {
             None => None,
         };
         let micros = self.value.map(serde_json::from_value).transpose();
-        let micros = micros.map_err(|error| ParseError::malformed(at, error.to_string()))?;
+        let micros = micros.map_err(|error| ParseError::malformed(at, without_place(&error)))?;
         Ok(Some(Event { at, kind: self.kind, process, index: self.index, micros }))
     }
 }
 
-pub(super) fn read_json(input: impl BufRead, kind: Kind) -> Result<Transactions, ParseError> {
-    let mut lines = Lines::new(input);
+pub(super) fn read_json(mut input: impl BufRead, kind: Kind) -> Result<Transactions, ParseError> {
     let mut pairing = Pairing::new(kind);
-    while let Some(line) = lines.next()? {
-        let text = line.trim_start();
-        if text.is_empty() {
+    let mut at = Position::START;
+    let start = input.fill_buf().map_err(|source| ParseError::Io { at, source })?;
+    if start.trim_ascii_start().starts_with(b"[") {
+        return read_json_array(input, pairing);
+    }
+    let mut lines = Lines::new(input);
+    while let Some((line, bytes)) = lines.next_line()? {
+        at.line = line;
+        if bytes.trim_ascii().is_empty() {
             continue;
         }
-        if text.starts_with('[') && pairing.count == 0 {
-            return read_json_array(lines, pairing);
-        }
-        let parsed = serde_json::from_str::<JsonEvent>(line)
-            .map_err(|error| (error.column().max(1), error.to_string()));
-        let at = lines.at(1);
-        let parsed =
-            parsed.map_err(|(column, problem)| ParseError::malformed(lines.at(column), problem))?;
-        if let Some(event) = parsed.event(at)? {
+        let event = serde_json::from_slice::<JsonEvent>(bytes)
+            .map_err(|error| malformed(&error, line, bytes))?;
+        if let Some(event) = event.event(at)? {
             pairing.add(event)?;
         }
     }
-    pairing.finish(lines.at(1))
+    pairing.finish(at)
 }
 
-/// One array of all events, whose first line was read already.
-fn read_json_array<R: BufRead>(
-    lines: Lines<R>,
-    mut pairing: Pairing,
-) -> Result<Transactions, ParseError> {
-    let first = lines.line;
-    let whole = std::io::Read::chain(Cursor::new(lines.bytes), lines.input);
-    let at = |error: &serde_json::Error| Position {
-        line: first + (error.line() as u64).saturating_sub(1),
-        column: error.column().max(1) as u64,
-    };
-    let events: Vec<JsonEvent> = serde_json::from_reader(whole)
-        .map_err(|error| ParseError::malformed(at(&error), error.to_string()))?;
-    let start = Position { line: first, column: 1 };
+/// One array of all events.
+fn read_json_array(input: impl BufRead, mut pairing: Pairing) -> Result<Transactions, ParseError> {
+    let at = Position::START;
+    let events: Vec<JsonEvent> = serde_json::from_reader(input).map_err(|error| {
+        let at = Position { line: error.line() as u64, column: error.column().max(1) as u64 };
+        ParseError::malformed(at, without_place(&error))
+    })?;
     for (number, event) in events.into_iter().enumerate() {
-        let parsed = event.event(start).and_then(|event| match event {
+        let added = event.event(at).and_then(|event| match event {
             Some(event) => pairing.add(event),
             None => Ok(()),
         });
-        parsed.map_err(|error| match error {
+        added.map_err(|error| match error {
             ParseError::Malformed { at, problem } => {
                 ParseError::malformed(at, format!("event {}: {problem}", number + 1))
             }
             other => other,
         })?;
     }
-    pairing.finish(start)
+    pairing.finish(at)
+}
+
+fn malformed(error: &serde_json::Error, line: u64, bytes: &[u8]) -> ParseError {
+    let column = column(bytes, error.column().saturating_sub(1));
+    ParseError::malformed(Position { line, column }, without_place(error))
+}
+
+/// The error without its line and column, which are told apart.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text[..end].to_owned()
 }

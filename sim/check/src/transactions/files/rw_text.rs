@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 
-use super::Lines;
-use crate::read::ParseError;
+use super::text;
+use crate::read::lines::Lines;
+use crate::read::{ParseError, Position};
 use crate::transactions::history::{Fate, Kind, Micro, Transaction, Transactions};
 use crate::transactions::options::Initial;
-use crate::transactions::value::Value;
+use crate::value::Value;
 
 /// The number of transactions that were aborted.
 const ABORTED: i64 = -1;
@@ -31,13 +32,18 @@ pub(super) fn read(input: impl BufRead, initial: &Initial) -> Result<Transaction
     let mut met: BTreeSet<(i64, i64)> = BTreeSet::new();
     let mut current: Option<(i64, i64)> = None;
     let mut micros: Vec<Micro> = Vec::new();
+    let mut at = Position::START;
     loop {
-        let next = match lines.next()? {
-            Some(line) if line.trim().is_empty() => continue,
-            Some(line) => {
-                let parsed = parse(line);
-                Some(parsed.map_err(|(column, problem)| {
-                    ParseError::malformed(lines.at(column), problem)
+        let next = match lines.next_line()? {
+            Some((line, bytes)) => {
+                at.line = line;
+                let line = text(line, bytes)?;
+                if line.trim().is_empty() {
+                    continue;
+                }
+                Some(parse(line).map_err(|(column, problem)| {
+                    let column = column as u64;
+                    ParseError::malformed(Position { column, ..at }, problem)
                 })?)
             }
             None => None,
@@ -46,17 +52,17 @@ pub(super) fn read(input: impl BufRead, initial: &Initial) -> Result<Transaction
         let is_over = name != current || name.is_some_and(|(_, txn)| txn == ABORTED);
         if let Some(name) = current.filter(|_| is_over) {
             finish(&mut transactions, name, std::mem::take(&mut micros), initial)
-                .map_err(|unfit| ParseError::malformed(lines.at(1), unfit))?;
+                .map_err(|unfit| ParseError::malformed(at, unfit))?;
         }
         let (Some(next), Some((session, txn))) = (next, name) else { return Ok(transactions) };
         if name != current && txn != ABORTED && !met.insert((session, txn)) {
             let problem = format!(
                 "transaction {txn} of session {session} goes on after another one has begun"
             );
-            return Err(ParseError::malformed(lines.at(1), problem));
+            return Err(ParseError::malformed(at, problem));
         }
         current = name;
-        let (key, value) = (Value::Integer(next.key), Value::Integer(next.value));
+        let (key, value) = (Value::Int(next.key), Value::Int(next.value));
         micros.push(if next.is_write { Micro::Write(key, value) } else { Micro::Read(key, value) });
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use super::Lines;
+use super::text;
+use crate::read::lines::Lines;
 use crate::read::{ParseError, Position};
 
 /// How deep lists and maps may be nested.
@@ -48,12 +49,12 @@ struct Parser {
 pub(super) fn parse(input: impl BufRead) -> Result<Node, ParseError> {
     let mut lines = Lines::new(input);
     let mut items = Vec::new();
-    loop {
-        let number = lines.line + 1;
-        let Some(line) = lines.next()? else { break };
-        split(line, number, &mut items)?;
+    let mut end = Position::START;
+    while let Some((number, bytes)) = lines.next_line()? {
+        split(text(number, bytes)?, number, &mut items)?;
+        end.line = number;
     }
-    let mut parser = Parser { items: items.into_iter().peekable(), end: lines.at(1) };
+    let mut parser = Parser { items: items.into_iter().peekable(), end };
     let node = parser.node(0, 0)?;
     match parser.items.next() {
         None => Ok(node),
