@@ -36,6 +36,7 @@ pub mod file;
 pub mod history;
 pub mod linearizable;
 pub mod model;
+pub mod properties;
 pub mod read;
 pub mod transactions;
 pub mod value;

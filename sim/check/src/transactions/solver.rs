@@ -100,7 +100,8 @@ impl Solver {
         loop {
             let conflict = self.propagate();
             turn = turn.wrapping_add(1);
-            let is_late = turn.is_multiple_of(64) && deadline.is_some_and(|end| Instant::now() > end);
+            let is_late =
+                turn.is_multiple_of(64) && deadline.is_some_and(|end| Instant::now() > end);
             if self.order.steps > steps || stored > room || is_late {
                 return Solved::Undecided;
             }
