@@ -17,13 +17,13 @@ use crate::model::register::{RegisterCall, RegisterReturn};
 /// What a session may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Guarantee {
-    /// A read shows the session's own writes, or later ones.
+    /// A read shows what the session last wrote to the key, or something later.
     ReadYourWrites,
-    /// A read shows nothing older than an earlier read of the session.
+    /// A read shows what the session last read of the key, or something later.
     MonotonicReads,
-    /// Who sees a write sees the earlier writes of its session, or later ones.
+    /// Who sees a write sees what its session had last written to each key before it, or later.
     MonotonicWrites,
-    /// Who sees a write sees what its session had read before it, or later writes.
+    /// Who sees a write sees what its session had last read of each key before it, or later.
     WritesFollowReads,
 }
 
