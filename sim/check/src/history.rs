@@ -135,8 +135,13 @@ impl<I, O> History<I, O> {
         counts
     }
 
+    /// A history that a reader has put together, in the order of the invocations.
+    pub(crate) fn from_operations(operations: Vec<Operation<I, O>>) -> Self {
+        Self { operations }
+    }
+
     /// Every invocation and every return, in order of their index.
-    fn events(&self) -> Vec<(Moment, Edge, &Operation<I, O>)> {
+    pub(crate) fn events(&self) -> Vec<(Moment, Edge, &Operation<I, O>)> {
         let mut events = Vec::with_capacity(2 * self.operations.len());
         for operation in &self.operations {
             events.push((operation.invoked, Edge::Invoke, operation));
@@ -157,7 +162,7 @@ impl<I, O> Default for History<I, O> {
 
 /// Which end of an operation an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Edge {
+pub(crate) enum Edge {
     Invoke,
     Return,
 }

@@ -31,14 +31,34 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod edn;
+pub mod file;
 pub mod history;
 pub mod linearizable;
 pub mod model;
+pub mod properties;
+pub mod read;
+pub mod transactions;
+pub mod value;
 
 pub use history::{
     Counts, History, IllFormed, MergeError, Moment, Operation, OperationId, Outcome, ReadError,
     Recorder,
 };
 pub use linearizable::{Limits, Reason, Verdict, Violation, linearizable};
-pub use model::Model;
+pub use model::append_kv::{AppendKv, AppendKvCall, AppendKvReturn};
+pub use model::cas_register::{CasCall, CasRegister, CasReturn};
+pub use model::counter::{Counter, CounterCall, CounterReturn};
+pub use model::lease::{Lease, LeaseCall, LeaseReturn};
+pub use model::lock::{
+    FencedLock, FencedLockCall, FencedLockReturn, Mutex, MutexCall, MutexReturn,
+};
+pub use model::log::{AppendLog, LogCall, LogReturn};
+pub use model::multi_register::{Access, MultiRegister};
+pub use model::queue::{FifoQueue, PriorityQueue, QueueCall, QueueReturn};
 pub use model::register::{Register, RegisterCall, RegisterReturn};
+pub use model::semaphore::{Semaphore, SemaphoreCall, SemaphoreReturn};
+pub use model::set::{Set, SetCall, SetReturn};
+pub use model::stack::{Stack, StackCall, StackReturn};
+pub use model::{Effect, Model};
+pub use value::Value;

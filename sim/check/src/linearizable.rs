@@ -6,6 +6,8 @@
 //! in "Testing for linearizability" (2017), laid out over a linked list of events as in Horn and
 //! Kroening, "Faster linearizability checking via P-compositionality" (2015).
 
+use std::time::Duration;
+
 use crate::history::History;
 use crate::model::Model;
 
@@ -30,6 +32,8 @@ pub struct Limits {
     pub memory: usize,
     /// How many more calls of [`Model::step`] may go into making a violation smaller.
     pub minimise_steps: u64,
+    /// How long the search may take; a bound on time makes a verdict depend on the machine.
+    pub time: Option<Duration>,
 }
 
 /// What a checker says of a history.
@@ -58,9 +62,21 @@ pub enum Reason {
     Memory,
 }
 
+impl Limits {
+    /// As much work as somebody waits for who asks about one file: a minute.
+    pub fn unhurried() -> Self {
+        Self {
+            steps: u64::MAX,
+            memory: 40_000_000,
+            time: Some(Duration::from_secs(60)),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 10_000_000, memory: 2_000_000, minimise_steps: 2_000_000 }
+        Self { steps: 10_000_000, memory: 2_000_000, minimise_steps: 2_000_000, time: None }
     }
 }
 

@@ -21,7 +21,7 @@ fn forbidden(script: &str) {
 
 #[test]
 fn an_empty_history_is_allowed_whatever_the_limits() {
-    let limits = Limits { steps: 0, memory: 0, minimise_steps: 0 };
+    let limits = Limits { steps: 0, memory: 0, minimise_steps: 0, time: None };
     let empty = RegisterHistory::default();
     assert_eq!(linearizable(&Register::new(0), &empty, &limits), Verdict::Ok);
 }
@@ -126,7 +126,7 @@ fn the_order_of_events_counts_and_not_the_time() {
 fn a_limit_gives_no_verdict_instead_of_a_guess() {
     for script in ["0:w1 0:done 1:r 1:1", "0:w1 0:done 1:r 1:0"] {
         let with = |steps, memory| {
-            let limits = Limits { steps, memory, minimise_steps: 0 };
+            let limits = Limits { steps, memory, minimise_steps: 0, time: None };
             linearizable(&Register::new(0), &history(script), &limits)
         };
         assert_eq!(with(1, 10), Verdict::Undecided { reason: Reason::Steps, explored: 1 });
@@ -170,7 +170,7 @@ fn a_state_reached_again_is_not_searched_again() {
     let read = recorder.invoke(99, false, 0);
     recorder.ok(read, 15, 0);
     // There are 16! orders but only 2^16 sets of increments.
-    let limits = Limits { steps: 1_100_000, memory: 66_000, minimise_steps: 0 };
+    let limits = Limits { steps: 1_100_000, memory: 66_000, minimise_steps: 0, time: None };
     let verdict = linearizable(&Counter, &recorder.finish(), &limits);
     let violation = verdict.violation().expect("sixteen increments are not fifteen");
     assert!(!violation.is_minimal());

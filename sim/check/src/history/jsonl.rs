@@ -116,6 +116,27 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// The column the error is about, counted from 1.
+    pub fn column(&self) -> u64 {
+        match self {
+            Self::NotAHeader { source } | Self::Malformed { source, .. } => {
+                source.column().max(1) as u64
+            }
+            _ => 1,
+        }
+    }
+
+    /// The error without its line.
+    pub(crate) fn problem(&self) -> String {
+        let text = self.to_string();
+        match text.split_once(": ") {
+            Some((_, problem)) => problem.to_owned(),
+            None => text,
+        }
+    }
+}
+
 impl<I: Serialize, O: Serialize> History<I, O> {
     /// Writes the history as lines of JSON.
     ///

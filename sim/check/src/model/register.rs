@@ -1,12 +1,8 @@
 //! A register holds one value: a write replaces it and a read returns it.
 
-use std::fmt::Debug;
-use std::hash::Hash;
-
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Data, Effect, Model};
 
 /// The model of one register.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +38,7 @@ impl<V> Register<V> {
     }
 }
 
-impl<V> Model for Register<V>
-where
-    V: Clone + Eq + Hash + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
-{
+impl<V: Data> Model for Register<V> {
     type State = V;
     type Input = RegisterCall<V>;
     type Output = RegisterReturn<V>;
@@ -80,32 +73,32 @@ where
             (RegisterCall::Write(value), Some(RegisterReturn::Written)) => {
                 format!("writes {value:?}")
             }
-            (input, Some(output)) => format!("asks {input:?} and is answered {output:?}"),
+            (input, Some(output)) => super::mismatch(input, output),
         }
+    }
+
+    fn describe_state(&self, state: &V) -> String {
+        format!("holds {state:?}")
     }
 
     fn is_read_only(&self, input: &RegisterCall<V>) -> bool {
         matches!(input, RegisterCall::Read)
     }
 
-    /// A read may always go. A write may go when no kept read returned its value: in a legal order
-    /// nothing then sits between it and the next write, so nothing notices its absence.
-    fn may_omit<'a>(
+    fn effect(
         &self,
         input: &RegisterCall<V>,
-        _output: Option<&RegisterReturn<V>>,
-        kept: &mut dyn Iterator<Item = (&'a RegisterCall<V>, Option<&'a RegisterReturn<V>>)>,
-    ) -> bool {
-        match input {
-            RegisterCall::Read => true,
-            RegisterCall::Write(written) => {
-                for (_, output) in kept {
-                    if matches!(output, Some(RegisterReturn::Value(value)) if value == written) {
-                        return false;
-                    }
-                }
-                true
+        output: Option<&RegisterReturn<V>>,
+    ) -> Option<Effect<V>> {
+        match (input, output) {
+            (RegisterCall::Read, None) => Some(Effect { needs: None, sets: None }),
+            (RegisterCall::Read, Some(RegisterReturn::Value(value))) => {
+                Some(Effect { needs: Some(value.clone()), sets: None })
             }
+            (RegisterCall::Write(value), None | Some(RegisterReturn::Written)) => {
+                Some(Effect { needs: None, sets: Some(value.clone()) })
+            }
+            _ => None,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Replays a repro file, as failing tests write them
     Replay(ReplayArgs),
+    /// Checks histories in files against a model
+    Check(CheckArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),
     /// Looks through sources for calls that reach around the environment
@@ -109,6 +111,34 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     pub(super) trace: bool,
     /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct CheckArgs {
+    /// The files, each a history
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The format, as in `edn-vector`; without it, each file is looked at
+    #[arg(long, value_name = "F")]
+    pub(super) format: Option<String>,
+    /// The model, as in `cas-register`; without it, the usual one of the format
+    #[arg(long, value_name = "M")]
+    pub(super) model: Option<String>,
+    /// The state before the first operation: `nil`, a number, a string, or `x=0 y=0`
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub(super) initial: Option<String>,
+    /// The consistency level of transactions, as in `serializable`
+    #[arg(long, value_name = "L")]
+    pub(super) level: Option<String>,
+    /// Gives up on a file after this time, as in `90s`; without it, after so much work
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) time: Option<Duration>,
+    /// Draws the violation over time, for a single file
+    #[arg(long, value_name = "HTML")]
+    pub(super) timeline: Option<PathBuf>,
+    /// Prints a line of JSON for each file
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -245,6 +275,10 @@ mod tests {
             "sweep",
             "run",
             "replay",
+            "check",
+            "--format",
+            "--model",
+            "--initial",
             "specimens",
             "help",
             "--specimens",

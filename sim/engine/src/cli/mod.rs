@@ -29,6 +29,7 @@
 
 mod args;
 mod canary;
+mod check;
 mod found;
 mod library;
 mod output;
@@ -135,6 +136,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay(args) => single::replay(library, &args, &mut out),
+        Command::Check(args) => check::check(&args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
         Command::Lint(args) => lint(&args, &mut out),
     }
