@@ -18,6 +18,9 @@ const OPERATIONS: u64 = 15;
 /// How long a client waits for one operation.
 const OPERATION_MAX: Duration = Duration::from_millis(1_500);
 
+/// How long a client waits before it tries again what has failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What the clients' history is judged against.
 type Model = Register<Option<u64>>;
 
@@ -49,9 +52,11 @@ where
         .impaired("server", Most::Any)
         .impaired("client", Most::Any)
         .any_stream()
-        .any_clock()
         .crashes()
-        .lost_unsynced_writes();
+        .fault(Fault::ClockRate)
+        .fault(Fault::LateTimers)
+        .fault(Fault::LostWrites)
+        .fault(Fault::LostEntries);
     Scenario::new(name)
         .nodes("server", 1..=1, serve)
         .clients("client", 2..=4, load)
@@ -69,8 +74,7 @@ async fn one_by_one(client: Client) -> Result<(), Infallible> {
         env.sleep(Duration::from_micros(operation.draw(2, 100_000))).await;
         operate(&client, &mut http, operation).await;
     }
-    client.after_heal().await;
-    while read(&client, &mut http).await.is_err() {}
+    read_at_last(&client, &mut http).await;
     Ok(())
 }
 
@@ -92,13 +96,21 @@ async fn all_at_once(client: Client) -> Result<(), Infallible> {
             let _ = other.await;
         }
     }
-    client.after_heal().await;
-    while read(&client, &mut http).await.is_err() {}
+    read_at_last(&client, &mut http).await;
     Ok(())
 }
 
 fn server(client: &Client, port: squall_env::Port) -> Address {
     client.env().addresses("server", port)[0]
+}
+
+/// Reads once more when the faults are over.
+async fn read_at_last(client: &Client, http: &mut HttpClient) {
+    client.after_heal().await;
+    while read(client, http).await.is_err() {
+        // A server that refuses does so at once, and perhaps for long.
+        client.env().sleep(PAUSE).await;
+    }
 }
 
 /// One operation, with what it draws. What came of it is recorded.
