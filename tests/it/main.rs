@@ -1,5 +1,6 @@
 //! Tests that need more than one crate.
 
 mod golden; // One small run of the register in words, as it always was.
+mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod parity; // The same checks against the simulated and the real world.
 mod register; // The atomic register under every fault that it survives, and its mutants.

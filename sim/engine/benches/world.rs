@@ -10,6 +10,8 @@ mod baseline;
 mod cases;
 #[path = "world/loads.rs"]
 mod loads;
+#[path = "world/streams.rs"]
+mod streams;
 
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;

@@ -7,10 +7,10 @@
 //!     target/release/examples/instructions ping-pong squall 100000
 //! ```
 //!
-//! It prints how many operations (messages, timers, worlds, seeds) the run did, and callgrind how
-//! many instructions it collected. Run it with two lengths: instructions per operation are the
-//! difference of the instructions over the difference of the operations, in which the start and
-//! end of the process, and what a world costs once, cancel out.
+//! It prints how many operations (messages, timers, worlds, seeds, pieces of 64 KiB, connections)
+//! the run did, and callgrind how many instructions it collected. Run it with two lengths:
+//! instructions per operation are the difference of the instructions over the difference of the
+//! operations, in which the start and end of the process, and what a world costs once, cancel out.
 //!
 //! | load | length | two good lengths |
 //! |---|---|---|
@@ -18,6 +18,8 @@
 //! | `all-to-all-5` | ms of simulated time | 5000 and 10000 |
 //! | `all-to-all-50` | ms of simulated time | 100 and 200 |
 //! | `timers` | ms of simulated time | 1000 and 2000 |
+//! | `stream-ping-pong`, `connect` | ms of simulated time | 100000 and 200000 |
+//! | `stream-bulk` | ms of simulated time | 2000 and 4000 |
 //! | `create-drop` | worlds | 200 and 400 |
 //! | `register` (no baseline) | seeds | 50 and 100 |
 //!
@@ -29,6 +31,8 @@ mod baseline;
 mod cases;
 #[path = "../benches/world/loads.rs"]
 mod loads;
+#[path = "../benches/world/streams.rs"]
+mod streams;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,9 @@ mod cases;
 #[path = "../benches/world/loads.rs"]
 #[allow(dead_code, reason = "not every load is measured here")]
 mod loads;
+#[path = "../benches/world/streams.rs"]
+#[allow(dead_code, reason = "not every load is measured here")]
+mod streams;
 
 use squall::Scenario;
 use squall_env::disk::{DiskError, Done, FileToken, Operation, Slot};
@@ -131,6 +134,10 @@ fn journal() -> Scenario {
 /// other disk operations under way, whose callers wait in a list that then needs more room.
 const AT_THE_END: u64 = 2;
 
+/// The same for streams, in which what is under way at once is the most only now and then: lists of
+/// it grow for the last time late.
+const RARELY: u64 = 4;
+
 fn assert_flat(name: &str, scenario: &Scenario, nodes: u16, ms: u64, slack: u64) {
     let (short, long) = (run(scenario, nodes, ms), run(scenario, nodes, 10 * ms));
     assert!(long.events >= 9 * short.events, "{name}: the longer run does not do more");
@@ -161,6 +168,8 @@ fn a_longer_run_allocates_no_more() {
     assert_flat("ping-pong-timeout", &loads::ping_pong_timeout(), 2, 2_000, 0);
     assert_flat("all-to-all", &loads::all_to_all(5), 5, 2_000, 0);
     assert_flat("timers", &loads::timers(), 1_000, 1_000, 0);
+    assert_flat("stream-ping-pong", &streams::ping_pong(), 2, 2_000, RARELY);
+    assert_flat("stream-bulk", &streams::bulk(), 2, 2_000, RARELY);
     assert_flat("persist", &persist(), 3, 5_000, AT_THE_END);
     assert_grows_with_its_files(10_000);
 }

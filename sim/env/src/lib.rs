@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`platform`] | the traits that a world implements |
 //! | [`stream`] | connections that carry bytes both ways |
+//! | `hyper` | what hyper takes from outside, with the feature `hyper` |
 //! | [`sync`] | channels, semaphores, cancellation between tasks of a node |
 //! | [`codec`], [`request`] | checked frames; requests and responses with deadlines |
 //! | [`disk`], [`journal`] | files with explicit durability; a log that survives crashes |
@@ -23,6 +24,8 @@ pub mod codec;
 pub mod disk;
 mod env;
 mod files;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod journal;
 pub mod machine;
 pub mod net;

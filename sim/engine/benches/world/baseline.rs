@@ -19,6 +19,10 @@ pub(crate) enum Load {
     Timers,
     /// Everybody sends one datagram to the next after 1 ms.
     Ring,
+    /// 64 KiB at a time are copied from the writer to the link and from there to the reader.
+    Bulk,
+    /// Four messages open a connection and use it once.
+    Calls,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +42,7 @@ pub(crate) struct Floor {
     free: Vec<u32>,
     load: Load,
     nodes: u32,
+    buffers: [Vec<u8>; 3],
     pub(crate) operations: u64,
 }
 
@@ -52,12 +57,15 @@ impl Floor {
             free: Vec::new(),
             load,
             nodes,
+            buffers: [(); 3].map(|()| if load == Load::Bulk { vec![7; 64 << 10] } else { vec![] }),
             operations: 0,
         };
         for node in 0..nodes {
             match load {
-                Load::PingPong if node == 0 => floor.send(0, 1, [0; 64]),
-                Load::PingPong => {}
+                Load::PingPong | Load::Bulk | Load::Calls if node == 0 => {
+                    floor.send(0, 1, [0; 64]);
+                }
+                Load::PingPong | Load::Bulk | Load::Calls => {}
                 Load::AllToAll => floor.timer(node, 10 * MS),
                 Load::Timers => floor.sleep(node),
                 Load::Ring => floor.timer(node, MS),
@@ -131,17 +139,31 @@ impl Floor {
                 self.timer(me, 10 * MS);
             }
             Load::Ring => self.send(me, (me + 1) % self.nodes, [me as u8; 64]),
-            Load::PingPong => {}
+            Load::PingPong | Load::Bulk | Load::Calls => {}
         }
     }
 
     #[inline]
     fn on_message(&mut self, slot: Slot) {
         self.operations += 1;
-        if self.load == Load::PingPong {
-            let mut payload = slot.payload;
-            payload[0] = payload[0].wrapping_add(1);
-            self.send(slot.to, slot.from, payload);
+        let mut payload = slot.payload;
+        payload[0] = payload[0].wrapping_add(1);
+        match self.load {
+            Load::PingPong => self.send(slot.to, slot.from, payload),
+            Load::Bulk => {
+                let [written, link, read] = &mut self.buffers;
+                written[0] = payload[0];
+                link.copy_from_slice(written);
+                read.copy_from_slice(std::hint::black_box(link));
+                std::hint::black_box(read);
+                self.send(slot.from, slot.to, payload);
+            }
+            Load::Calls => {
+                // One operation for the four.
+                self.operations -= u64::from(!payload[0].is_multiple_of(4));
+                self.send(slot.to, slot.from, payload);
+            }
+            Load::AllToAll | Load::Timers | Load::Ring => {}
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Each load with its plan and its floor, under the name by which benchmarks call it.
 
 use super::baseline::{Floor, Load, MS};
-use super::loads;
+use super::{loads, streams};
 use squall::plan::{Plan, RoleNodes};
 use squall::{RunOutcome, Scenario, Watch, run_plan};
 
 /// The names of all cases, in the order in which they are measured.
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 11] = [
     "ping-pong",
     "ping-pong-timeout",
     "all-to-all-5",
@@ -15,6 +15,9 @@ pub(crate) const NAMES: [&str; 8] = [
     "timers",
     "spawn",
     "create-drop",
+    "stream-ping-pong",
+    "stream-bulk",
+    "connect",
 ];
 
 /// A load, as the world and as the floor run it.
@@ -38,6 +41,9 @@ pub(crate) fn case(name: &str) -> Option<Case> {
         "all-to-all-500" => (loads::all_to_all(500), 500, Load::AllToAll, 40),
         "timers" => (loads::timers(), 1_000, Load::Timers, 5_000),
         "create-drop" => (loads::ring(), 5, Load::Ring, 100),
+        "stream-ping-pong" => (streams::ping_pong(), 2, Load::PingPong, 500_000),
+        "stream-bulk" => (streams::bulk(), 2, Load::Bulk, 10_000),
+        "connect" => (streams::connects(), 2, Load::Calls, 200_000),
         _ => return None,
     };
     Some(Case { scenario, plan: calm(nodes), load, length })
@@ -70,7 +76,12 @@ impl Case {
             return length;
         }
         let outcome = run(&self.scenario, 1, &self.plan, until(length));
-        if self.load == Load::Timers { outcome.events } else { outcome.messages }
+        match (outcome.messages, self.load) {
+            (_, Load::Timers) => outcome.events,
+            // Streams send no datagrams.
+            (0, _) => streams::take_done(),
+            (messages, _) => messages,
+        }
     }
 
     /// Runs it on the floor, and gives how many operations it did.

@@ -207,13 +207,15 @@ impl World {
     }
 
     /// All faults end: episodes under way do now, those to come never begin, rates go to zero,
-    /// and nodes that are down start anew, unless they are down for good.
+    /// and nodes that are down start anew, unless they are down for good. For good are none of a
+    /// role that may fail as a whole: nobody would be left to serve.
     pub(crate) fn heal(&mut self) {
         self.healed = true;
         self.note(self.itself(), Code::Heal, [0, 0]);
         for slot in 0..self.episodes.len() as u32 {
-            let state = &mut self.episodes[slot as usize];
-            if !(state.episode.kind.is_crash() && state.episode.for_ns.is_none()) {
+            let state = &self.episodes[slot as usize];
+            let for_good = state.episode.kind.is_crash() && state.episode.for_ns.is_none();
+            if !for_good || state.nodes.iter().any(|node| self.is_needed(*node)) {
                 self.end(slot);
             }
             self.episodes[slot as usize].over = true;

@@ -51,6 +51,13 @@ impl World {
         })
     }
 
+    /// Whether the node has to come back in the end: its role serves, and may fail as a whole.
+    pub(crate) fn is_needed(&self, node: u32) -> bool {
+        let node = &self.nodes[node as usize];
+        let allowed = self.budget.0.get(usize::from(node.id.role()));
+        !node.client && allowed.is_some_and(|allowed| allowed.most.is_none())
+    }
+
     /// How many nodes of a role are impaired.
     pub(crate) fn impaired(&self, role: u16) -> usize {
         self.nodes.iter().filter(|node| node.id.role() == role && node.impaired).count()

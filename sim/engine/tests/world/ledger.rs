@@ -122,3 +122,21 @@ fn whatever_the_seed_a_majority_stays_up() {
     }
     assert!(crashes > 50, "only {crashes} crashes in all");
 }
+
+/// How often a node that crashes for good boots until a second after the world has healed.
+fn boots_of_one_that_crashes_for_good(most: Most) -> usize {
+    let boots: Boots = notes();
+    let tolerance = Tolerance::nothing().crashes().impaired("node", most);
+    let mut plan = calm(2);
+    plan.heal_at_ns = SECOND;
+    plan.episodes = vec![Episode { for_ns: None, ..episode(1, crash("node-2"), 100 * MS, 1) }];
+    let scenario = system(boots, Duration::from_millis(1), tolerance);
+    run_until(&scenario, 1, &plan, 2 * SECOND);
+    boots.lock().unwrap().iter().filter(|ordinal| **ordinal == 2).count()
+}
+
+#[test]
+fn a_role_that_may_fail_as_a_whole_comes_back_in_the_end() {
+    assert_eq!(boots_of_one_that_crashes_for_good(Most::Nodes(1)), 1);
+    assert_eq!(boots_of_one_that_crashes_for_good(Most::Any), 2);
+}
