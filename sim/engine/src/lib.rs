@@ -81,6 +81,7 @@ pub mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
+mod conditions;
 pub mod digest;
 mod events;
 mod failure;
@@ -101,6 +102,7 @@ mod world;
 
 pub use check::linearizable;
 pub use client::{Client, Operation};
+pub use conditions::{Conditions, NodeConditions, Struck, conditions};
 pub use failure::{Class, Failure};
 pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};

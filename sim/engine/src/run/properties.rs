@@ -252,7 +252,7 @@ impl World {
     }
 
     /// Which node has the disk that is this node's.
-    fn disk_of(&self, index: usize) -> usize {
+    pub(crate) fn disk_of(&self, index: usize) -> usize {
         self.nodes[index].swapped.map_or(index, |(partner, _)| partner as usize)
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct DiskOperation {
     done: Option<Completion>,
     result: Option<Result<Done, DiskError>>,
     effect: Effect,
+    /// Whether the answer is an error that a fault has made.
+    fails: bool,
 }
 
 impl DiskOperation {
@@ -128,9 +130,12 @@ impl World {
                 perform(&mut owner.disk, operation, failing, Health::of(owner.full, owner.lying))
             }
         };
+        let fails = failing.is_some() || matches!(result, Err(DiskError::NoSpace));
+        self.nodes[node as usize].failing += u32::from(fails);
         let slot = self.disk_operations.take();
+        let (done, result) = (Some(done), Some(result));
         self.disk_operations[slot] =
-            DiskOperation { node, token, code, done: Some(done), result: Some(result), effect };
+            DiskOperation { node, token, code, done, result, effect, fails };
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
         self.strike_at_step(node);
@@ -160,7 +165,7 @@ impl World {
         operation: &Operation,
         occasion: Occasion,
     ) -> Option<Result<Done, DiskError>> {
-        let (Operation::Write { data, .. }, Some(_)) =
+        let (Operation::Write { data, .. }, Some(slot)) =
             (operation, self.nodes[node as usize].misdirect)
         else {
             return None;
@@ -173,7 +178,10 @@ impl World {
             return None;
         }
         let owner = &mut self.nodes[node as usize];
-        owner.damaged = true;
+        owner.damage();
+        let state = &mut self.episodes[slot as usize];
+        (state.since, state.ended) = (Some(self.now), Some(self.now));
+        let owner = &mut self.nodes[node as usize];
         let spot = owner.disk.files.misdirect(occasion.draw(Domain::Place), data)?;
         self.note(node, Code::Damaged, [u64::from(spot.inode), spot.sector]);
         Some(Ok(Done::Buffer(data.clone())))
@@ -228,8 +236,12 @@ impl World {
         let (done, code) = (operation.done.take(), operation.code);
         let result = operation.result.take().unwrap_or(Err(DiskError::Stopped));
         let effect = std::mem::take(&mut operation.effect);
+        let fails = std::mem::take(&mut operation.fails);
         self.disk_operations.give_back(slot);
-        let files = &mut self.nodes[node as usize].disk.files;
+        let owner = &mut self.nodes[node as usize];
+        owner.failing -= u32::from(fails);
+        owner.owes_ready |= fails;
+        let files = &mut owner.disk.files;
         match effect {
             Effect::None => {}
             Effect::Sync { inode, mark } => files.synced(inode, mark, result.is_ok()),

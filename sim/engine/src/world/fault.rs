@@ -14,6 +14,9 @@ pub(super) struct State {
     pub(super) active: bool,
     pub(super) over: bool,
     pub(super) fired: bool,
+    /// When it was admitted, and when it was over.
+    pub(super) since: Option<u64>,
+    pub(super) ended: Option<u64>,
     /// How often it has gone on since it began.
     pub(super) stage: u32,
     /// A copy of a disk, to be put in place later.
@@ -45,6 +48,8 @@ impl World {
                 active: false,
                 over: !known,
                 fired: false,
+                since: None,
+                ended: None,
                 stage: 0,
                 copy: None,
                 until: u64::MAX,
@@ -122,7 +127,8 @@ impl World {
             return;
         }
         if let (Kind::OldDisk { age_ns, .. }, 0, Some(node)) = (&kind, state.stage, nodes.first()) {
-            let copy = self.nodes[*node as usize].disk.files.copy();
+            let own = self.disk_of(*node as usize);
+            let copy = self.nodes[own].disk.files.copy();
             self.episodes[slot as usize].copy = Some(copy);
             self.again_after(slot, *age_ns);
             return;
@@ -133,6 +139,9 @@ impl World {
         }
         let state = &mut self.episodes[slot as usize];
         state.active = true;
+        // A write goes astray when there is one.
+        let waits = matches!(kind, Kind::MisdirectedWrite { .. });
+        state.since = (!waits).then_some(self.now);
         let ends = state.episode.for_ns.map(|length| self.now + length.max(1));
         state.until = ends.unwrap_or(u64::MAX).min(self.heal_at);
         self.note(self.itself(), Code::FaultStrikes, [u64::from(id), kind.fault() as u64]);
@@ -140,6 +149,11 @@ impl World {
             self.queue.push(Event::new(at, id, EventKind::EpisodeEnds, slot));
         }
         self.begin(slot, &kind, &nodes);
+        let state = &mut self.episodes[slot as usize];
+        if !state.active {
+            state.ended = Some(self.now);
+        }
+        self.conditions_changed();
     }
 
     /// Faults that impair a node ask the ledger. A fault of links counts as fired only once it has
@@ -156,7 +170,8 @@ impl World {
             (Kind::CrashInRecovery { .. }, [node]) => {
                 let recovering = !self.nodes[*node as usize].ready;
                 let fault = if recovering { Fault::CrashInRecovery } else { Fault::Crash };
-                is_up(self, *node) && self.admit(&[*node], fault)
+                let strikes = is_up(self, *node) && self.tolerated.has(fault);
+                strikes && self.admit(&[*node], fault)
             }
             (Kind::SwappedDisks { .. }, _) => {
                 // An empty disk in the place of a full one would be another fault.
@@ -170,6 +185,11 @@ impl World {
             (Kind::BitRot { .. }, [node]) => {
                 let holds = self.nodes[*node as usize].disk.files.holds_something();
                 holds && self.admit(&[*node], Fault::BitRot)
+            }
+            (Kind::Wipe { .. } | Kind::OldDisk { .. }, [node]) => {
+                // The disk of another node is not this one's to lose.
+                let own = self.nodes[*node as usize].swapped.is_none();
+                own && is_up(self, *node) && self.admit(nodes, kind.fault())
             }
             (_, [node]) if kind.is_crash() => is_up(self, *node) && self.admit(nodes, kind.fault()),
             (_, []) => false,
@@ -201,9 +221,11 @@ impl World {
         }
         state.active = false;
         state.over = true;
+        state.ended = Some(self.now);
         let (kind, id, nodes) = (state.episode.kind.clone(), state.episode.id, state.nodes.clone());
         self.note(self.itself(), Code::FaultEnds, [u64::from(id), kind.fault() as u64]);
         self.undo(slot, &kind, &nodes);
+        self.conditions_changed();
     }
 
     /// All faults end: episodes under way do now, those to come never begin, rates go to zero,

@@ -33,6 +33,7 @@ impl World {
             self.nodes[*node as usize].impaired = true;
         }
         self.fired(fault);
+        self.conditions_changed();
         true
     }
 
@@ -70,15 +71,16 @@ impl World {
         let ready = &mut self.nodes[node as usize];
         ready.ready = true;
         ready.settled_in = true;
+        ready.owes_ready = false;
         // It cannot have repaired a disk that is not its own.
         if repairs && ready.swapped.is_none() {
-            ready.damaged = false;
+            ready.repaired();
         }
         self.settle(node);
     }
 
     /// A node is whole again once nothing holds it, its disk has forgotten nothing, and it has said
-    /// that it is ready.
+    /// that it is ready: in this boot, and since the last error that its disk answered.
     pub(crate) fn settle(&mut self, node: u32) {
         let node = &mut self.nodes[node as usize];
         if node.state == State::Up && node.ready && node.is_free() {

@@ -15,6 +15,7 @@ mod halt;
 mod inode;
 mod ledger;
 mod net;
+mod observed;
 mod overrides;
 mod platform;
 mod process;
@@ -149,6 +150,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) choices: Choices,
     pub(crate) weather: Weather,
+    observed: observed::Observed,
     pub(crate) healed: bool,
     pub(crate) heal_at: u64,
     pub(crate) roster: Arc<Roster>,
@@ -230,6 +232,7 @@ impl World {
             now: 0,
             choices,
             weather: plan.weather.clone(),
+            observed: observed::Observed::new(&plan.weather),
             healed: false,
             heal_at: plan.heal_at_ns,
             overrides: overrides::Overrides::new(&plan.overrides, &roster),

@@ -292,11 +292,12 @@ impl World {
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
         fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
-        fated.after += self.link_extra(node, to_node, fated.bytes);
+        let mut extra = self.link_extra(node, to_node, fated.bytes);
         let slow = self.nodes[to_node as usize].slow_ns;
         if slow > 0 {
-            fated.after += below(draw(Domain::SlowNode), slow);
+            extra += below(draw(Domain::SlowNode), slow);
         }
+        fated.after += extra;
         self.fired(Fault::Latency);
         let weather = &self.weather;
         if weather.loss_ppm > 0 && chance(draw(Domain::Loss), weather.loss_ppm) {
@@ -318,7 +319,8 @@ impl World {
         if weather.duplication_ppm > 0 && chance(draw(Domain::Duplication), weather.duplication_ppm)
         {
             let latency = if client { &weather.client_latency } else { &weather.latency };
-            fated.copy_after = Some(draw_latency(latency, draw(Domain::CopyLatency)).max(1));
+            let after = draw_latency(latency, draw(Domain::CopyLatency)).max(1);
+            fated.copy_after = Some(after + extra);
             self.fired(Fault::Duplication);
             self.note(node, Code::Duplicated, [hash, 0]);
         }

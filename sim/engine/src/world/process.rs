@@ -55,6 +55,13 @@ pub(crate) struct Node {
     pub(crate) misdirect: Option<u32>,
     /// Whether its disk has forgotten or mistaken what it held.
     pub(crate) damaged: bool,
+    /// In which of its boots that was, or after which.
+    damaged_in: u64,
+    /// How many disk operations are under way that will answer with a fault's error.
+    pub(crate) failing: u32,
+    /// Whether the running boot got such an answer and has not said since that it is ready.
+    pub(crate) owes_ready: bool,
+    pub(crate) power_losses: u64,
     /// It has the disk of this other node, and the version of that disk when it got it.
     pub(crate) swapped: Option<(u32, u64)>,
     /// Whether some boot has said that it is ready, so that its disk is no empty one.
@@ -135,6 +142,10 @@ impl Node {
             lying: false,
             misdirect: None,
             damaged: false,
+            damaged_in: 0,
+            failing: 0,
+            owes_ready: false,
+            power_losses: 0,
             swapped: None,
             settled_in: false,
             stopping: None,
@@ -161,7 +172,20 @@ impl Node {
     pub(crate) fn is_free(&self) -> bool {
         let slow = self.slow_ns > 0 || self.slow_disk > 1;
         let held = self.paused > 0 || self.stalled > 0 || self.stopping.is_some();
-        !(slow || held || self.full || self.lying || !self.vouches())
+        let failing = self.failing > 0 || self.owes_ready;
+        !(slow || held || failing || self.full || self.lying || !self.vouches())
+    }
+
+    /// Its disk has forgotten or mistaken something.
+    pub(crate) fn damage(&mut self) {
+        self.damaged = true;
+        self.damaged_in = self.boots;
+    }
+
+    /// The running boot has repaired what it found damaged. What was damaged since it began, it
+    /// may not have seen.
+    pub(super) fn repaired(&mut self) {
+        self.damaged &= self.damaged_in == self.boots;
     }
 
     /// Whether its disk is its own and holds what it was told to.
@@ -231,6 +255,7 @@ impl World {
         node.state = state;
         node.next_boot = episode;
         node.ready = false;
+        (node.failing, node.owes_ready) = (0, false);
         // What the client had begun has an unknown outcome, so it goes on as another process.
         node.processes += 1;
         for waiter in std::mem::take(&mut node.stop_waiters) {
@@ -279,7 +304,10 @@ impl World {
         }
         let crash = node.entity.with(episode);
         // What was reported durable and is not is lost for good.
-        node.damaged |= node.disk.files.has_lied();
+        if node.disk.files.has_lied() {
+            node.damage();
+        }
+        node.power_losses += 1;
         let (lost, hash) = node.disk.files.lose_power(&self.choices, crash, losses);
         self.fired_times(Fault::LostWrites, lost.writes);
         self.fired_times(Fault::TornWrites, lost.torn);

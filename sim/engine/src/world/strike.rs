@@ -143,7 +143,10 @@ impl World {
         let (stage, name) = (state.stage, u64::from(state.episode.id));
         match (kind, nodes) {
             (_, [node]) if kind.is_crash() => {
-                self.nodes[*node as usize].stopping = None;
+                if self.nodes[*node as usize].stopping == Some(name) {
+                    // Its grace is over, whatever it was.
+                    self.crash(*node, name, false);
+                }
                 // A later crash of the same node has an end of its own.
                 if self.nodes[*node as usize].next_boot() as u32 == name as u32 {
                     self.restart_after(*node, 0);
@@ -176,15 +179,17 @@ impl World {
     /// What was on the disk is forgotten.
     fn replace_disk(&mut self, node: u32, files: Files) {
         let node = &mut self.nodes[node as usize];
+        let version = node.disk.files.version + 1;
         node.disk.files = files;
-        node.damaged = true;
+        node.disk.files.version = version;
+        node.damage();
     }
 
     fn rot(&mut self, node: u32, id: u64) {
         let entity = self.nodes[node as usize].entity.named("rot");
         let bits = self.choices.draw(Domain::Place, entity, id);
         let struck = &mut self.nodes[node as usize];
-        struck.damaged = true;
+        struck.damage();
         if let Some(spot) = struck.disk.files.rot(bits) {
             self.note(node, Code::Damaged, [u64::from(spot.inode), spot.sector]);
         }
@@ -199,6 +204,10 @@ impl World {
                 self.restart_after(node, 1_000_000);
             }
         }
+        for node in [one, other] {
+            // To be moved, a disk is shut down in order.
+            self.nodes[node as usize].disk.files.make_good();
+        }
         let files = std::mem::take(&mut self.nodes[one as usize].disk.files);
         let files = std::mem::replace(&mut self.nodes[other as usize].disk.files, files);
         self.nodes[one as usize].disk.files = files;
@@ -210,7 +219,9 @@ impl World {
                 node.swapped = Some((partner, versions[at]));
             } else {
                 // Whether the other one has written to it while it had it.
-                node.damaged |= swapped[1 - at].is_some_and(|(_, had)| had != versions[at]);
+                if swapped[1 - at].is_some_and(|(_, had)| had != versions[at]) {
+                    node.damage();
+                }
             }
         }
         if !begins {
