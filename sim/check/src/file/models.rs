@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use super::{FileError, Finding, Format, Initial, Report, Request, timed};
+use crate::Model;
 use crate::history::History;
 use crate::linearizable::{Verdict, linearizable};
 use crate::model::append_kv::AppendKv;
@@ -147,10 +148,10 @@ impl Run<'_> {
     }
 }
 
-fn read<V: Vocabulary>(
-    input: &mut dyn BufRead,
-    format: Format,
-) -> Result<(History<V::Input, V::Output>, usize), FileError> {
+/// A history in the words of a model, and how many operations it has.
+type Counted<V> = (History<<V as Model>::Input, <V as Model>::Output>, usize);
+
+fn read<V: Vocabulary>(input: &mut dyn BufRead, format: Format) -> Result<Counted<V>, FileError> {
     Ok(match format {
         Format::JepsenLog => assemble::<V>(&mut JepsenLog::new(input), false)?,
         Format::KvLog => assemble::<V>(&mut EdnMaps::new(input), false)?,
