@@ -4,7 +4,8 @@
 //! from outside (framing, HTTP, RPC) runs on it unchanged. What a program may rely on is what TCP
 //! promises (RFC 9293): bytes arrive in order, once and undamaged, or not at all. Where one write
 //! ends and the next begins is not kept; a read may give one byte and a write may take one. That a
-//! write has succeeded says nothing about its arrival: whoever must know waits for an answer.
+//! write has succeeded says nothing about its arrival: whoever must know waits for an answer. What
+//! was written leaves at the latest when it is flushed or something is read.
 //!
 //! Dropping a stream closes it. What was written before still goes out; if something that the
 //! peer sent was not read, the peer learns of a reset and may lose what was on its way to it.

@@ -250,6 +250,8 @@ fn connect_to_myself(network: &Network, to: Address) -> Result<TcpEnd, ConnectEr
         port: to.port,
         failed: None,
         shut: false,
+        unflushed: false,
+        writer: None,
         _kept: None,
     };
     place.fill(end(there));
@@ -264,6 +266,10 @@ pub(crate) struct TcpEnd {
     /// What ended it. From then on there is no other answer.
     failed: Option<StreamError>,
     shut: bool,
+    /// Whether something was written and not flushed, and who waits to write. An encrypted
+    /// connection may hold back what was written until it is flushed.
+    unflushed: bool,
+    writer: Option<Waker>,
     /// Its place among the connections that were taken, and its number if it is a guest's: both
     /// are given back with it.
     _kept: Option<(OwnedSemaphorePermit, Option<Guest>)>,
@@ -290,7 +296,16 @@ impl TcpEnd {
             tracing::debug!(%error, "the system will be late to see that a peer is gone");
         }
         let carrier = Carrier::Remote(stream);
-        TcpEnd { carrier, peer, port, failed: None, shut: false, _kept: None }
+        TcpEnd {
+            carrier,
+            peer,
+            port,
+            failed: None,
+            shut: false,
+            unflushed: false,
+            writer: None,
+            _kept: None,
+        }
     }
 
     /// The end of a connection that was taken.
@@ -357,6 +372,13 @@ impl AsyncRead for TcpEnd {
         if let Some(failure) = self.failure() {
             return failure;
         }
+        // Whoever waits for an answer wants the question to leave. Another task that waits to write
+        // has asked to be woken for that itself, and must not lose its place to the reader.
+        let free = self.writer.as_ref().is_none_or(|writer| writer.will_wake(cx.waker()));
+        if self.unflushed && free {
+            let flushed = carried!(self, carrier => Pin::new(carrier).poll_flush(cx));
+            self.unflushed = flushed.is_pending();
+        }
         let polled = carried!(self, carrier => Pin::new(carrier).poll_read(cx, into));
         polled.map(|result| self.keep(result))
     }
@@ -383,6 +405,8 @@ impl AsyncWrite for TcpEnd {
             return Poll::Ready(Err(StreamError::ShutDown.into()));
         }
         let polled = carried!(self, carrier => Pin::new(carrier).poll_write_vectored(cx, bytes));
+        self.writer = polled.is_pending().then(|| cx.waker().clone());
+        self.unflushed |= polled.is_ready();
         polled.map(|result| self.keep(result))
     }
 
@@ -392,6 +416,8 @@ impl AsyncWrite for TcpEnd {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = carried!(self, carrier => Pin::new(carrier).poll_flush(cx));
+        self.writer = polled.is_pending().then(|| cx.waker().clone());
+        self.unflushed &= polled.is_pending();
         polled.map(|result| self.keep(result))
     }
 
@@ -401,6 +427,7 @@ impl AsyncWrite for TcpEnd {
         }
         self.shut = true;
         let polled = carried!(self, carrier => Pin::new(carrier).poll_shutdown(cx));
+        self.writer = polled.is_pending().then(|| cx.waker().clone());
         polled.map(|result| self.keep(result))
     }
 }

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -137,6 +138,42 @@ fn a_stream_is_encrypted_and_knows_its_peer_by_the_certificate() {
     replica.stop().unwrap();
 }
 
+#[test]
+fn what_was_taken_leaves_when_an_answer_is_waited_for() {
+    const GLANCE: Duration = Duration::from_millis(300);
+    let (cluster, authority) = (Cluster::new(), Authority::new());
+    let replica = Node::start(authority.config(&cluster, "replica-1"), |env| async move {
+        let mut stream = env.listen(Port::named("echo"))?.accept().await?;
+        // By then the sockets are full, and what is left waits at the writer's side.
+        env.sleep(2 * GLANCE).await;
+        let (mut read, mut bytes) = (0u64, vec![0; 64 << 10]);
+        while let Ok(count) = env.timeout(GLANCE, stream.read(&mut bytes)).await {
+            read += count? as u64;
+        }
+        stream.write_all(&read.to_le_bytes()).await?;
+        stream.shutdown().await?;
+        std::future::pending::<Result<(), crate::support::Failure>>().await
+    });
+    let to = cluster.echo_of("replica-1");
+    let (written, read) = run_as(authority.config(&cluster, "replica-2"), move |env| async move {
+        let mut stream = loop {
+            match env.connect(to).await {
+                Ok(stream) => break stream,
+                Err(_) => env.sleep(Duration::from_millis(5)).await,
+            }
+        };
+        let mut written = 0;
+        while let Ok(taken) = env.timeout(GLANCE / 3, stream.write(&[7; 30_000])).await {
+            written += taken.unwrap() as u64;
+        }
+        let mut read = [0; 8];
+        stream.read_exact(&mut read).await.unwrap();
+        (written, u64::from_le_bytes(read))
+    });
+    assert_eq!(read, written);
+    replica.unwrap().stop().unwrap();
+}
+
 /// A connection by hand, with this certificate, or none.
 fn by_hand(
     to: SocketAddr,
@@ -254,7 +291,7 @@ fn nodes_with_and_without_certificates_do_not_mix() {
     let (plain, safe) = (|name| cluster.config(name), |name| authority.config(&cluster, name));
     assert!(!is_reached(&cluster, safe("replica-1"), plain("replica-2")));
     let mut impatient = plain("replica-1");
-    impatient.limits.connect_timeout = std::time::Duration::from_millis(50);
+    impatient.limits.connect_timeout = Duration::from_millis(50);
     assert!(!is_reached(&cluster, impatient, safe("replica-2")));
 }
 
