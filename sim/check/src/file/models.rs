@@ -18,7 +18,7 @@ use crate::model::register::Register;
 use crate::model::semaphore::Semaphore;
 use crate::model::set::Set;
 use crate::model::stack::Stack;
-use crate::read::assemble::assemble;
+use crate::read::assemble::{HistoryOf, assemble};
 use crate::read::edn_maps::EdnMaps;
 use crate::read::jepsen_log::JepsenLog;
 use crate::read::vocabulary::Vocabulary;
@@ -131,9 +131,13 @@ impl Run<'_> {
         let (finding, explanation) = match verdict {
             Verdict::Ok => (Finding::Valid, String::new()),
             Verdict::Violation(violation) => (Finding::Violation, violation.to_string()),
-            Verdict::Undecided { reason, explored } => {
-                (Finding::Undecided, format!("undecided after {explored} steps ({reason:?})"))
-            }
+            Verdict::Undecided { reason, explored, ordered, operations } => (
+                Finding::Undecided,
+                format!(
+                    "undecided after {explored} steps ({reason:?}): at most {ordered} of \
+                     {operations} operations were put into an order"
+                ),
+            ),
         };
         Ok(Report {
             model: name.to_owned(),
@@ -150,7 +154,7 @@ impl Run<'_> {
 fn read<V: Vocabulary>(
     input: &mut dyn BufRead,
     format: Format,
-) -> Result<(History<V::Input, V::Output>, usize), FileError> {
+) -> Result<(HistoryOf<V>, usize), FileError> {
     Ok(match format {
         Format::JepsenLog => assemble::<V>(&mut JepsenLog::new(input), false)?,
         Format::KvLog => assemble::<V>(&mut EdnMaps::new(input), false)?,
