@@ -49,7 +49,7 @@ pub(super) fn effects(initial: &str, part: &[Operation<'_>]) -> Option<PartEffec
     for (value, at) in reads {
         let state = match last {
             (text, Some(state)) if !text.is_empty() && value.starts_with(text) => {
-                pieces.follow(state, &value[text.len()..])?
+                pieces.follow(state, &value[text.len()..])
             }
             _ => pieces.start(initial, value)?,
         };
@@ -115,33 +115,33 @@ impl<'a> Pieces<'a> {
             let (put, appended) = &mut pieces.writers[number];
             *if is_put { put } else { appended } += 1;
         }
-        Some(pieces)
+        pieces.is_clear().then_some(pieces)
     }
 
     /// The state that a string shows, or none if it was never there; nothing if that is not clear.
     fn start(&mut self, initial: &str, value: &str) -> Option<Option<u32>> {
-        let put = self.piece(value)?.filter(|&(number, _)| self.writers[number].0 > 0);
+        let put = self.piece(value).filter(|&(number, _)| self.writers[number].0 > 0);
         match (put, value.strip_prefix(initial)) {
             // What is put where nothing was is the same as what is appended to nothing.
-            (Some(_), Some(rest)) if initial.is_empty() => self.follow(0, rest),
+            (Some(_), Some(rest)) if initial.is_empty() => Some(self.follow(0, rest)),
             (Some(_), Some(_)) => None,
             (Some((number, length)), None) => {
                 let state = self.after(NEVER, number);
-                self.follow(state, &value[length..])
+                Some(self.follow(state, &value[length..]))
             }
-            (None, Some(rest)) => self.follow(0, rest),
+            (None, Some(rest)) => Some(self.follow(0, rest)),
             (None, None) => Some(None),
         }
     }
 
-    /// The state after appending all of a text, piece by piece.
-    fn follow(&mut self, mut state: u32, mut text: &str) -> Option<Option<u32>> {
+    /// The state after appending all of a text, piece by piece; none if pieces do not make it up.
+    fn follow(&mut self, mut state: u32, mut text: &str) -> Option<u32> {
         while !text.is_empty() {
-            let Some((number, length)) = self.piece(text)? else { return Some(None) };
+            let (number, length) = self.piece(text)?;
             state = self.after(state, number);
             text = &text[length..];
         }
-        Some(Some(state))
+        Some(state)
     }
 
     /// The state after a piece in a state.
@@ -152,19 +152,20 @@ impl<'a> Pieces<'a> {
         after
     }
 
-    /// The first piece of a text, and its length; nothing if there are two.
-    fn piece(&self, text: &str) -> Option<Option<(usize, usize)>> {
-        let mut found = None;
-        for &length in &self.lengths {
+    /// The first piece of a text, and its length.
+    fn piece(&self, text: &str) -> Option<(usize, usize)> {
+        self.lengths.iter().find_map(|&length| {
             let number = text.get(..length).and_then(|piece| self.numbers.get(piece));
-            if let Some(&number) = number {
-                if found.is_some() {
-                    return None;
-                }
-                found = Some((number, length));
-            }
-        }
-        Some(found)
+            number.map(|&number| (number, length))
+        })
+    }
+
+    /// Whether no piece is the beginning of another, so that a text has one first piece at most.
+    fn is_clear(&self) -> bool {
+        let mut pieces: Vec<&str> = self.numbers.keys().copied().collect();
+        pieces.sort_unstable();
+        // A piece that another begins with is right before it, or before one that it begins too.
+        pieces.windows(2).all(|pair| !pair[1].starts_with(pair[0]))
     }
 
     /// What appending each piece makes of each state.
