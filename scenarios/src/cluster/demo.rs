@@ -67,7 +67,7 @@ impl fmt::Display for Report {
             Verdict::Violation(violation) => {
                 write!(f, "verdict: NOT linearizable\n  {}", violation.lines().join("\n  "))
             }
-            Verdict::Undecided { reason, explored } => {
+            Verdict::Undecided { reason, explored, .. } => {
                 write!(f, "verdict: undecided ({reason:?} after {explored} steps)")
             }
         }

@@ -45,7 +45,7 @@ pub use history::{
     Counts, History, IllFormed, MergeError, Moment, Operation, OperationId, Outcome, ReadError,
     Recorder,
 };
-pub use linearizable::{Limits, Reason, Verdict, Violation, linearizable};
+pub use linearizable::{Limits, Reason, Verdict, Violation, is_linearizable, linearizable};
 pub use model::append_kv::{AppendKv, AppendKvCall, AppendKvReturn};
 pub use model::cas_register::{CasCall, CasRegister, CasReturn};
 pub use model::counter::{Counter, CounterCall, CounterReturn};

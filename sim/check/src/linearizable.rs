@@ -6,34 +6,42 @@
 //! in "Testing for linearizability" (2017), laid out over a linked list of events as in Horn and
 //! Kroening, "Faster linearizability checking via P-compositionality" (2015).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::history::History;
 use crate::model::Model;
 
 mod entries;
+mod limit;
+mod machine;
 mod memo;
 mod minimise;
+mod parts;
 mod progress;
 mod search;
+mod subject;
 mod violation;
+mod wanted;
 
-use search::{Bounds, Found, Search, Span};
+use parts::{Outcomes, Parts};
 pub use violation::Violation;
 
 /// How much work a check may do.
 ///
-/// The bounds count work and not time, so the verdict is the same on every machine.
+/// Without a bound on time the verdict is the same on every machine. It never depends on the
+/// number of cores, since each part of a history has bounds of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many times the search may call [`Model::step`].
+    /// How many steps of the model the search of a part may try.
     pub steps: u64,
-    /// How many configurations, each a set of operations and a state, it may remember.
+    /// How much memory the search of a part may take, roughly, in bytes.
     pub memory: usize,
-    /// How many more calls of [`Model::step`] may go into making a violation smaller.
+    /// How many more steps may go into making a violation smaller.
     pub minimise_steps: u64,
-    /// How long the search may take; a bound on time makes a verdict depend on the machine.
+    /// How long the search may take; `None` is without end.
     pub time: Option<Duration>,
+    /// On how many cores parts are searched at a time; 0 is as many as there are.
+    pub cores: usize,
 }
 
 /// What a checker says of a history.
@@ -50,6 +58,10 @@ pub enum Verdict<I, O> {
         reason: Reason,
         /// How many steps were made.
         explored: u64,
+        /// The most operations of an undecided part that were put into a legal order.
+        ordered: usize,
+        /// How many completed operations that part has.
+        operations: usize,
     },
 }
 
@@ -60,6 +72,8 @@ pub enum Reason {
     Steps,
     /// [`Limits::memory`].
     Memory,
+    /// [`Limits::time`].
+    Time,
 }
 
 impl Limits {
@@ -67,8 +81,9 @@ impl Limits {
     pub fn unhurried() -> Self {
         Self {
             steps: u64::MAX,
-            memory: 40_000_000,
+            memory: 2 << 30,
             time: Some(Duration::from_secs(60)),
+            cores: 0,
             ..Self::default()
         }
     }
@@ -76,7 +91,8 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 10_000_000, memory: 2_000_000, minimise_steps: 2_000_000, time: None }
+        let (steps, memory) = (10_000_000, 256 << 20);
+        Self { steps, memory, minimise_steps: 2_000_000, time: None, cores: 1 }
     }
 }
 
@@ -112,15 +128,38 @@ pub fn linearizable<M: Model>(
     history: &History<M::Input, M::Output>,
     limits: &Limits,
 ) -> Verdict<M::Input, M::Output> {
-    let spans = Span::all(model, history);
-    let mut search = Search::new(model);
-    let bounds = Bounds { steps: limits.steps, memory: limits.memory };
-    match search.run(&spans, bounds) {
-        Found::Order => Verdict::Ok,
-        Found::Limit(reason) => Verdict::Undecided { reason, explored: search.steps() },
-        Found::Impossible => {
-            let witness = minimise::minimise(model, &mut search, spans, limits);
-            Verdict::Violation(Violation::new(model, &witness))
+    let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
+    let parts = Parts::new(model, history);
+    let Outcomes { wrong, undecided, explored } = parts.search(model, limits, deadline);
+    if let Some(wrong) = wrong {
+        let witness = minimise::minimise(model, &parts, wrong, limits);
+        return Verdict::Violation(Violation::new(model, &witness));
+    }
+    match undecided {
+        Some((reason, ordered, operations)) => {
+            Verdict::Undecided { reason, explored, ordered, operations }
         }
+        None => Verdict::Ok,
+    }
+}
+
+/// Whether the history is linearizable, as [`linearizable`] decides it, without saying why not.
+///
+/// `None` if the limits came before the answer.
+///
+/// # Panics
+///
+/// Only if the model does.
+pub fn is_linearizable<M: Model>(
+    model: &M,
+    history: &History<M::Input, M::Output>,
+    limits: &Limits,
+) -> Option<bool> {
+    let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
+    let outcomes = Parts::new(model, history).search(model, limits, deadline);
+    match (outcomes.wrong, outcomes.undecided) {
+        (Some(_), _) => Some(false),
+        (None, Some(_)) => None,
+        (None, None) => Some(true),
     }
 }

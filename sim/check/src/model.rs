@@ -90,6 +90,22 @@ pub trait Model: Send + Sync + 'static {
         None
     }
 
+    /// What every operation of a part does, if that can be said once all of them are known.
+    ///
+    /// The promise is that the part has a legal order exactly if it has one by these effects. Who
+    /// knows all that was read from a string that is appended to, for example, knows where each
+    /// piece of it was appended.
+    fn effects(&self, part: &[Interval<'_, Self::Input, Self::Output>]) -> Option<PartEffects> {
+        let _ = part;
+        None
+    }
+
+    /// Whether the part is linearizable, if there is a faster way to tell than a search.
+    fn decide(&self, part: &[Interval<'_, Self::Input, Self::Output>]) -> Option<bool> {
+        let _ = part;
+        None
+    }
+
     /// Which operations have to do with each other: a number for each, equal within a part.
     ///
     /// Each part is checked by itself, from the initial state, and the parts on several cores. The
@@ -151,13 +167,69 @@ pub trait Model: Send + Sync + 'static {
 }
 
 /// What an operation does whose result does not depend on more than one state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect<S> {
     /// The only state in which it can take place; `None` if it can in all of them.
     pub needs: Option<S>,
     /// The state after it; `None` if it changes nothing.
     pub sets: Option<S>,
 }
+
+/// What the operations of a part do to a state that is a number, 0 being the initial one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartEffects {
+    /// The effect of each operation, in the order of the part.
+    pub operations: Vec<PartEffect>,
+    /// What operations do whose effect depends on the state.
+    pub tables: Vec<Table>,
+}
+
+/// What an operation of a part does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartEffect {
+    /// It needs and sets no more than one state.
+    Fixed(Effect<u32>),
+    /// It always takes place, and a table says what comes of it.
+    Varies(usize),
+}
+
+/// What an operation that always takes place makes of each state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// A state and the one after it, in ascending order of the first.
+    pub steps: Vec<(u32, u32)>,
+    /// The state after all others.
+    pub otherwise: u32,
+}
+
+impl Table {
+    /// The state after a state.
+    pub fn after(&self, state: u32) -> u32 {
+        let found = self.steps.binary_search_by_key(&state, |&(from, _)| from);
+        found.map_or(self.otherwise, |at| self.steps[at].1)
+    }
+}
+
+/// An operation as a checker sees it: failed ones, and reads that nobody saw, are gone.
+#[derive(Debug)]
+pub struct Interval<'a, I, O> {
+    /// What was asked.
+    pub input: &'a I,
+    /// What was answered; `None` if the outcome is not known.
+    pub output: Option<&'a O>,
+    /// The event of the invocation.
+    pub invoked: u64,
+    /// The event of the return; `None` if the outcome is not known.
+    pub returned: Option<u64>,
+}
+
+impl<I, O> Clone for Interval<'_, I, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, O> Copy for Interval<'_, I, O> {}
 
 /// Numbers for the distinct keys among operations, in the order of their first use.
 fn number_by_key<K: Ord>(keys: impl Iterator<Item = K>) -> Vec<usize> {

@@ -21,7 +21,7 @@ fn forbidden(script: &str) {
 
 #[test]
 fn an_empty_history_is_allowed_whatever_the_limits() {
-    let limits = Limits { steps: 0, memory: 0, minimise_steps: 0, time: None };
+    let limits = Limits { steps: 0, memory: 0, minimise_steps: 0, ..Limits::default() };
     let empty = RegisterHistory::default();
     assert_eq!(linearizable(&Register::new(0), &empty, &limits), Verdict::Ok);
 }
@@ -124,14 +124,21 @@ fn the_order_of_events_counts_and_not_the_time() {
 
 #[test]
 fn a_limit_gives_no_verdict_instead_of_a_guess() {
-    for script in ["0:w1 0:done 1:r 1:1", "0:w1 0:done 1:r 1:0"] {
-        let with = |steps, memory| {
-            let limits = Limits { steps, memory, minimise_steps: 0, time: None };
-            linearizable(&Register::new(0), &history(script), &limits)
-        };
-        assert_eq!(with(1, 10), Verdict::Undecided { reason: Reason::Steps, explored: 1 });
-        assert_eq!(with(10, 1), Verdict::Undecided { reason: Reason::Memory, explored: 1 });
-        assert!(!matches!(with(10, 10), Verdict::Undecided { .. }));
+    let reason = |script: &str, steps, memory| {
+        let limits = Limits { steps, memory, minimise_steps: 0, ..Limits::default() };
+        match linearizable(&Register::new(0), &history(script), &limits) {
+            Verdict::Undecided { reason, ordered, operations, .. } => {
+                assert!(ordered < operations, "{script}");
+                Some(reason)
+            }
+            Verdict::Ok | Verdict::Violation(_) => None,
+        }
+    };
+    let writes = "0:w1 1:w2 0:done 1:done 2:r 2:2 3:r";
+    for script in [format!("{writes} 3:2"), format!("{writes} 3:1")] {
+        assert_eq!(reason(&script, 1, 10_000), Some(Reason::Steps));
+        assert_eq!(reason(&script, 100, 1), Some(Reason::Memory));
+        assert_eq!(reason(&script, 100, 10_000), None);
     }
 }
 
@@ -164,16 +171,30 @@ impl Model for Counter {
 fn a_state_reached_again_is_not_searched_again() {
     let recorder = Recorder::new();
     let increments: Vec<_> = (0..16).map(|process| recorder.invoke(process, true, 0)).collect();
-    for id in increments {
-        recorder.ok(id, 0, 0);
+    for (number, id) in (0..).zip(increments) {
+        recorder.ok(id, number, 0);
     }
     let read = recorder.invoke(99, false, 0);
     recorder.ok(read, 15, 0);
     // There are 16! orders but only 2^16 sets of increments.
-    let limits = Limits { steps: 1_100_000, memory: 66_000, minimise_steps: 0, time: None };
+    let limits = Limits { steps: 1_100_000, minimise_steps: 0, ..Limits::default() };
     let verdict = linearizable(&Counter, &recorder.finish(), &limits);
     let violation = verdict.violation().expect("sixteen increments are not fifteen");
     assert!(!violation.is_minimal());
+}
+
+#[test]
+fn of_operations_that_are_alike_only_one_order_is_tried() {
+    let recorder = Recorder::new();
+    let increments: Vec<_> = (0..100).map(|process| recorder.invoke(process, true, 0)).collect();
+    for id in increments {
+        recorder.ok(id, 0, 0);
+    }
+    let read = recorder.invoke(100, false, 0);
+    recorder.ok(read, 99, 0);
+    let limits = Limits { steps: 500, minimise_steps: 0, ..Limits::default() };
+    let verdict = linearizable(&Counter, &recorder.finish(), &limits);
+    assert!(verdict.violation().is_some(), "{verdict:?}");
 }
 
 #[test]
@@ -197,7 +218,7 @@ fn a_long_history_needs_neither_recursion_nor_much_memory() {
         recorder.ok(write, Return::Written, round);
         recorder.ok(read, Return::Value(round), round);
     }
-    let limits = Limits { memory: 20_001, ..Limits::default() };
+    let limits = Limits { memory: 4 << 20, ..Limits::default() };
     assert_eq!(linearizable(&Register::new(0), &recorder.finish(), &limits), Verdict::Ok);
 }
 

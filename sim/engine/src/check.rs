@@ -97,7 +97,7 @@ impl<M: Model> Trial for LinearizableTrial<M> {
         let judgement = match check(&self.model, &history, &Limits::default()) {
             Verdict::Ok => Judgement::Fine,
             Verdict::Violation(violation) => Judgement::Wrong(violation.lines()),
-            Verdict::Undecided { reason, explored } => Judgement::Undecided(format!(
+            Verdict::Undecided { reason, explored, .. } => Judgement::Undecided(format!(
                 "the checker stopped at its bound ({reason:?}) after {explored} steps"
             )),
         };

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use super::{FileError, Finding, Format, Initial, Report, Request, timed};
-use crate::Model;
 use crate::history::History;
 use crate::linearizable::{Verdict, linearizable};
 use crate::model::append_kv::AppendKv;
@@ -19,7 +18,7 @@ use crate::model::register::Register;
 use crate::model::semaphore::Semaphore;
 use crate::model::set::Set;
 use crate::model::stack::Stack;
-use crate::read::assemble::assemble;
+use crate::read::assemble::{HistoryOf, assemble};
 use crate::read::edn_maps::EdnMaps;
 use crate::read::jepsen_log::JepsenLog;
 use crate::read::read_error;
@@ -132,9 +131,13 @@ impl Run<'_> {
         let (finding, explanation) = match verdict {
             Verdict::Ok => (Finding::Valid, String::new()),
             Verdict::Violation(violation) => (Finding::Violation, violation.to_string()),
-            Verdict::Undecided { reason, explored } => {
-                (Finding::Undecided, format!("undecided after {explored} steps ({reason:?})"))
-            }
+            Verdict::Undecided { reason, explored, ordered, operations } => (
+                Finding::Undecided,
+                format!(
+                    "undecided after {explored} steps ({reason:?}): at most {ordered} of \
+                     {operations} operations were put into an order"
+                ),
+            ),
         };
         Ok(Report {
             model: name.to_owned(),
@@ -148,10 +151,10 @@ impl Run<'_> {
     }
 }
 
-/// A history in the words of a model, and how many operations it has.
-type Counted<V> = (History<<V as Model>::Input, <V as Model>::Output>, usize);
-
-fn read<V: Vocabulary>(input: &mut dyn BufRead, format: Format) -> Result<Counted<V>, FileError> {
+fn read<V: Vocabulary>(
+    input: &mut dyn BufRead,
+    format: Format,
+) -> Result<(HistoryOf<V>, usize), FileError> {
     Ok(match format {
         Format::JepsenLog => assemble::<V>(&mut JepsenLog::new(input), false)?,
         Format::KvLog => assemble::<V>(&mut EdnMaps::new(input), false)?,

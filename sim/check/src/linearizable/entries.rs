@@ -1,4 +1,4 @@
-//! The events that are not ordered yet, as a doubly linked list.
+//! The events of completed operations that are not ordered yet, as a doubly linked list.
 //!
 //! Taking an operation out and putting it back are constant-time, and back in reverse order is all
 //! a depth-first search needs.
@@ -8,7 +8,7 @@
 pub(super) enum Entry {
     /// The invocation of the operation with this number.
     Invoke(u32),
-    /// The return of a completed operation.
+    /// The return of an operation.
     Return,
     /// The end of the list.
     End,
@@ -20,31 +20,34 @@ pub(super) struct Entries {
     entry: Vec<Entry>,
     next: Vec<u32>,
     previous: Vec<u32>,
+    /// The index of the event at each place; that of the end is greater than all others.
+    index: Vec<u64>,
     /// For each operation, the places of its invocation and of its return.
-    places: Vec<(u32, Option<u32>)>,
+    places: Vec<(u32, u32)>,
     order: Vec<(u64, Entry, u32)>,
 }
 
 impl Entries {
     /// Rebuilds the list from the event indices of each operation.
-    pub(super) fn fill(&mut self, operations: impl Iterator<Item = (u64, Option<u64>)>) {
+    pub(super) fn fill(&mut self, operations: impl Iterator<Item = (u64, u64)>) {
         self.order.clear();
         self.places.clear();
         for (operation, (invoked, returned)) in (0..).zip(operations) {
             self.order.push((invoked, Entry::Invoke(operation), operation));
-            if let Some(returned) = returned {
-                self.order.push((returned, Entry::Return, operation));
-            }
-            self.places.push((0, None));
+            self.order.push((returned, Entry::Return, operation));
+            self.places.push((0, 0));
         }
         self.order.sort_unstable_by_key(|&(index, ..)| index);
         self.entry.clear();
         self.entry.push(Entry::End);
-        for (place, &(_, entry, operation)) in (1..).zip(&self.order) {
+        self.index.clear();
+        self.index.push(u64::MAX);
+        for (place, &(index, entry, operation)) in (1..).zip(&self.order) {
             self.entry.push(entry);
+            self.index.push(index);
             let places = &mut self.places[operation as usize];
             match entry {
-                Entry::Return => places.1 = Some(place),
+                Entry::Return => places.1 = place,
                 Entry::Invoke(_) | Entry::End => places.0 = place,
             }
         }
@@ -60,18 +63,14 @@ impl Entries {
         let (invoked, returned) = self.places[operation as usize];
         let before = self.previous[invoked as usize];
         self.unlink(invoked);
-        if let Some(returned) = returned {
-            self.unlink(returned);
-        }
+        self.unlink(returned);
         self.next[before as usize]
     }
 
     /// Puts back the operation that was taken out last.
     pub(super) fn unlift(&mut self, operation: u32) {
         let (invoked, returned) = self.places[operation as usize];
-        if let Some(returned) = returned {
-            self.relink(returned);
-        }
+        self.relink(returned);
         self.relink(invoked);
     }
 
@@ -89,6 +88,30 @@ impl Entries {
 
     pub(super) fn at(&self, place: u32) -> Entry {
         self.entry[place as usize]
+    }
+
+    /// The index of the event at a place.
+    pub(super) fn index(&self, place: u32) -> u64 {
+        self.index[place as usize]
+    }
+
+    /// The index of the invocation of an operation.
+    pub(super) fn invoked(&self, operation: u32) -> u64 {
+        self.index(self.places[operation as usize].0)
+    }
+
+    /// The index of the return of an operation.
+    pub(super) fn returned(&self, operation: u32) -> u64 {
+        self.index(self.places[operation as usize].1)
+    }
+
+    /// The first return that is left: what may come next was invoked before it.
+    pub(super) fn first_return(&self) -> u64 {
+        let mut place = self.first();
+        while let Entry::Invoke(_) = self.at(place) {
+            place = self.after(place);
+        }
+        self.index(place)
     }
 
     fn unlink(&mut self, place: u32) {

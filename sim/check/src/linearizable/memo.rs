@@ -1,107 +1,158 @@
 //! The configurations that the search has seen: which operations are ordered, and in which state
 //! that left the system.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::Hasher;
 
 use super::progress::Progress;
 
 /// A set of configurations, compared in full and never by hash alone.
 ///
-/// One table over flat arrays: a configuration costs no allocation of its own, and the search uses
-/// the number of a configuration to come back to its state.
+/// A configuration is a set of completed operations, a state, and how many open operations of each
+/// class were used up. With fewer of them used, everything is possible that is possible with more,
+/// so a configuration counts as seen if one with the same operations and state, and no more used,
+/// was seen. One table over flat arrays: a configuration costs no allocation of its own.
 #[derive(Debug)]
-pub(super) struct Memo<S> {
-    /// One more than the number of a configuration, or 0; the length is a power of two.
+pub(super) struct Memo {
+    /// One more than the number of the newest configuration with a set and a state, or 0; the
+    /// length is a power of two.
     table: Vec<u32>,
-    configurations: Vec<Configuration<S>>,
+    configurations: Vec<Configuration>,
+    /// How many slots of the table are taken.
+    taken: usize,
     keys: Vec<u64>,
+    used: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Configuration<S> {
+struct Configuration {
     hash: u64,
-    /// Where its key ends; it starts where the one before ends.
-    key_end: usize,
-    state: S,
+    /// The bounds of its key.
+    key: (usize, usize),
+    /// Another one with the same set and state, as one more than its number, or 0.
+    next: u32,
+    state: u32,
 }
 
 /// What became of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inserted {
-    New(u32),
+    New,
     Seen,
     Full,
 }
 
 const SMALLEST_TABLE: usize = 256;
 
-impl<S: Eq + Hash> Memo<S> {
-    pub(super) fn new() -> Self {
-        Self { table: vec![0; SMALLEST_TABLE], configurations: Vec::new(), keys: Vec::new() }
+impl Default for Memo {
+    fn default() -> Self {
+        Self {
+            table: vec![0; SMALLEST_TABLE],
+            configurations: Vec::new(),
+            taken: 0,
+            keys: Vec::new(),
+            used: Vec::new(),
+        }
     }
+}
 
+impl Memo {
     pub(super) fn clear(&mut self) {
         // A table that one hard search left large would make every easy one after it slow.
         self.table.truncate(SMALLEST_TABLE);
         self.table.fill(0);
         self.configurations.clear();
+        self.taken = 0;
         self.keys.clear();
+        self.used.clear();
     }
 
-    /// Adds a configuration unless it is there, or there are `limit` of them.
-    pub(super) fn insert(&mut self, progress: &Progress, state: S, limit: usize) -> Inserted {
-        let state_hash = BuildHasherDefault::<WordHasher>::default().hash_one(&state);
-        let hash = fold(progress.hash() ^ state_hash);
-        let key_start = self.keys.len();
+    /// Roughly how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        4 * self.table.len()
+            + size_of::<Configuration>() * self.configurations.len()
+            + 8 * self.keys.len()
+            + 4 * self.used.len()
+    }
+
+    /// Adds a configuration unless it, or one that allows as much, is there; or unless the memo
+    /// takes `limit` bytes.
+    pub(super) fn insert(
+        &mut self,
+        progress: &Progress,
+        state: u32,
+        used: &[u32],
+        limit: usize,
+    ) -> Inserted {
+        let hash = fold(progress.hash() ^ u64::from(state).wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        let start = self.keys.len();
         progress.write_key(&mut self.keys);
+        let slot = self.slot(hash, start, state);
+        let newest = self.table[slot];
+        if self.is_covered(newest, used) {
+            self.keys.truncate(start);
+            return Inserted::Seen;
+        }
+        if self.bytes() >= limit || self.configurations.len() >= u32::MAX as usize / 4 {
+            self.keys.truncate(start);
+            return Inserted::Full;
+        }
+        let mut key = (start, self.keys.len());
+        if let Some(newest) = newest.checked_sub(1) {
+            self.keys.truncate(start);
+            key = self.configurations[newest as usize].key;
+        } else {
+            self.taken += 1;
+        }
+        self.configurations.push(Configuration { hash, key, next: newest, state });
+        self.used.extend_from_slice(used);
+        self.table[slot] = self.configurations.len() as u32;
+        if 2 * self.taken > self.table.len() {
+            self.grow();
+        }
+        Inserted::New
+    }
+
+    /// The slot of a set and a state: theirs, or the free one where they belong.
+    fn slot(&self, hash: u64, start: usize, state: u32) -> usize {
         let mut slot = hash as usize & (self.table.len() - 1);
-        while self.table[slot] != 0 {
-            if self.is_equal(self.table[slot] as usize - 1, hash, key_start, &state) {
-                self.keys.truncate(key_start);
-                return Inserted::Seen;
+        while let Some(number) = self.table[slot].checked_sub(1) {
+            let other = &self.configurations[number as usize];
+            if other.hash == hash
+                && other.state == state
+                && self.keys[other.key.0..other.key.1] == self.keys[start..]
+            {
+                break;
             }
             slot = (slot + 1) & (self.table.len() - 1);
         }
-        let number = self.configurations.len();
-        if number >= limit.min(u32::MAX as usize / 4) {
-            self.keys.truncate(key_start);
-            return Inserted::Full;
-        }
-        self.table[slot] = number as u32 + 1;
-        self.configurations.push(Configuration { hash, key_end: self.keys.len(), state });
-        if 2 * self.configurations.len() > self.table.len() {
-            self.grow();
-        }
-        Inserted::New(number as u32)
+        slot
     }
 
-    pub(super) fn state(&self, number: u32) -> &S {
-        &self.configurations[number as usize].state
-    }
-
-    /// Whether a configuration equals the one whose key was just appended.
-    fn is_equal(&self, number: usize, hash: u64, key_start: usize, state: &S) -> bool {
-        let other = &self.configurations[number];
-        if other.hash != hash || other.state != *state {
-            return false;
+    /// Whether a chain of configurations has one that used no more of any class.
+    fn is_covered(&self, newest: u32, used: &[u32]) -> bool {
+        let mut next = newest;
+        while let Some(number) = next.checked_sub(1) {
+            let start = number as usize * used.len();
+            let other = &self.used[start..start + used.len()];
+            if other.iter().zip(used).all(|(other, used)| other <= used) {
+                return true;
+            }
+            next = self.configurations[number as usize].next;
         }
-        let other_start = match number.checked_sub(1) {
-            Some(before) => self.configurations[before].key_end,
-            None => 0,
-        };
-        self.keys[other_start..other.key_end] == self.keys[key_start..]
+        false
     }
 
     fn grow(&mut self) {
         let length = 4 * self.table.len();
-        self.table.clear();
+        let old = std::mem::take(&mut self.table);
         self.table.resize(length, 0);
-        for (number, configuration) in (1..).zip(&self.configurations) {
-            let mut slot = configuration.hash as usize & (length - 1);
+        for newest in old.into_iter().filter(|&newest| newest != 0) {
+            let hash = self.configurations[newest as usize - 1].hash;
+            let mut slot = hash as usize & (length - 1);
             while self.table[slot] != 0 {
                 slot = (slot + 1) & (length - 1);
             }
-            self.table[slot] = number;
+            self.table[slot] = newest;
         }
     }
 }
@@ -109,8 +160,8 @@ impl<S: Eq + Hash> Memo<S> {
 /// A hasher that takes a word in one multiplication, with no key, so that runs are reproducible.
 ///
 /// A bad hash costs time and never a wrong answer, since configurations are compared in full.
-#[derive(Debug, Default)]
-struct WordHasher {
+#[derive(Clone, Debug, Default)]
+pub(super) struct WordHasher {
     hash: u64,
 }
 

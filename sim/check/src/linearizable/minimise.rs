@@ -1,7 +1,10 @@
 //! Makes a violation small enough to read, without ever making one up.
 
 use super::Limits;
-use super::search::{Bounds, Found, Search, Span};
+use super::limit::Bounds;
+use super::parts::Parts;
+use super::search::{Found, Search};
+use super::subject::{Span, SpanOf, Subject};
 use crate::history::Moment;
 use crate::model::Model;
 
@@ -15,9 +18,9 @@ pub(super) struct Witness<'a, I, O> {
 }
 
 /// The search with what is left of its budget.
-struct Trial<'s, 'm, M: Model> {
-    model: &'m M,
-    search: &'s mut Search<'m, M>,
+struct Trial<'a, M: Model> {
+    subject: Subject<'a, M>,
+    search: Search,
     steps: u64,
     memory: usize,
     /// Whether a limit left a smaller history undecided.
@@ -28,17 +31,19 @@ struct Trial<'s, 'm, M: Model> {
 ///
 /// Two reductions are sound, in that a history with a legal order still has one afterwards. The
 /// events after some point may be forgotten, which leaves the operations open there with unknown
-/// outcomes. And an operation may be left out where the model says so. Each reduced history is
+/// outcomes. And operations may be left out where the model says so. Each reduced history is
 /// searched again and kept only if it is still a violation.
-pub(super) fn minimise<'a, 'm, M: Model>(
-    model: &'m M,
-    search: &mut Search<'m, M>,
-    spans: Vec<Span<'a, M::Input, M::Output>>,
+pub(super) fn minimise<'a, M: Model>(
+    model: &'a M,
+    parts: &Parts<'a, M>,
+    wrong: usize,
     limits: &Limits,
 ) -> Witness<'a, M::Input, M::Output> {
+    let mut subject = Subject::new(model);
+    let spans = parts.spans(wrong, &mut subject);
     let mut trial = Trial {
-        model,
-        search,
+        subject,
+        search: Search::default(),
         steps: limits.minimise_steps,
         memory: limits.memory,
         is_cut_short: false,
@@ -59,12 +64,9 @@ pub(super) fn minimise<'a, 'm, M: Model>(
     Witness { spans, end, is_minimal: trial.steps > 0 && !trial.is_cut_short }
 }
 
-impl<'m, M: Model> Trial<'_, 'm, M> {
+impl<'a, M: Model> Trial<'a, M> {
     /// Finds the first return at which the history is a violation and forgets what follows.
-    fn forget_the_end<'a>(
-        &mut self,
-        spans: Vec<Span<'a, M::Input, M::Output>>,
-    ) -> Vec<Span<'a, M::Input, M::Output>> {
+    fn forget_the_end(&mut self, spans: Vec<SpanOf<'a, M>>) -> Vec<SpanOf<'a, M>> {
         let mut returns: Vec<u64> =
             spans.iter().filter_map(|span| span.completed).map(|(index, _)| index).collect();
         returns.sort_unstable();
@@ -86,7 +88,7 @@ impl<'m, M: Model> Trial<'_, 'm, M> {
     }
 
     /// Leaves out runs of operations where that is sound and still a violation.
-    fn omit_pieces(&mut self, spans: &mut Vec<Span<'_, M::Input, M::Output>>, size: usize) -> bool {
+    fn omit_pieces(&mut self, spans: &mut Vec<SpanOf<'a, M>>, size: usize) -> bool {
         let mut has_omitted = false;
         let mut end = spans.len();
         while end > 0 && self.steps > 0 {
@@ -104,11 +106,11 @@ impl<'m, M: Model> Trial<'_, 'm, M> {
 
     /// The spans without those of a range that may be left out, one after the other; `None` if
     /// that is none of them.
-    fn without<'a>(
+    fn without(
         &self,
-        spans: &[Span<'a, M::Input, M::Output>],
+        spans: &[SpanOf<'a, M>],
         range: std::ops::Range<usize>,
-    ) -> Option<Vec<Span<'a, M::Input, M::Output>>> {
+    ) -> Option<Vec<SpanOf<'a, M>>> {
         let mut is_kept = vec![true; spans.len()];
         // Reads go first, because a write can go only after the reads of its value.
         for reads in [true, false] {
@@ -118,7 +120,8 @@ impl<'m, M: Model> Trial<'_, 'm, M> {
                     .filter(|&span| is_kept[span])
                     .map(|span| (&spans[span].operation.input, spans[span].output()));
                 let span = &spans[omitted];
-                let may = self.model.may_omit(&span.operation.input, span.output(), &mut kept);
+                let may =
+                    self.subject.model.may_omit(&span.operation.input, span.output(), &mut kept);
                 is_kept[omitted] = !may;
             }
         }
@@ -128,9 +131,10 @@ impl<'m, M: Model> Trial<'_, 'm, M> {
         Some(spans.iter().zip(is_kept).filter(|(_, kept)| *kept).map(|(span, _)| *span).collect())
     }
 
-    fn is_violation(&mut self, spans: &[Span<'_, M::Input, M::Output>]) -> bool {
-        let bounds = Bounds { steps: self.steps, memory: self.memory };
-        let found = self.search.run(spans, bounds);
+    fn is_violation(&mut self, spans: &[SpanOf<'a, M>]) -> bool {
+        let (steps, memory) = (self.steps, self.memory);
+        let bounds = Bounds { steps, memory, deadline: None, part: None };
+        let found = self.search.run(&mut self.subject, spans, bounds);
         self.steps -= self.search.steps().min(self.steps);
         self.is_cut_short |= matches!(found, Found::Limit(_));
         found == Found::Impossible
@@ -140,10 +144,10 @@ impl<'m, M: Model> Trial<'_, 'm, M> {
 /// The history up to and with an event: later operations are gone, later returns unknown.
 fn until<'a, I, O>(spans: &[Span<'a, I, O>], last: u64) -> Vec<Span<'a, I, O>> {
     let mut cut = Vec::with_capacity(spans.len());
-    for &Span { operation, completed, is_read_only } in spans {
-        let completed = completed.filter(|&(returned, _)| returned <= last);
-        if operation.invoked.index < last && (completed.is_some() || !is_read_only) {
-            cut.push(Span { operation, completed, is_read_only });
+    for &span in spans {
+        let completed = span.completed.filter(|&(returned, _)| returned <= last);
+        if span.operation.invoked.index < last && (completed.is_some() || !span.is_read_only) {
+            cut.push(Span { completed, ..span });
         }
     }
     cut

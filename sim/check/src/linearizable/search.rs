@@ -1,27 +1,36 @@
 //! A depth-first search for an order of the operations that the model allows.
+//!
+//! The search tries completed operations before open ones, and leaves out choices that cannot be
+//! needed because another one does as well:
+//!
+//! - A read-only operation that fits is placed at once. It changes nothing, so an order in which
+//!   it comes later stays legal when it is moved here.
+//! - Of operations of one class, those with the same input and output, only the one that returns
+//!   first is tried; of open ones, the one that was invoked first. Two of them may change places.
+//! - An open operation is not tried where a completed one with the same input leads to the same
+//!   state: they may change places too.
+//!
+//! If each operation has an effect that does not depend on the state, more is known:
+//!
+//! - A state that somebody still needs, and that nothing leads to any more, is not left. With
+//!   values that are written once, a value is thus left only after all its readers, so that no
+//!   choice is ever taken back further than to the last write: the search takes polynomial time,
+//!   as does the algorithm of Gibbons and Korach ("Testing shared memories", 1997) for that case.
+//! - States that nobody needs any more are as good as one.
+//! - A write of a value that nobody needs is placed before another write, or in a state that
+//!   nobody needs, as soon as possible: nobody sees it there.
 
 use super::Reason;
 use super::entries::{Entries, Entry};
+use super::limit::{Bounds, Meter};
+use super::machine::{NONE, VARIES};
 use super::memo::{Inserted, Memo};
 use super::progress::Progress;
-use crate::history::{History, Operation, Outcome};
-use crate::model::Model;
+use super::subject::{Span, SpanOf, Subject};
+use super::wanted::Wanted;
+use crate::model::{Model, Table};
 
-/// An operation as the search sees it.
-pub(super) struct Span<'a, I, O> {
-    pub(super) operation: &'a Operation<I, O>,
-    /// The event of its return and its output. Without one it stays open: it may take effect at
-    /// any later time or never.
-    pub(super) completed: Option<(u64, &'a O)>,
-    pub(super) is_read_only: bool,
-}
-
-/// How far a search may go.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) steps: u64,
-    pub(super) memory: usize,
-}
+mod prepare;
 
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,87 +41,101 @@ pub(super) enum Found {
 }
 
 /// The search; its buffers serve one run after another.
-pub(super) struct Search<'m, M: Model> {
-    model: &'m M,
+#[derive(Default)]
+pub(super) struct Search {
     entries: Entries,
     progress: Progress,
-    memo: Memo<M::State>,
+    memo: Memo,
+    /// The completed operations in the order of their invocation.
+    completed: Vec<Completed>,
+    /// For each completed operation, others of its class that return earlier.
+    rivals: Vec<u32>,
+    open: Vec<Open>,
+    /// When each open operation was invoked, ascending within a class.
+    invoked: Vec<u64>,
+    /// How many operations of each open class are placed.
+    used: Vec<u32>,
+    /// Which states are still needed; `None` if the model does not say what operations need.
+    wanted: Option<Wanted>,
+    /// What operations do whose effect depends on the state, but not on more than that.
+    tables: Vec<Table>,
     path: Vec<Placed>,
-    /// The configuration that holds the current state.
-    current: u32,
+    state: u32,
     /// How many completed operations have no place yet.
-    open: usize,
-    steps: u64,
-    bounds: Bounds,
+    left: usize,
+    /// The most completed operations that ever had a place.
+    deepest: usize,
+    meter: Meter,
 }
 
-/// An operation that has its place in the order, and where to go back to.
+/// A completed operation.
+#[derive(Clone, Copy, Debug)]
+struct Completed {
+    class: u32,
+    /// The class of its input with an unknown output.
+    unseen: u32,
+    needs: u32,
+    sets: u32,
+    is_read_only: bool,
+    /// Its part of the list of rivals.
+    rivals: (u32, u32),
+}
+
+/// The open operations of one class.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    class: u32,
+    needs: u32,
+    sets: u32,
+    /// Its part of the list of invocations.
+    invoked: (u32, u32),
+}
+
+/// An operation that has its place in the order, and the state to go back to.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    operation: u32,
+    what: What,
     before: u32,
     /// Whether it was put there because nothing is lost by it, so there is no other choice to try.
     is_forced: bool,
 }
 
-/// How an attempt to go on ended.
-enum Advance {
-    Placed,
-    Stuck,
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Completed(u32),
+    /// The next operation of an open class.
+    Open(u32),
 }
 
-impl<'a, I, O> Span<'a, I, O> {
-    /// The operations that matter: not those that failed, nor reads that nobody saw.
-    pub(super) fn all<M>(model: &M, history: &'a History<I, O>) -> Vec<Self>
-    where
-        M: Model<Input = I, Output = O>,
-    {
-        let mut spans = Vec::with_capacity(history.len());
-        for operation in history.operations() {
-            let is_read_only = model.is_read_only(&operation.input);
-            let completed = match (&operation.outcome, operation.returned) {
-                (Outcome::Ok(output), Some(returned)) => Some((returned.index, output)),
-                (Outcome::Fail, _) => continue,
-                (Outcome::Unknown, _) | (Outcome::Ok(_), None) => None,
-            };
-            if completed.is_some() || !is_read_only {
-                spans.push(Self { operation, completed, is_read_only });
-            }
-        }
-        spans
-    }
-
-    pub(super) fn output(&self) -> Option<&'a O> {
-        self.completed.map(|(_, output)| output)
-    }
+/// Where to go on looking for an operation to place.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    /// A place of the list of completed operations.
+    Place(u32),
+    /// An open class.
+    Class(u32),
 }
 
-impl<I, O> Clone for Span<'_, I, O> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<I, O> Copy for Span<'_, I, O> {}
-
-impl<'m, M: Model> Search<'m, M> {
-    pub(super) fn new(model: &'m M) -> Self {
-        Self {
-            model,
-            entries: Entries::default(),
-            progress: Progress::default(),
-            memo: Memo::new(),
-            path: Vec::new(),
-            current: 0,
-            open: 0,
-            steps: 0,
-            bounds: Bounds { steps: 0, memory: 0 },
-        }
-    }
-
+impl Search {
     /// Searches for a legal order of all completed spans and any of the others.
-    pub(super) fn run(&mut self, spans: &[Span<'_, M::Input, M::Output>], bounds: Bounds) -> Found {
-        match self.search(spans, bounds) {
+    pub(super) fn run<'a, M: Model>(
+        &mut self,
+        subject: &mut Subject<'a, M>,
+        spans: &[SpanOf<'a, M>],
+        bounds: Bounds<'_>,
+    ) -> Found {
+        self.meter.start(bounds);
+        self.deepest = 0;
+        self.left = spans.iter().filter(|span| span.completed.is_some()).count();
+        if self.left == 0 {
+            return Found::Order;
+        }
+        let part: Vec<_> = spans.iter().map(Span::interval).collect();
+        if let Some(is_linearizable) = subject.model.decide(&part) {
+            return if is_linearizable { Found::Order } else { Found::Impossible };
+        }
+        self.prepare(subject, spans);
+        match self.search(subject, bounds) {
             Ok(true) => Found::Order,
             Ok(false) => Found::Impossible,
             Err(reason) => Found::Limit(reason),
@@ -121,27 +144,33 @@ impl<'m, M: Model> Search<'m, M> {
 
     /// How many steps the last run made.
     pub(super) fn steps(&self) -> u64 {
-        self.steps
+        self.meter.steps()
     }
 
-    fn search(
+    /// The most completed operations that the last run had in a legal order.
+    pub(super) fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    fn search<M: Model>(
         &mut self,
-        spans: &[Span<'_, M::Input, M::Output>],
-        bounds: Bounds,
+        subject: &mut Subject<'_, M>,
+        bounds: Bounds<'_>,
     ) -> Result<bool, Reason> {
-        self.steps = 0;
-        self.open = spans.iter().filter(|span| span.completed.is_some()).count();
-        if self.open == 0 {
-            return Ok(true);
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.is_satisfiable(self.state)) {
+            return Ok(false);
         }
-        self.prepare(spans, bounds)?;
         loop {
-            self.place_reads(spans)?;
-            if self.open == 0 {
+            self.place_forced(subject)?;
+            self.deepest = self.deepest.max(self.completed.len() - self.left);
+            if self.left == 0 {
                 return Ok(true);
             }
-            let mut from = self.entries.first();
-            while let Advance::Stuck = self.place_next(spans, from)? {
+            if bounds.is_moot() {
+                return Err(Reason::Steps);
+            }
+            let mut from = From::Place(self.entries.first());
+            while !self.place_next(subject, from, bounds)? {
                 match self.retreat() {
                     Some(next) => from = next,
                     None => return Ok(false),
@@ -150,37 +179,21 @@ impl<'m, M: Model> Search<'m, M> {
         }
     }
 
-    fn prepare(
-        &mut self,
-        spans: &[Span<'_, M::Input, M::Output>],
-        bounds: Bounds,
-    ) -> Result<(), Reason> {
-        self.bounds = bounds;
-        self.path.clear();
-        self.memo.clear();
-        self.entries.fill(spans.iter().map(|span| {
-            let returned = span.completed.map(|(returned, _)| returned);
-            (span.operation.invoked.index, returned)
-        }));
-        self.progress.fill(spans.iter().map(|span| span.completed.is_some()));
-        match self.memo.insert(&self.progress, self.model.initial(), bounds.memory) {
-            Inserted::New(initial) => self.current = initial,
-            Inserted::Seen | Inserted::Full => return Err(Reason::Memory),
-        }
-        Ok(())
-    }
-
-    /// Places every read that may come next and fits the state.
-    ///
-    /// A read changes nothing, so an order in which it comes later stays legal when it is moved
-    /// here. That makes this a step without alternatives.
-    fn place_reads(&mut self, spans: &[Span<'_, M::Input, M::Output>]) -> Result<(), Reason> {
+    /// Places what may come next and loses nothing by it: reads that fit, and writes that nobody
+    /// sees if nobody needs the state either.
+    fn place_forced<M: Model>(&mut self, subject: &mut Subject<'_, M>) -> Result<(), Reason> {
         let mut place = self.entries.first();
-        while let Entry::Invoke(operation) = self.entries.at(place) {
-            let span = &spans[operation as usize];
-            if span.is_read_only && self.step(span)?.is_some() {
-                self.progress.insert(operation);
-                place = self.put(operation, self.current, true);
+        while let Entry::Invoke(at) = self.entries.at(place) {
+            let completed = self.completed[at as usize];
+            let is_forced = if completed.is_read_only {
+                self.step_completed(subject, completed)? != NONE
+            } else {
+                self.is_unseen(completed)
+                    && self.wanted.as_ref().is_some_and(|wanted| !wanted.is_wanted(self.state))
+            };
+            if is_forced {
+                let to = if completed.sets == NONE { self.state } else { completed.sets };
+                place = self.put_completed(at, to, true);
             } else {
                 place = self.entries.after(place);
             }
@@ -188,67 +201,258 @@ impl<'m, M: Model> Search<'m, M> {
         Ok(())
     }
 
-    /// Places the first operation from here on that leads to a configuration not seen before.
+    /// Whether it writes, whatever was there, a value that nobody needs.
+    fn is_unseen(&self, completed: Completed) -> bool {
+        match &self.wanted {
+            Some(wanted) => {
+                completed.needs == NONE
+                    && completed.sets != NONE
+                    && !wanted.is_wanted(completed.sets)
+            }
+            None => false,
+        }
+    }
+
+    /// Places the first operation from here on that leads to a configuration not seen before;
+    /// false if there is none.
     ///
     /// Only an operation invoked before every return that is left may come next.
-    fn place_next(
+    fn place_next<M: Model>(
         &mut self,
-        spans: &[Span<'_, M::Input, M::Output>],
-        from: u32,
-    ) -> Result<Advance, Reason> {
-        let mut place = from;
-        while let Entry::Invoke(operation) = self.entries.at(place) {
-            place = self.entries.after(place);
-            let span = &spans[operation as usize];
-            if span.is_read_only {
-                continue;
-            }
-            let Some(next) = self.step(span)? else { continue };
-            // Without an effect here, an open operation may as well not happen here.
-            let is_idle = next == *self.memo.state(self.current);
-            if is_idle && !self.progress.is_completed(operation) {
-                continue;
-            }
-            self.progress.insert(operation);
-            match self.memo.insert(&self.progress, next, self.bounds.memory) {
-                Inserted::New(configuration) => {
-                    self.put(operation, configuration, false);
-                    return Ok(Advance::Placed);
+        subject: &mut Subject<'_, M>,
+        from: From,
+        bounds: Bounds<'_>,
+    ) -> Result<bool, Reason> {
+        let first_return = self.entries.first_return();
+        let mut class = 0;
+        match from {
+            From::Place(mut place) => {
+                while let Entry::Invoke(at) = self.entries.at(place) {
+                    place = self.entries.after(place);
+                    if self.try_completed(subject, at, first_return, bounds)? {
+                        return Ok(true);
+                    }
                 }
-                Inserted::Seen => self.progress.remove(operation),
-                Inserted::Full => return Err(Reason::Memory),
             }
+            From::Class(next) => class = next,
         }
-        Ok(Advance::Stuck)
+        while (class as usize) < self.open.len() {
+            if self.try_open(subject, class, first_return, bounds)? {
+                return Ok(true);
+            }
+            class += 1;
+        }
+        Ok(false)
+    }
+
+    fn try_completed<M: Model>(
+        &mut self,
+        subject: &mut Subject<'_, M>,
+        at: u32,
+        first_return: u64,
+        bounds: Bounds<'_>,
+    ) -> Result<bool, Reason> {
+        let completed = self.completed[at as usize];
+        if completed.is_read_only || self.has_rival(completed, first_return) {
+            return Ok(false);
+        }
+        let to = self.step_completed(subject, completed)?;
+        if to == NONE || self.strands(completed.needs, true, to) {
+            return Ok(false);
+        }
+        let before = self.state;
+        self.put_completed(at, to, false);
+        let is_write = self.wanted.is_some() && completed.needs == NONE;
+        self.settle(subject, before, is_write, first_return, bounds)
+    }
+
+    fn try_open<M: Model>(
+        &mut self,
+        subject: &mut Subject<'_, M>,
+        class: u32,
+        first_return: u64,
+        bounds: Bounds<'_>,
+    ) -> Result<bool, Reason> {
+        let open = self.open[class as usize];
+        let next = open.invoked.0 + self.used[class as usize];
+        let is_enabled = next < open.invoked.1 && self.invoked[next as usize] < first_return;
+        if !is_enabled {
+            return Ok(false);
+        }
+        let to = self.step(subject, open.class, open.needs, open.sets)?;
+        // Without an effect here, an open operation may as well not happen here.
+        if to == NONE || to == self.state || self.strands(open.needs, false, to) {
+            return Ok(false);
+        }
+        if self.has_substitute(subject, open, to)? {
+            return Ok(false);
+        }
+        let before = self.state;
+        self.used[class as usize] += 1;
+        self.count(open.needs, open.sets, false, -1);
+        self.path.push(Placed { what: What::Open(class), before, is_forced: false });
+        self.state = to;
+        let is_write = self.wanted.is_some() && open.needs == NONE;
+        self.settle(subject, before, is_write, first_return, bounds)
+    }
+
+    /// Whether an operation of the same class may come next that returns earlier.
+    fn has_rival(&self, completed: Completed, first_return: u64) -> bool {
+        let (start, end) = completed.rivals;
+        self.rivals[start as usize..end as usize].iter().any(|&rival| {
+            !self.progress.contains(rival) && self.entries.invoked(rival) < first_return
+        })
+    }
+
+    /// Whether a completed operation that may come next does the same as an open one.
+    fn has_substitute<M: Model>(
+        &mut self,
+        subject: &mut Subject<'_, M>,
+        open: Open,
+        to: u32,
+    ) -> Result<bool, Reason> {
+        let mut place = self.entries.first();
+        while let Entry::Invoke(at) = self.entries.at(place) {
+            let completed = self.completed[at as usize];
+            if completed.unseen == open.class && self.step_completed(subject, completed)? == to {
+                return Ok(true);
+            }
+            place = self.entries.after(place);
+        }
+        Ok(false)
+    }
+
+    /// Whether going to another state would leave one that is needed and not reached again.
+    fn strands(&self, needs: u32, is_completed: bool, to: u32) -> bool {
+        match &self.wanted {
+            Some(wanted) if to != self.state => {
+                let is_own = is_completed && needs == self.state;
+                wanted.is_stranded(self.state, u32::from(is_own))
+            }
+            _ => false,
+        }
+    }
+
+    /// Completes the placing of a chosen operation: takes it back if that leads nowhere new.
+    fn settle<M: Model>(
+        &mut self,
+        subject: &Subject<'_, M>,
+        before: u32,
+        is_write: bool,
+        first_return: u64,
+        bounds: Bounds<'_>,
+    ) -> Result<bool, Reason> {
+        if is_write && before != self.state {
+            self.absorb(first_return);
+        }
+        let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.is_wanted(self.state));
+        let state = if is_wanted { self.state } else { NONE };
+        let taken = subject.machine.bytes();
+        let limit = bounds.memory.saturating_sub(taken);
+        match self.memo.insert(&self.progress, state, &self.used, limit) {
+            Inserted::New => Ok(true),
+            Inserted::Seen => {
+                self.retreat();
+                Ok(false)
+            }
+            Inserted::Full => Err(Reason::Memory),
+        }
+    }
+
+    /// Places unseen writes that could have come right before the write that was just placed.
+    fn absorb(&mut self, first_return: u64) {
+        let mut place = self.entries.first();
+        while let Entry::Invoke(at) = self.entries.at(place) {
+            if self.entries.index(place) > first_return {
+                return;
+            }
+            let completed = self.completed[at as usize];
+            place = match self.is_unseen(completed) {
+                true => self.put_completed(at, self.state, true),
+                false => self.entries.after(place),
+            };
+        }
     }
 
     /// Takes back the last choice; returns where to look for another, or `None` if none is left.
-    fn retreat(&mut self) -> Option<u32> {
+    fn retreat(&mut self) -> Option<From> {
         while let Some(placed) = self.path.pop() {
-            self.progress.remove(placed.operation);
-            self.open += usize::from(self.progress.is_completed(placed.operation));
-            self.entries.unlift(placed.operation);
-            self.current = placed.before;
+            self.state = placed.before;
+            let from = match placed.what {
+                What::Completed(at) => {
+                    let completed = self.completed[at as usize];
+                    self.progress.remove(at);
+                    self.left += 1;
+                    self.entries.unlift(at);
+                    self.count(completed.needs, completed.sets, true, 1);
+                    From::Place(self.entries.after_invocation(at))
+                }
+                What::Open(class) => {
+                    let open = self.open[class as usize];
+                    self.used[class as usize] -= 1;
+                    self.count(open.needs, open.sets, false, 1);
+                    From::Class(class + 1)
+                }
+            };
             if !placed.is_forced {
-                return Some(self.entries.after_invocation(placed.operation));
+                return Some(from);
             }
         }
         None
     }
 
-    fn put(&mut self, operation: u32, configuration: u32, is_forced: bool) -> u32 {
-        self.path.push(Placed { operation, before: self.current, is_forced });
-        self.current = configuration;
-        self.open -= usize::from(self.progress.is_completed(operation));
-        self.entries.lift(operation)
+    /// Places a completed operation; returns the place that followed its invocation.
+    fn put_completed(&mut self, at: u32, to: u32, is_forced: bool) -> u32 {
+        let Completed { needs, sets, .. } = self.completed[at as usize];
+        self.path.push(Placed { what: What::Completed(at), before: self.state, is_forced });
+        self.state = to;
+        self.left -= 1;
+        self.progress.insert(at);
+        self.count(needs, sets, true, -1);
+        self.entries.lift(at)
     }
 
-    fn step(&mut self, span: &Span<'_, M::Input, M::Output>) -> Result<Option<M::State>, Reason> {
-        if self.steps >= self.bounds.steps {
-            return Err(Reason::Steps);
+    /// Counts operations as not placed any more, or, with a negative number, as placed.
+    fn count(&mut self, needs: u32, sets: u32, is_completed: bool, times: i32) {
+        let Some(wanted) = &mut self.wanted else { return };
+        if needs != VARIES {
+            wanted.count(needs, sets, is_completed, times);
+            return;
         }
-        self.steps += 1;
-        let state = self.memo.state(self.current);
-        Ok(self.model.step(state, &span.operation.input, span.output()))
+        for &(from, to) in &self.tables[sets as usize].steps {
+            // It matters from where it starts, but it may start from elsewhere too.
+            wanted.count(from, to, false, times);
+        }
+    }
+
+    fn step_completed<M: Model>(
+        &mut self,
+        subject: &mut Subject<'_, M>,
+        completed: Completed,
+    ) -> Result<u32, Reason> {
+        self.step(subject, completed.class, completed.needs, completed.sets)
+    }
+
+    /// The state after an operation, or [`NONE`] if it does not fit.
+    fn step<M: Model>(
+        &mut self,
+        subject: &mut Subject<'_, M>,
+        class: u32,
+        needs: u32,
+        sets: u32,
+    ) -> Result<u32, Reason> {
+        self.meter.step()?;
+        if self.wanted.is_none() {
+            let of = &subject.classes[class as usize];
+            return Ok(subject.machine.step(self.state, class, of.input, of.output));
+        }
+        if needs == VARIES {
+            return Ok(self.tables[sets as usize].after(self.state));
+        }
+        Ok(match (needs, sets) {
+            (needs, _) if needs != NONE && needs != self.state => NONE,
+            (_, NONE) => self.state,
+            (_, sets) => sets,
+        })
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Model, number_by_key};
+use super::{Interval, Model, PartEffects, number_by_key};
+
+mod pieces;
 
 /// The model of the map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +126,10 @@ impl Model for AppendKv {
 
     fn parts(&self, inputs: &[&AppendKvCall]) -> Vec<usize> {
         number_by_key(inputs.iter().map(|input| input.key()))
+    }
+
+    fn effects(&self, part: &[Interval<'_, AppendKvCall, AppendKvReturn>]) -> Option<PartEffects> {
+        pieces::effects(&self.initial, part)
     }
 
     fn state_bytes(&self, state: &Self::State) -> usize {

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Data, Model};
+use super::{Data, Interval, Model};
+
+mod unique;
 
 /// A queue that starts empty and gives back what was put in first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +105,10 @@ impl<V: Data> Model for FifoQueue<V> {
             true => "is empty".to_owned(),
             false => format!("holds {state:?}, the first one next"),
         }
+    }
+
+    fn decide(&self, part: &[Interval<'_, QueueCall<V>, QueueReturn<V>>]) -> Option<bool> {
+        unique::decide(part)
     }
 
     fn companions(

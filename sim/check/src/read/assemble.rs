@@ -9,7 +9,8 @@ use crate::history::{History, Moment, Operation, Outcome};
 use crate::model::Model;
 use crate::value::Value;
 
-type HistoryOf<M> = History<<M as Model>::Input, <M as Model>::Output>;
+/// The history of a model.
+pub(crate) type HistoryOf<M> = History<<M as Model>::Input, <M as Model>::Output>;
 
 /// An operation that has not ended.
 struct Open {
@@ -29,14 +30,14 @@ struct Open {
 ///
 /// Operations that failed have no effect and are left out; so are reads whose answer is not known.
 /// An operation that never ends, or whose outcome is unknown, stays open. The second part of the
-/// answer is how many operations there are without those that failed.
+/// answer is how many operations there are, without those that failed and reads that never ended.
 pub(crate) fn assemble<V: Vocabulary>(
     events: &mut dyn Events,
     is_nil_unknown: bool,
 ) -> Result<(HistoryOf<V>, usize), ParseError> {
     let mut open: BTreeMap<u64, Open> = BTreeMap::new();
     let mut operations = Vec::new();
-    let mut failed = 0;
+    let mut count = 0;
     while let Some(event) = events.next_event()? {
         let process = event.process;
         if event.kind == Kind::Invoke {
@@ -49,6 +50,7 @@ pub(crate) fn assemble<V: Vocabulary>(
             Kind::Ok => {
                 let answer = event.value.unwrap_or_else(|| begun.value.clone());
                 let returned = Moment { index: event.index, time_ns: event.time_ns };
+                count += 1;
                 let answer = (returned, &answer, event.at);
                 operations[begun.slot] =
                     operation::<V>(process, &begun, Some(answer), is_nil_unknown)?;
@@ -56,14 +58,14 @@ pub(crate) fn assemble<V: Vocabulary>(
             Kind::Info => {
                 open.insert(process, Open { is_unknown: true, ..begun });
             }
-            Kind::Fail => failed += 1,
-            Kind::Invoke => {}
+            Kind::Fail | Kind::Invoke => {}
         }
     }
     for (process, begun) in open {
-        operations[begun.slot] = operation::<V>(process, &begun, None, is_nil_unknown)?;
+        let meant = operation::<V>(process, &begun, None, is_nil_unknown)?;
+        count += usize::from(meant.is_some());
+        operations[begun.slot] = meant;
     }
-    let count = operations.len() - failed;
     Ok((History::from_operations(operations.into_iter().flatten().collect()), count))
 }
 

@@ -1,6 +1,8 @@
 //! Histories for the tests, and a second opinion on them that shares no code with the checker.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of these helpers")]
 
+pub mod case;
+
 use squall_check::{
     History, Limits, Operation, Outcome, Recorder, Register, RegisterCall, RegisterReturn, Verdict,
     linearizable,
