@@ -175,7 +175,7 @@ impl<'a> Polygraph<'a> {
     fn check_limits(&self, more: usize) -> Result<(), String> {
         let limits = self.question.limits;
         let (pairs, edges) = (self.pairs.len() + more, self.graph.graph.edge_count());
-        if pairs.saturating_add(edges) > limits.memory {
+        if pairs.saturating_add(edges).saturating_mul(3) > limits.memory {
             return Err(format!(
                 "{pairs} pairs of versions without an order are too many to store"
             ));
@@ -261,6 +261,13 @@ impl<'a> Polygraph<'a> {
         if self.pairs.is_empty() {
             return Answer::Possible;
         }
+        let limits = self.question.limits;
+        let pairs = self.pairs.len();
+        if self.solver_room() > limits.memory {
+            return Answer::Undecided(format!(
+                "{pairs} pairs of versions without an order are too many to search"
+            ));
+        }
         let order: Vec<u32> = order.iter().map(|node| node.index() as u32).collect();
         let edges = self.graph.graph.edge_references();
         let ends = edges.map(|edge| (edge.source().index() as u32, edge.target().index() as u32));
@@ -269,7 +276,6 @@ impl<'a> Polygraph<'a> {
             let (_, one, other) = self.versions(pair);
             solver.add(self.edges(one, other), self.edges(other, one));
         }
-        let limits = self.question.limits;
         let steps = limits.steps.saturating_sub(self.steps);
         match solver.solve(steps, limits.memory, self.question.deadline) {
             Solved::Possible => Answer::Possible,
@@ -283,6 +289,15 @@ impl<'a> Polygraph<'a> {
                 self.steps + solver.steps()
             )),
         }
+    }
+
+    /// About how much the search would store, in numbers of 32 bits.
+    fn solver_room(&self) -> usize {
+        let room = |pair: &Pair| {
+            let (_, one, other) = self.versions(*pair);
+            32 + 2 * (one.readers.len() + other.readers.len())
+        };
+        self.pairs.iter().map(room).sum()
     }
 
     /// The edges that come with one version before another.
