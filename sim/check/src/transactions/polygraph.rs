@@ -20,6 +20,9 @@ use super::history::Transactions;
 use super::options::TransactionLimits;
 use super::solver::{Edges, Solved, Solver};
 
+/// After how many pairs the limits are looked at.
+const PAIRS_AT_ONCE: usize = 10_000;
+
 /// What is asked of the order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
@@ -156,8 +159,9 @@ impl<'a> Polygraph<'a> {
                     pairs.push(Pair { open: at as u32, one, other });
                 }
             }
-            for pair in pairs {
-                self.examine(pair, clocks);
+            for some in pairs.chunks(PAIRS_AT_ONCE) {
+                some.iter().for_each(|&pair| self.examine(pair, clocks));
+                self.check_limits(0)?;
             }
         }
         Ok(())
@@ -165,17 +169,20 @@ impl<'a> Polygraph<'a> {
 
     /// Looks again at the pairs that were left.
     fn again(&mut self, clocks: &Clocks) -> Result<(), String> {
-        for pair in std::mem::take(&mut self.pairs) {
-            self.examine(pair, clocks);
+        for some in std::mem::take(&mut self.pairs).chunks(PAIRS_AT_ONCE) {
+            some.iter().for_each(|&pair| self.examine(pair, clocks));
+            self.check_limits(0)?;
         }
-        self.check_limits(0)
+        Ok(())
     }
 
     /// Whether so many pairs more still fit.
     fn check_limits(&self, more: usize) -> Result<(), String> {
         let limits = self.question.limits;
         let (pairs, edges) = (self.pairs.len() + more, self.graph.graph.edge_count());
-        if pairs.saturating_add(edges).saturating_mul(3) > limits.memory {
+        // What a pair, an edge and a forced order take, in numbers of 32 bits.
+        let stored = 3 * pairs + 10 * edges + 24 * self.forced.len();
+        if stored > limits.memory {
             return Err(format!(
                 "{pairs} pairs of versions without an order are too many to store"
             ));
