@@ -124,7 +124,7 @@ impl<'a> Polygraph<'a> {
             }
             self.steps += (self.graph.graph.edge_count() as u64) * 8;
             if before == self.forced.len() {
-                return self.search(&order);
+                return self.search();
             }
         }
     }
@@ -264,7 +264,7 @@ impl<'a> Polygraph<'a> {
     }
 
     /// Decides the pairs that nothing forces.
-    fn search(mut self, order: &[NodeIndex]) -> Answer {
+    fn search(mut self) -> Answer {
         if self.pairs.is_empty() {
             return Answer::Possible;
         }
@@ -275,7 +275,7 @@ impl<'a> Polygraph<'a> {
                 "{pairs} pairs of versions without an order are too many to search"
             ));
         }
-        let order: Vec<u32> = order.iter().map(|node| node.index() as u32).collect();
+        let order = self.graph.early_order();
         let edges = self.graph.graph.edge_references();
         let ends = edges.map(|edge| (edge.source().index() as u32, edge.target().index() as u32));
         let mut solver = Solver::new(&order, ends);
