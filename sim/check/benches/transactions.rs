@@ -24,6 +24,15 @@ enum Database {
     Snapshot,
 }
 
+/// What a history is like.
+struct Case {
+    name: &'static str,
+    kind: Kind,
+    database: Database,
+    has_time: bool,
+    is_hot: bool,
+}
+
 /// Numbers that look random and are the same in every run (SplitMix64).
 struct Dice(u64);
 
@@ -45,9 +54,10 @@ struct Running {
     keys: Vec<(u64, bool)>,
 }
 
-/// A history of so many transactions on a sliding window of keys, each written some dozens of
-/// times. Without times, only the order within each process is left.
-fn history(count: usize, kind: Kind, database: Database, has_time: bool) -> Transactions {
+/// A history of so many transactions. Keys lie in a window of ten, which slides unless they are
+/// hot. Without times, only the order within each process is left.
+fn history(count: usize, case: &Case) -> Transactions {
+    let Case { kind, database, has_time, is_hot, .. } = *case;
     let mut dice = Dice(7);
     let mut history = Transactions::new(kind);
     let mut versions: Vec<Vec<i64>> = vec![Vec::new(); count / 8 + 16];
@@ -58,7 +68,7 @@ fn history(count: usize, kind: Kind, database: Database, has_time: bool) -> Tran
         clock += 1;
         let process = dice.below(PROCESSES);
         let Some(run) = running[process as usize].take() else {
-            let window = history.len() as u64 / 8;
+            let window = if is_hot { 0 } else { history.len() as u64 / 8 };
             let keys = (0..OPERATIONS).map(|_| (window + dice.below(10), dice.below(2) == 0));
             let keys = keys.collect();
             let snapshot = versions.iter().map(Vec::len).collect();
@@ -115,16 +125,22 @@ fn history(count: usize, kind: Kind, database: Database, has_time: bool) -> Tran
 fn transactions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("transactions");
     group.sample_size(10).measurement_time(Duration::from_secs(4));
+    let (lists, registers) = (Kind::ListAppend, Kind::RwRegister);
+    let (strict, snapshot) = (Database::Strict, Database::Snapshot);
+    let case =
+        |name, kind, database, has_time, is_hot| Case { name, kind, database, has_time, is_hot };
     let cases = [
-        ("lists", Kind::ListAppend, Database::Strict, true),
-        ("registers", Kind::RwRegister, Database::Strict, true),
-        ("registers-without-time", Kind::RwRegister, Database::Strict, false),
-        ("lists-of-snapshots", Kind::ListAppend, Database::Snapshot, true),
-        ("registers-of-snapshots", Kind::RwRegister, Database::Snapshot, false),
+        case("lists", lists, strict, true, false),
+        case("registers", registers, strict, true, false),
+        case("registers-without-time", registers, strict, false, false),
+        case("hot-registers-without-time", registers, strict, false, true),
+        case("lists-of-snapshots", lists, snapshot, true, false),
+        case("registers-of-snapshots", registers, snapshot, false, false),
     ];
-    for (name, kind, database, has_time) in cases {
+    for case in cases {
+        let Case { name, database, .. } = case;
         for count in [1_000, 10_000, 40_000] {
-            let history = history(count, kind, database, has_time);
+            let history = history(count, &case);
             let options = Options { sessions: true, ..Options::default() };
             let judge = || check(black_box(&history), Level::StrictSerializable, &options);
             let verdict = judge();

@@ -1,6 +1,7 @@
 //! The graph of dependencies, with processes and real time, and its cycles.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -281,6 +282,30 @@ impl<'a> Graph<'a> {
             _ => Chaining::Never,
         };
         Clocks::new(&self.graph, order, chaining, room)
+    }
+
+    /// A topological order of the nodes that follows the order of the history where it can, since
+    /// that is likely to be near the one in which the transactions took effect.
+    pub(super) fn early_order(&self) -> Vec<u32> {
+        let nodes = self.graph.node_count();
+        let mut missing = vec![0_u32; nodes];
+        for edge in self.graph.edge_references() {
+            missing[edge.target().index()] += 1;
+        }
+        let rank = |node: usize| Reverse((self.txn(node as u32), node));
+        let free = (0..nodes).filter(|&node| missing[node] == 0);
+        let mut free: BinaryHeap<_> = free.map(rank).collect();
+        let mut order = Vec::with_capacity(nodes);
+        while let Some(Reverse((_, node))) = free.pop() {
+            order.push(node as u32);
+            for next in self.graph.neighbors(NodeIndex::new(node)) {
+                missing[next.index()] -= 1;
+                if missing[next.index()] == 0 {
+                    free.push(rank(next.index()));
+                }
+            }
+        }
+        order
     }
 
     /// The strongly connected components of the part with these ties.

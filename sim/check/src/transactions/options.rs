@@ -42,7 +42,7 @@ pub struct Initial {
 /// The bounds but the last count work and not time, so the verdict is the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionLimits {
-    /// How many edges, and other things of that size, may be stored.
+    /// How many numbers of 32 bits may be stored, about, beside the history itself.
     pub memory: usize,
     /// How many pairs of versions, edges and nodes the search for an order may look at.
     pub steps: u64,
@@ -55,7 +55,7 @@ pub struct TransactionLimits {
 
 impl Default for TransactionLimits {
     fn default() -> Self {
-        Self { memory: 100_000_000, steps: 20_000_000_000, minimise_steps: 200_000_000, time: None }
+        Self { memory: 100_000_000, steps: 2_000_000_000, minimise_steps: 200_000_000, time: None }
     }
 }
 

@@ -20,6 +20,9 @@ use super::history::Transactions;
 use super::options::TransactionLimits;
 use super::solver::{Edges, Solved, Solver};
 
+/// After how many pairs the limits are looked at.
+const PAIRS_AT_ONCE: usize = 10_000;
+
 /// What is asked of the order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
@@ -121,7 +124,7 @@ impl<'a> Polygraph<'a> {
             }
             self.steps += (self.graph.graph.edge_count() as u64) * 8;
             if before == self.forced.len() {
-                return self.search(&order);
+                return self.search();
             }
         }
     }
@@ -156,8 +159,9 @@ impl<'a> Polygraph<'a> {
                     pairs.push(Pair { open: at as u32, one, other });
                 }
             }
-            for pair in pairs {
-                self.examine(pair, clocks);
+            for some in pairs.chunks(PAIRS_AT_ONCE) {
+                some.iter().for_each(|&pair| self.examine(pair, clocks));
+                self.check_limits(0)?;
             }
         }
         Ok(())
@@ -165,17 +169,20 @@ impl<'a> Polygraph<'a> {
 
     /// Looks again at the pairs that were left.
     fn again(&mut self, clocks: &Clocks) -> Result<(), String> {
-        for pair in std::mem::take(&mut self.pairs) {
-            self.examine(pair, clocks);
+        for some in std::mem::take(&mut self.pairs).chunks(PAIRS_AT_ONCE) {
+            some.iter().for_each(|&pair| self.examine(pair, clocks));
+            self.check_limits(0)?;
         }
-        self.check_limits(0)
+        Ok(())
     }
 
     /// Whether so many pairs more still fit.
     fn check_limits(&self, more: usize) -> Result<(), String> {
         let limits = self.question.limits;
         let (pairs, edges) = (self.pairs.len() + more, self.graph.graph.edge_count());
-        if pairs.saturating_add(edges) > limits.memory {
+        // What a pair, an edge and a forced order take, in numbers of 32 bits.
+        let stored = 3 * pairs + 10 * edges + 24 * self.forced.len();
+        if stored > limits.memory {
             return Err(format!(
                 "{pairs} pairs of versions without an order are too many to store"
             ));
@@ -257,11 +264,18 @@ impl<'a> Polygraph<'a> {
     }
 
     /// Decides the pairs that nothing forces.
-    fn search(mut self, order: &[NodeIndex]) -> Answer {
+    fn search(mut self) -> Answer {
         if self.pairs.is_empty() {
             return Answer::Possible;
         }
-        let order: Vec<u32> = order.iter().map(|node| node.index() as u32).collect();
+        let limits = self.question.limits;
+        let pairs = self.pairs.len();
+        if self.solver_room() > limits.memory {
+            return Answer::Undecided(format!(
+                "{pairs} pairs of versions without an order are too many to search"
+            ));
+        }
+        let order = self.graph.early_order();
         let edges = self.graph.graph.edge_references();
         let ends = edges.map(|edge| (edge.source().index() as u32, edge.target().index() as u32));
         let mut solver = Solver::new(&order, ends);
@@ -269,7 +283,6 @@ impl<'a> Polygraph<'a> {
             let (_, one, other) = self.versions(pair);
             solver.add(self.edges(one, other), self.edges(other, one));
         }
-        let limits = self.question.limits;
         let steps = limits.steps.saturating_sub(self.steps);
         match solver.solve(steps, limits.memory, self.question.deadline) {
             Solved::Possible => Answer::Possible,
@@ -283,6 +296,15 @@ impl<'a> Polygraph<'a> {
                 self.steps + solver.steps()
             )),
         }
+    }
+
+    /// About how much the search would store, in numbers of 32 bits.
+    fn solver_room(&self) -> usize {
+        let room = |pair: &Pair| {
+            let (_, one, other) = self.versions(*pair);
+            32 + 2 * (one.readers.len() + other.readers.len())
+        };
+        self.pairs.iter().map(room).sum()
     }
 
     /// The edges that come with one version before another.

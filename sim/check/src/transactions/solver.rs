@@ -409,3 +409,76 @@ impl Topology {
         Cycle { nodes, literals }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Edges, Solved, Solver};
+    use proptest::prelude::*;
+
+    const NODES: u32 = 7;
+
+    /// Whether edges leave a graph without a cycle: nodes that nothing leads to are taken away.
+    fn is_acyclic(edges: &[(u32, u32)]) -> bool {
+        let mut left: Vec<u32> = (0..NODES).collect();
+        loop {
+            let before = left.len();
+            let is_led_to = |node: u32, left: &[u32]| {
+                edges.iter().any(|&(from, to)| to == node && left.contains(&from))
+            };
+            let kept = left.iter().copied().filter(|&node| is_led_to(node, &left)).collect();
+            left = kept;
+            if left.len() == before {
+                return left.is_empty();
+            }
+        }
+    }
+
+    fn is_possible(known: &[(u32, u32)], choices: &[[Edges; 2]]) -> bool {
+        let Some(([first, second], rest)) = choices.split_first() else { return is_acyclic(known) };
+        [first, second].into_iter().any(|edges| is_possible(&[known, edges].concat(), rest))
+    }
+
+    fn edges(most: usize) -> impl Strategy<Value = Edges> {
+        proptest::collection::vec((0..NODES, 0..NODES), 1..most)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn a_choice_is_found_exactly_if_there_is_one(
+            // The known edges follow the numbers of the nodes, so those are an order of them.
+            known in edges(6),
+            choices in proptest::collection::vec((edges(4), edges(4)), 0..9),
+        ) {
+            let known: Edges = known.into_iter().filter(|(from, to)| from < to).collect();
+            let choices: Vec<[Edges; 2]> =
+                choices.into_iter().map(|(first, second)| [first, second]).collect();
+            let order: Vec<u32> = (0..NODES).collect();
+            let mut solver = Solver::new(&order, known.iter().copied());
+            for [first, second] in choices.clone() {
+                solver.add(first, second);
+            }
+            let solved = solver.solve(u64::MAX, usize::MAX, None);
+            if is_possible(&known, &choices) {
+                prop_assert_eq!(solved, Solved::Possible);
+            } else {
+                prop_assert!(matches!(solved, Solved::Impossible(_)), "{:?}", solved);
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_ends_at_its_limits() {
+        let order: Vec<u32> = (0..NODES).collect();
+        let mut solver = Solver::new(&order, std::iter::empty());
+        for node in 1..NODES {
+            solver.add(vec![(node - 1, node)], vec![(node, node - 1)]);
+        }
+        assert_eq!(solver.solve(2, usize::MAX, None), Solved::Undecided);
+        let over = std::time::Instant::now();
+        let mut solver = Solver::new(&order, std::iter::empty());
+        (0..100).for_each(|_| solver.add(vec![(0, 1)], vec![(0, 1)]));
+        assert_eq!(solver.solve(u64::MAX, usize::MAX, Some(over)), Solved::Undecided);
+    }
+}

@@ -169,7 +169,7 @@ impl<'a> Derivation<'a> {
     fn report_missed(&self, reader: u32, key: u32, writer: u32, findings: &mut Findings) {
         let history = self.history;
         findings.add(self.kind, &[writer, reader], || {
-            let key = history.keys.value(key);
+            let key = history.keys.shown(key);
             let (seer, writer_name) = (name(reader), name(writer));
             let what = format!(
                 "{seer} read {key} as it was at first, although it sees {writer_name}, \
