@@ -13,6 +13,12 @@ use squall_check::{
     Register, RegisterCall, RegisterReturn, SetCall, SetReturn,
 };
 
+type OfSet = Operation<SetCall<u64>, SetReturn<u64>>;
+type OfQueue = Operation<QueueCall<u64>, QueueReturn<u64>>;
+
+/// Reads of a set with what they show, and additions with what they add.
+type Parts<'a> = (Vec<(&'a OfSet, &'a BTreeSet<u64>)>, Vec<(&'a OfSet, u64)>);
+
 /// Draws small numbers from bytes; zeros once they run out.
 struct Dice<'a>(std::slice::Iter<'a, u8>);
 
@@ -238,12 +244,7 @@ fn sets(bytes: &[u8]) -> History<SetCall<u64>, SetReturn<u64>> {
 }
 
 /// The reads of a set with what they show, and the additions.
-fn parts(
-    history: &History<SetCall<u64>, SetReturn<u64>>,
-) -> (
-    Vec<(&Operation<SetCall<u64>, SetReturn<u64>>, &BTreeSet<u64>)>,
-    Vec<(&Operation<SetCall<u64>, SetReturn<u64>>, u64)>,
-) {
+fn parts(history: &History<SetCall<u64>, SetReturn<u64>>) -> Parts<'_> {
     let reads = history.operations().iter().filter_map(|one| match value(one) {
         Some(SetReturn::Elements(elements)) => Some((one, elements)),
         _ => None,
@@ -420,7 +421,7 @@ proptest! {
         });
         let report = total_queue(&history);
         for element in 0..6 {
-            let count = |is_wanted: &dyn Fn(&Operation<QueueCall<u64>, QueueReturn<u64>>) -> bool| {
+            let count = |is_wanted: &dyn Fn(&OfQueue) -> bool| {
                 history.operations().iter().filter(|one| is_wanted(one)).count()
             };
             let tried = count(&|one| one.input == QueueCall::Enqueue(element));
