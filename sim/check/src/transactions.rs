@@ -22,7 +22,10 @@
 //!         invoked: Some(process),
 //!         returned: Some(process + 2),
 //!         fate: Fate::Committed,
-//!         micros: vec![Micro::Read(reads.into(), 0.into()), Micro::Write(writes.into(), 1.into())],
+//!         micros: vec![
+//!             Micro::Read(reads.into(), 0.into()),
+//!             Micro::Write(writes.into(), 1.into()),
+//!         ],
 //!     })?;
 //! }
 //! let verdict = check(&history, Level::Serializable, &Options::new(0.into()));

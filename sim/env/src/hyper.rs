@@ -98,6 +98,7 @@ impl<S: AsyncWrite + Unpin> rt::Write for Io<S> {
 
 /// The moments of the standard library's clock, which hyper speaks in.
 #[allow(clippy::disallowed_types, reason = "hyper takes no others")]
+// squall-lint: allow hyper takes no others, and no run hangs on what is read
 type Moment = std::time::Instant;
 
 /// Timers on the node's own clock.
