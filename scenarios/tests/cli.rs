@@ -243,3 +243,63 @@ fn a_sweep_within_a_time_ends_by_itself() {
     assert_eq!(code, 0);
     assert!(swept["scenarios"][0]["seeds"].as_u64().unwrap() >= 16);
 }
+
+#[test]
+fn check_tells_valid_wrong_and_malformed_files_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let read = |value: &str| {
+        format!(
+            "[{{:process 1 :type :invoke :f :read}} \
+             {{:process 1 :type :ok :f :read :value {value}}}]"
+        )
+    };
+    let valid = file("valid.edn", &read("0"));
+    let wrong = file("wrong.edn", &read("1"));
+    let broken = file("broken.edn", "[{:process 1\n :type}]");
+    let code = |files: &str| squall(&format!("check --model cas-register {files}")).status.code();
+    assert_eq!(code(&valid), Some(0));
+    assert_eq!(code(&format!("--initial 1 {wrong}")), Some(0));
+    assert_eq!(code(&format!("{valid} {wrong}")), Some(1));
+    assert_eq!(code(&format!("{broken} {valid} {wrong}")), Some(2));
+    assert_eq!(code(""), Some(2));
+    assert_eq!(code(&format!("--format nothing {valid}")), Some(2));
+    assert_eq!(code("no-such-file.edn"), Some(2));
+    let said = stderr(&squall(&format!("check --model cas-register {broken}")));
+    assert!(said.contains("line 1, column 2: a map with a key"), "{said}");
+
+    let (line, code) = json(&format!("check --json --model cas-register {wrong}"));
+    assert_eq!(code, 1);
+    let wanted = ["explanation", "file", "level", "millis", "model", "ops", "verdict"];
+    assert_eq!(keys(&line), wanted);
+    assert_eq!(line["verdict"], "violation");
+    assert_eq!(line["ops"], 1);
+    assert!(line["explanation"].as_str().unwrap().contains("reads 1"), "{line}");
+    let page = folder.path().join("page.html");
+    squall(&format!("check --model cas-register --timeline {} {wrong}", page.display()));
+    assert!(std::fs::read_to_string(page).unwrap().contains("<svg"));
+}
+
+#[test]
+fn check_says_undecided_when_its_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for process in 0..40_u64 {
+        let amount = 1_u64 << process;
+        text += &format!("{{:process {process} :type :invoke :f :add :value {amount}}}\n");
+    }
+    for process in 0..40_u64 {
+        text += &format!("{{:process {process} :type :ok :f :add}}\n");
+    }
+    text += "{:process 99 :type :invoke :f :read}\n{:process 99 :type :ok :f :read :value 7}";
+    let path = folder.path().join("hard.edn");
+    std::fs::write(&path, text).unwrap();
+    let (line, code) =
+        json(&format!("check --json --time 100ms --model counter {}", path.display()));
+    assert_eq!((code, &line["verdict"]), (3, &Value::from("undecided")));
+    assert!(line["explanation"].as_str().unwrap().contains("of 41 operations"), "{line}");
+}
