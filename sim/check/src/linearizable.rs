@@ -20,8 +20,10 @@ mod parts;
 mod progress;
 mod search;
 mod subject;
+mod timeline;
 mod violation;
 mod wanted;
+mod why;
 
 use parts::{Outcomes, Parts};
 pub use violation::Violation;
@@ -128,18 +130,41 @@ pub fn linearizable<M: Model>(
     history: &History<M::Input, M::Output>,
     limits: &Limits,
 ) -> Verdict<M::Input, M::Output> {
+    decide(model, history, limits).verdict(model, limits)
+}
+
+/// What the search found, before a violation is made small and put into words.
+pub(crate) struct Decision<'a, M: Model> {
+    parts: Parts<'a, M>,
+    outcomes: Outcomes,
+}
+
+/// Searches the history.
+pub(crate) fn decide<'a, M: Model>(
+    model: &'a M,
+    history: &'a History<M::Input, M::Output>,
+    limits: &Limits,
+) -> Decision<'a, M> {
     let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
     let parts = Parts::new(model, history);
-    let Outcomes { wrong, undecided, explored } = parts.search(model, limits, deadline);
-    if let Some(wrong) = wrong {
-        let witness = minimise::minimise(model, &parts, wrong, limits);
-        return Verdict::Violation(Violation::new(model, &witness));
-    }
-    match undecided {
-        Some((reason, ordered, operations)) => {
-            Verdict::Undecided { reason, explored, ordered, operations }
+    let outcomes = parts.search(model, limits, deadline);
+    Decision { parts, outcomes }
+}
+
+impl<'a, M: Model> Decision<'a, M> {
+    /// The verdict, with the violation made small.
+    pub(crate) fn verdict(&self, model: &'a M, limits: &Limits) -> Verdict<M::Input, M::Output> {
+        let Outcomes { wrong, undecided, explored } = self.outcomes;
+        if let Some(wrong) = wrong {
+            let witness = minimise::minimise(model, &self.parts, wrong, limits);
+            return Verdict::Violation(Violation::new(model, &witness));
         }
-        None => Verdict::Ok,
+        match undecided {
+            Some((reason, ordered, operations)) => {
+                Verdict::Undecided { reason, explored, ordered, operations }
+            }
+            None => Verdict::Ok,
+        }
     }
 }
 
@@ -155,8 +180,7 @@ pub fn is_linearizable<M: Model>(
     history: &History<M::Input, M::Output>,
     limits: &Limits,
 ) -> Option<bool> {
-    let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
-    let outcomes = Parts::new(model, history).search(model, limits, deadline);
+    let Decision { outcomes, .. } = decide(model, history, limits);
     match (outcomes.wrong, outcomes.undecided) {
         (Some(_), _) => Some(false),
         (None, Some(_)) => None,

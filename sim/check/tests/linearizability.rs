@@ -322,8 +322,19 @@ fn a_violation_is_cut_down_to_what_shows_it() {
         "no order of these 3 operations is allowed, as of event 123 (0.123 s)\n  \
          process 0 writes 39, between event 116 and 118 (0.116 s to 0.118 s)\n  \
          process 2 writes 7, between event 120 and 121 (0.120 s to 0.121 s)\n  \
-         process 3 reads 39, between event 122 and 123 (0.122 s to 0.123 s)"
+         process 3 reads 39, between event 122 and 123 (0.122 s to 0.123 s)\n  \
+         why: the furthest order is process 0 writes 39, process 2 writes 7; then the system \
+         holds 7\n  \
+         process 3 reads 39 does not fit: it needs a system that holds 39, which ended with \
+         \"process 2 writes 7\"; an operation that brings this back would have to come between \
+         the two"
     );
+    let page = violation.timeline();
+    for wanted in ["<svg", "1. writes 39", "2. writes 7", "class=\"blocked\"", "would have to come"]
+    {
+        assert!(page.contains(wanted), "{wanted} in {page}");
+    }
+    assert!(!page.contains("http") || page.matches("http").count() == 1, "only the name of SVG");
 }
 
 #[test]

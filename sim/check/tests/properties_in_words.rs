@@ -34,7 +34,7 @@ type Step = (u64, (RegisterCall<u64>, RegisterReturn<u64>));
 
 fn sequential(steps: &[Step]) -> (Status, String) {
     let history =
-        serial(steps.iter().cloned().map(|(process, (call, answer))| (process, call, answer)));
+        serial(steps.iter().copied().map(|(process, (call, answer))| (process, call, answer)));
     let limits = SequentialLimits::default();
     let report = sequentially_consistent(&Register::new(0), &history, &limits);
     (report.status(), report.to_string())
@@ -206,14 +206,16 @@ fn numbers_that_go_back_or_repeat_are_named() {
     );
 }
 
+/// What a read saw under each key.
+type Seen = BTreeMap<&'static str, Option<u64>>;
+
 #[test]
 fn a_long_fork_names_who_saw_what() {
     let see = |process, x: Option<u64>, y: Option<u64>| {
         (process, (), BTreeMap::from([("x", x), ("y", y)]))
     };
-    let judge = |reads: [(u64, (), BTreeMap<&'static str, Option<u64>>); 2]| {
-        long_fork(&serial(reads), |(), seen| Some(seen.clone()))
-    };
+    let judge =
+        |reads: [(u64, (), Seen); 2]| long_fork(&serial(reads), |(), seen| Some(seen.clone()));
     let sound = judge([see(0, Some(1), None), see(1, Some(1), Some(2))]);
     assert_eq!(sound.status(), Status::Holds);
     let forked = judge([see(0, Some(1), None), see(1, None, Some(2))]);

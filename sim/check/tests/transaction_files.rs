@@ -134,11 +134,18 @@ fn dbcop_tells_sessions_transactions_and_what_failed() {
     assert_eq!(load("", Format::DbcopYaml, Kind::RwRegister).unwrap().len(), 0);
 }
 
+/// Checks what is said of each broken file.
+fn assert_told(cases: &[(Format, Kind, String, &str)]) {
+    for (format, kind, text, expected) in cases {
+        let error = load(text, *format, *kind).unwrap_err();
+        assert!(error.starts_with(expected), "{format}: {error}\n{text}");
+    }
+}
+
 #[test]
-fn what_is_wrong_is_told_with_line_and_column() {
+fn what_is_wrong_with_a_text_is_told_with_line_and_column() {
     let (lists, registers) = (Kind::ListAppend, Kind::RwRegister);
-    let yaml = dbcop();
-    let cases = [
+    assert_told(&[
         (
             Format::RwText,
             registers,
@@ -169,6 +176,14 @@ fn what_is_wrong_is_told_with_line_and_column() {
             String::new(),
             "line 1, column 1: files of the format rw-text have no list-append",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_yaml_is_told_with_line_and_column() {
+    let registers = Kind::RwRegister;
+    let yaml = dbcop();
+    assert_told(&[
         (
             Format::DbcopYaml,
             registers,
@@ -199,6 +214,13 @@ fn what_is_wrong_is_told_with_line_and_column() {
             "- ".repeat(100),
             "line 1, column 67: nested deeper than 32",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_edn_is_told_with_line_and_column() {
+    let (lists, registers) = (Kind::ListAppend, Kind::RwRegister);
+    assert_told(&[
         (
             Format::EdnLines,
             lists,
@@ -235,6 +257,13 @@ fn what_is_wrong_is_told_with_line_and_column() {
             "{:type :ok :index 1 :value []}\n{:type :ok :value []}".to_owned(),
             "line 2, column 1: some events have an index and some have none",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_json_is_told_with_line_and_column() {
+    let lists = Kind::ListAppend;
+    assert_told(&[
         (
             Format::JsonLines,
             lists,
@@ -259,11 +288,7 @@ fn what_is_wrong_is_told_with_line_and_column() {
             "{\"squall_history\":1}\n{\"index\":0}\n".to_owned(),
             "line 2, column ",
         ),
-    ];
-    for (format, kind, text, expected) in cases {
-        let error = load(&text, format, kind).unwrap_err();
-        assert!(error.starts_with(expected), "{format}: {error}\n{text}");
-    }
+    ]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use super::{FileError, Finding, Format, Initial, Report, Request, timed};
 use crate::history::History;
-use crate::linearizable::{Verdict, linearizable};
+use crate::linearizable::{Verdict, decide};
 use crate::model::append_kv::AppendKv;
 use crate::model::cas_register::CasRegister;
 use crate::model::counter::Counter;
@@ -127,16 +127,20 @@ impl Run<'_> {
     fn with<V: Vocabulary>(self, model: V) -> Result<Report, FileError> {
         let Self { input, format, name, request } = self;
         let (history, operations) = read::<V>(input, format)?;
-        let (verdict, elapsed) = timed(|| linearizable(&model, &history, &request.limits));
-        let (finding, explanation) = match verdict {
-            Verdict::Ok => (Finding::Valid, String::new()),
-            Verdict::Violation(violation) => (Finding::Violation, violation.to_string()),
+        let (decision, elapsed) = timed(|| decide(&model, &history, &request.limits));
+        let verdict = decision.verdict(&model, &request.limits);
+        let (finding, explanation, timeline) = match verdict {
+            Verdict::Ok => (Finding::Valid, String::new(), None),
+            Verdict::Violation(violation) => {
+                (Finding::Violation, violation.to_string(), Some(violation.timeline()))
+            }
             Verdict::Undecided { reason, explored, ordered, operations } => (
                 Finding::Undecided,
                 format!(
                     "undecided after {explored} steps ({reason:?}): at most {ordered} of \
                      {operations} operations were put into an order"
                 ),
+                None,
             ),
         };
         Ok(Report {
@@ -146,7 +150,7 @@ impl Run<'_> {
             operations,
             elapsed,
             explanation,
-            timeline: None,
+            timeline,
         })
     }
 }

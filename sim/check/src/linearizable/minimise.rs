@@ -125,10 +125,29 @@ impl<'a, M: Model> Trial<'a, M> {
                 is_kept[omitted] = !may;
             }
         }
+        for omitted in range {
+            if is_kept[omitted] {
+                self.omit_together(spans, &mut is_kept, omitted);
+            }
+        }
         if is_kept.iter().all(|&kept| kept) {
             return None;
         }
         Some(spans.iter().zip(is_kept).filter(|(_, kept)| *kept).map(|(span, _)| *span).collect())
+    }
+
+    /// Leaves out an operation with all those that have to go with it, if the model knows them.
+    fn omit_together(&self, spans: &[SpanOf<'a, M>], is_kept: &mut [bool], omitted: usize) {
+        let others: Vec<usize> =
+            (0..spans.len()).filter(|&at| is_kept[at] && at != omitted).collect();
+        let kept: Vec<_> =
+            others.iter().map(|&at| (&spans[at].operation.input, spans[at].output())).collect();
+        let span = &spans[omitted];
+        let model = self.subject.model;
+        if let Some(together) = model.companions(&span.operation.input, span.output(), &kept) {
+            is_kept[omitted] = false;
+            together.into_iter().for_each(|at| is_kept[others[at]] = false);
+        }
     }
 
     fn is_violation(&mut self, spans: &[SpanOf<'a, M>]) -> bool {

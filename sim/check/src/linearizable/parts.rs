@@ -18,7 +18,7 @@ pub(super) struct Parts<'a, M: Model> {
 }
 
 /// What the search of all parts found.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outcomes {
     /// The first part that is not linearizable.
     pub(super) wrong: Option<usize>,

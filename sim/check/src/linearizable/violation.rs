@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::minimise::Witness;
+use super::timeline::{self, Row};
+use super::why::{self, Why};
 use crate::history::{Moment, Operation, Outcome};
 use crate::model::Model;
 
@@ -11,8 +13,10 @@ use crate::model::Model;
 pub struct Violation<I, O> {
     operations: Vec<Operation<I, O>>,
     lines: Vec<String>,
+    reasons: Vec<String>,
+    rows: Vec<Row>,
     end: Option<Moment>,
-    decimals: usize,
+    decimals: Option<usize>,
     is_minimal: bool,
 }
 
@@ -33,7 +37,17 @@ impl<I: Clone, O: Clone> Violation<I, O> {
         let decimals = decimals(&operations);
         let lines = operations.iter().map(|operation| line(model, operation, decimals)).collect();
         let Witness { end, is_minimal, .. } = *witness;
-        Self { operations, lines, end, decimals, is_minimal }
+        let Why { order, blocked, reasons } = why::why(model, &operations);
+        let row = |(at, operation): (usize, &Operation<I, O>)| Row {
+            process: operation.process,
+            invoked: operation.invoked.index,
+            returned: operation.returned.map(|returned| returned.index),
+            what: describe(model, operation),
+            place: order.iter().position(|&other| other == at).map(|place| place + 1),
+            is_blocked: blocked.contains(&at),
+        };
+        let rows = operations.iter().enumerate().map(row).collect();
+        Self { operations, lines, reasons, rows, end, decimals, is_minimal }
     }
 }
 
@@ -50,6 +64,20 @@ impl<I, O> Violation<I, O> {
     /// (13.481 s to 14.204 s)".
     pub fn lines(&self) -> Vec<String> {
         self.lines.clone()
+    }
+
+    /// Why no order is allowed, in sentences: the order that comes furthest, and for each operation
+    /// that could come next, what is in its way.
+    pub fn reasons(&self) -> &[String] {
+        &self.reasons
+    }
+
+    /// The operations drawn over time, as a page of HTML that needs nothing else.
+    ///
+    /// Those that the order which comes furthest has a place for are numbered by it; those that
+    /// could come next and do not fit are marked.
+    pub fn timeline(&self) -> String {
+        timeline::page(&self.rows, &self.lines, &self.reasons)
     }
 
     /// The return at which the history became impossible.
@@ -74,42 +102,54 @@ impl<I, O> fmt::Display for Violation<I, O> {
             count => write!(f, "no order of these {count} operations is allowed")?,
         }
         if let Some(Moment { index, time_ns }) = self.end {
-            write!(f, ", as of event {index} ({})", seconds(time_ns, self.decimals))?;
+            write!(f, ", as of event {index}")?;
+            if let Some(decimals) = self.decimals {
+                write!(f, " ({})", seconds(time_ns, decimals))?;
+            }
         }
-        for line in &self.lines {
+        for line in self.lines.iter().chain(&self.reasons) {
             write!(f, "\n  {line}")?;
         }
         Ok(())
     }
 }
 
-fn line<M: Model>(
-    model: &M,
-    operation: &Operation<M::Input, M::Output>,
-    decimals: usize,
-) -> String {
+/// The operation as the end of a sentence.
+pub(super) fn describe<M: Model>(model: &M, operation: &Operation<M::Input, M::Output>) -> String {
     let output = match &operation.outcome {
         Outcome::Ok(output) => Some(output),
         Outcome::Fail | Outcome::Unknown => None,
     };
-    let what = model.describe(&operation.input, output);
+    model.describe(&operation.input, output)
+}
+
+fn line<M: Model>(
+    model: &M,
+    operation: &Operation<M::Input, M::Output>,
+    decimals: Option<usize>,
+) -> String {
+    let what = describe(model, operation);
     let process = operation.process;
-    let Moment { index, time_ns } = operation.invoked;
-    let invoked = seconds(time_ns, decimals);
+    let from = operation.invoked;
+    let time = |moment: Moment| decimals.map(|decimals| seconds(moment.time_ns, decimals));
     match operation.returned {
-        Some(returned) => {
-            let (until, returned) = (returned.index, seconds(returned.time_ns, decimals));
-            format!(
-                "process {process} {what}, between event {index} and {until} \
-                     ({invoked} to {returned})"
-            )
+        Some(until) => {
+            let times = match (time(from), time(until)) {
+                (Some(from), Some(until)) => format!(" ({from} to {until})"),
+                _ => String::new(),
+            };
+            let (from, until) = (from.index, until.index);
+            format!("process {process} {what}, between event {from} and {until}{times}")
         }
-        None => format!("process {process} {what}, from event {index} on ({invoked})"),
+        None => {
+            let times = time(from).map(|from| format!(" ({from})")).unwrap_or_default();
+            format!("process {process} {what}, from event {} on{times}", from.index)
+        }
     }
 }
 
-/// As many decimals as tell all different times apart: 3, 6 or 9.
-fn decimals<I, O>(operations: &[Operation<I, O>]) -> usize {
+/// As many decimals as tell all different times apart: 3, 6 or 9; `None` if there are no times.
+fn decimals<I, O>(operations: &[Operation<I, O>]) -> Option<usize> {
     let mut times: Vec<u64> = Vec::with_capacity(2 * operations.len());
     for operation in operations {
         times.push(operation.invoked.time_ns);
@@ -117,12 +157,16 @@ fn decimals<I, O>(operations: &[Operation<I, O>]) -> usize {
     }
     times.sort_unstable();
     times.dedup();
+    if times == [0] {
+        return None;
+    }
     let is_told_apart =
         |unit_ns: u64| times.windows(2).all(|pair| pair[0] / unit_ns != pair[1] / unit_ns);
-    [(1_000_000, 3), (1_000, 6)]
+    let decimals = [(1_000_000, 3), (1_000, 6)]
         .into_iter()
         .find(|&(unit_ns, _)| is_told_apart(unit_ns))
-        .map_or(9, |(_, decimals)| decimals)
+        .map_or(9, |(_, decimals)| decimals);
+    Some(decimals)
 }
 
 /// Seconds, cut and not rounded, so that the order of the times survives.

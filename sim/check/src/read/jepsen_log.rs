@@ -49,6 +49,7 @@ fn event(line: u64, bytes: &[u8], index: u64) -> Result<Option<Event>, ParseErro
         return Ok(None);
     };
     let place = |rest: &str| Position { line, column: column(bytes, text.len() - rest.len()) };
+    let at = place(rest);
     let (process, rest) = word(rest);
     let Ok(process) = process.parse() else { return Ok(None) };
     let (kind, after_kind) = word(rest);
@@ -70,7 +71,6 @@ fn event(line: u64, bytes: &[u8], index: u64) -> Result<Option<Event>, ParseErro
     {
         return Err(more.unexpected("the end of the line"));
     }
-    let at = place(rest.trim_start());
     Ok(Some(Event { at, index, time_ns: 0, process, kind, f: f.into(), key: None, value }))
 }
 

@@ -12,12 +12,16 @@ pub struct Case<M: Model> {
     /// What is asked, for two arbitrary bytes and the number of the operation.
     pub call: fn(u8, u8, u64) -> M::Input,
     /// What a correct object answers; `None` if it refuses, which has no effect.
-    pub answer: fn(&M::State, &M::Input, u64) -> Option<M::Output>,
+    pub answer: Answer<M>,
     /// Any answer of the right kind.
     pub lie: fn(&M::Input, u8) -> M::Output,
     /// An answer that is wrong in every state.
     pub never: (M::Input, M::Output),
 }
+
+/// The answer of a correct object in a state, given the time.
+type Answer<M> =
+    fn(&<M as Model>::State, &<M as Model>::Input, u64) -> Option<<M as Model>::Output>;
 
 /// An operation that waits for its answer.
 struct Waiting<I, O> {
