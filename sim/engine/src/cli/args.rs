@@ -56,9 +56,9 @@ pub(super) struct SweepArgs {
     /// How many workers there are; as many as processors, if it is not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// The weather: presets (network, storage, clocks, process, code, everything, calm), faults
-    /// that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
-    /// weather, with commas between them
+    /// The weather: presets (network, streams, storage, clocks, process, code, everything, calm),
+    /// faults that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
+    /// weather, with commas between them.
     #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
     #[arg(value_parser = parse_weather)]
     pub(super) weather: Option<String>,
@@ -81,9 +81,9 @@ pub(super) struct RunArgs {
     /// The seed
     #[arg(long, value_name = "S")]
     pub(super) seed: u64,
-    /// The weather: presets (network, storage, clocks, process, code, everything, calm), faults
-    /// that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
-    /// weather, with commas between them
+    /// The weather: presets (network, streams, storage, clocks, process, code, everything, calm),
+    /// faults that are on in every run, `-FAULT` for never, `NAME=VALUE` for one value of a plan's
+    /// weather, with commas between them.
     #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
     #[arg(value_parser = parse_weather)]
     pub(super) weather: Option<String>,

@@ -13,12 +13,12 @@ pub const WEATHER_VARIABLE: &str = "SQUALL_WEATHER";
 ///
 /// | word | meaning |
 /// |---|---|
-/// | `network`, `storage`, `clocks`, `process`, `code` | in each run a random subset of it |
+/// | `network`, `streams`, `storage`, `clocks`, `process`, `code` | in each run a random subset |
 /// | `everything` | in each run a random subset of all faults |
 /// | `calm` | no faults |
 /// | `crash` | this fault, in every run |
 /// | `-loss` | never this one |
-/// | `loss_ppm=50000` | this value, as it stands in a plan's `weather` |
+/// | `loss_ppm=50000`, `streams.reset_ppm=0` | this value, as it stands in a plan's `weather` |
 ///
 /// ```
 /// use squall::plan::Forecast;
@@ -87,8 +87,8 @@ impl Forecast {
             return Err(format!("the weather has no {name:?}; it has {}", names.join(", ")));
         }
         weather.insert(name.to_owned(), value);
-        let changed: Weather = serde_json::from_value(weather.clone().into())
-            .map_err(|error| format!("{name}={text}: {error}"))?;
+        let changed: Weather =
+            weather_of(weather.clone()).map_err(|error| format!("{name}={text}: {error}"))?;
         changed.check().map_err(|error| error.to_string())?;
         self.values.extend(weather.remove_entry(name));
         Ok(())
@@ -102,17 +102,44 @@ impl Forecast {
         let mut changed = values(weather);
         changed.extend(self.values.clone());
         // Each value was tried when it was set.
-        if let Ok(changed) = serde_json::from_value(changed.into()) {
+        if let Ok(changed) = weather_of(changed) {
             *weather = changed;
         }
     }
 }
 
-fn values(weather: &Weather) -> serde_json::Map<String, serde_json::Value> {
-    match serde_json::to_value(weather) {
+type Values = serde_json::Map<String, serde_json::Value>;
+
+/// What stands before the names of values of streams, which a plan has in a part of their own.
+const STREAMS: &str = "streams.";
+
+fn object(part: &impl serde::Serialize) -> Values {
+    match serde_json::to_value(part) {
         Ok(serde_json::Value::Object(values)) => values,
-        _ => serde_json::Map::new(),
+        _ => Values::new(),
     }
+}
+
+/// All values of a weather by name.
+fn values(weather: &Weather) -> Values {
+    let mut values = object(weather);
+    values.remove(STREAMS.trim_end_matches('.'));
+    let streams = object(&weather.streams);
+    values.extend(streams.into_iter().map(|(name, value)| (format!("{STREAMS}{name}"), value)));
+    values
+}
+
+/// The weather of these values.
+fn weather_of(values: Values) -> Result<Weather, serde_json::Error> {
+    let (mut all, mut streams) = (Values::new(), Values::new());
+    for (name, value) in values {
+        match name.strip_prefix(STREAMS) {
+            Some(name) => streams.insert(name.to_owned(), value),
+            None => all.insert(name, value),
+        };
+    }
+    all.insert(STREAMS.trim_end_matches('.').to_owned(), streams.into());
+    serde_json::from_value(all.into())
 }
 
 fn unknown(word: &str) -> String {
@@ -137,6 +164,10 @@ mod tests {
         let mut weather = Weather::calm();
         forecast.apply(&mut weather);
         assert_eq!(weather, Weather { mailbox_max: 3, ..Weather::calm() });
+        let forecast = Forecast::read("streams,streams.reset_ppm=7,streams.back_pressure=true");
+        let mut weather = Weather::calm();
+        forecast.unwrap().apply(&mut weather);
+        assert_eq!((weather.streams.reset_ppm, weather.streams.back_pressure), (7, true));
         assert_eq!(Forecast::read("-loss").unwrap().drawn, FaultSet::ALL.without(Fault::Loss));
         assert_eq!(Forecast::read("calm"), Ok(Forecast::surely(FaultSet::default())));
         assert_eq!(Forecast::read(""), Ok(Forecast::default()));
@@ -151,6 +182,8 @@ mod tests {
             ("loss_ppm=many", "a number, true or false is"),
             ("loss_ppm=true", "invalid type"),
             ("loss_ppm=2000000", "at most 1000000"),
+            ("streams.short_io_ppm=2000000", "`streams.short_io_ppm` is"),
+            ("streams.loss_ppm=1", "the weather has no"),
         ] {
             let said = Forecast::read(text).expect_err(text);
             assert!(said.contains(wanted), "{said}");

@@ -36,23 +36,28 @@ impl StreamWeather {
     fn rates(&self) -> [(&'static str, Fault, u32, &'static str); 6] {
         let of = |name, fault, ppm, words| (name, fault, ppm, words);
         [
-            of("`reset_ppm`", Fault::StreamReset, self.reset_ppm, "breaking connections"),
-            of("`half_open_ppm`", Fault::HalfOpen, self.half_open_ppm, "dead connections"),
+            of("`streams.reset_ppm`", Fault::StreamReset, self.reset_ppm, "breaking connections"),
+            of("`streams.half_open_ppm`", Fault::HalfOpen, self.half_open_ppm, "dead connections"),
             of(
-                "`connect_refused_ppm`",
+                "`streams.connect_refused_ppm`",
                 Fault::ConnectRefused,
                 self.connect_refused_ppm,
                 "refused connects",
             ),
-            of("`connect_hang_ppm`", Fault::ConnectHang, self.connect_hang_ppm, "hanging connects"),
             of(
-                "`connect_reset_ppm`",
+                "`streams.connect_hang_ppm`",
+                Fault::ConnectHang,
+                self.connect_hang_ppm,
+                "hanging connects",
+            ),
+            of(
+                "`streams.connect_reset_ppm`",
                 Fault::ConnectReset,
                 self.connect_reset_ppm,
                 "connects that break at once",
             ),
             of(
-                "`short_io_ppm`",
+                "`streams.short_io_ppm`",
                 Fault::StreamShortIo,
                 self.short_io_ppm,
                 "short reads and writes of streams",
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn a_rate_above_everything_is_refused() {
         let wrong = StreamWeather { half_open_ppm: 1_000_001, ..StreamWeather::default() };
-        let what = "`half_open_ppm`";
+        let what = "`streams.half_open_ppm`";
         assert_eq!(wrong.check(), Err(Invalid::Rate { what, found: 1_000_001 }));
     }
 }

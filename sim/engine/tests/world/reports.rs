@@ -114,6 +114,19 @@ fn a_run_without_an_end_is_ended_by_the_number_of_its_events() {
 }
 
 #[test]
+fn connects_without_an_end_are_named() {
+    let scenario = Scenario::new("test/connects").nodes("node", 2..=2, |env: Env| async move {
+        let to = env.addresses("node", Port::named("nobody"))[1];
+        while env.connect(to).await.is_err() {}
+        Ok::<(), String>(())
+    });
+    let failure = run_until(&scenario.events_max(30_000), 1, &calm(2), u64::MAX).failure;
+    let failure = failure.expect("it fails");
+    assert_eq!((failure.class, &*failure.place), (Class::Runaway, "connects of node"));
+    assert!(failure.story.join("\n").contains("node-1 connects "), "{:?}", failure.story);
+}
+
+#[test]
 fn a_bound_that_is_not_reached_changes_nothing() {
     let run = |scenario: Scenario| run_until(&scenario, 1, &calm(3), SECOND / 10);
     let free = run(rumours(1));
