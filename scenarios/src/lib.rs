@@ -4,15 +4,18 @@ pub mod cluster;
 pub mod http;
 pub mod register;
 pub mod specimens;
+pub mod weather;
 
 use squall::Scenario;
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    vec![register::atomic(), http::http1(), http::http2()]
+    let systems = [register::atomic(), http::http1(), http::http2()].into_iter();
+    systems.chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names.
 pub fn specimens() -> Vec<Scenario> {
-    specimens::engine::specimens().into_iter().chain(register::mutants()).collect()
+    let engine = specimens::engine::specimens().into_iter();
+    engine.chain(register::mutants()).chain(weather::specimens()).collect()
 }

@@ -3,6 +3,7 @@
 use crate::plan::{Episode, Weather};
 use crate::world::{World, with};
 use squall_env::NodeId;
+use std::sync::Arc;
 
 /// The weather of a run and what of it has struck so far.
 ///
@@ -13,12 +14,14 @@ use squall_env::NodeId;
 pub struct Conditions {
     /// The time of the run in nanoseconds.
     pub now_ns: u64,
-    /// Whether all faults are over.
+    /// When all faults end, in nanoseconds.
+    pub heal_at_ns: u64,
+    /// Whether they have.
     pub healed: bool,
     /// The weather as the plan has it. Once the world has healed, nothing of it strikes any more.
     pub weather: Weather,
     /// The episodes that were admitted so far, in the order of the plan.
-    pub struck: Vec<Struck>,
+    pub struck: Arc<[Struck]>,
     /// Every node in roster order.
     pub nodes: Vec<NodeConditions>,
 }

@@ -181,6 +181,7 @@ impl World {
         owner.damage();
         let state = &mut self.episodes[slot as usize];
         (state.since, state.ended) = (Some(self.now), Some(self.now));
+        self.conditions_changed();
         let owner = &mut self.nodes[node as usize];
         let spot = owner.disk.files.misdirect(occasion.draw(Domain::Place), data)?;
         self.note(node, Code::Damaged, [u64::from(spot.inode), spot.sector]);

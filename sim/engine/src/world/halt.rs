@@ -16,6 +16,9 @@ impl World {
             for event in std::mem::take(&mut node.held) {
                 self.queue.push(event.at(self.now));
             }
+            if node.stopping.is_some() {
+                self.tell_to_stop(index);
+            }
         }
         self.settle(index);
     }
@@ -46,7 +49,14 @@ impl World {
     pub(crate) fn ask_to_stop(&mut self, index: u32, episode: u64) {
         let node = &mut self.nodes[index as usize];
         node.stopping = Some(episode);
-        for waiter in std::mem::take(&mut node.stop_waiters) {
+        // One that stands still hears of it when it goes on.
+        if node.paused == 0 {
+            self.tell_to_stop(index);
+        }
+    }
+
+    fn tell_to_stop(&mut self, index: u32) {
+        for waiter in std::mem::take(&mut self.nodes[index as usize].stop_waiters) {
             self.tell(waiter);
         }
     }

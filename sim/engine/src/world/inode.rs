@@ -154,7 +154,8 @@ impl Inode {
             }
         }
         let picked = below(bits, versions.len() as u64) as usize;
-        let lost = picked == 0 && versions.len() > 1;
+        // Whatever way it came by what it had at first, nothing of what was written is there.
+        let lost = versions.len() > 1 && versions[picked] == versions[0];
         let mut after = SectorAfter { bytes: versions[picked], lost, torn: false, garbage: false };
         let bits = mix(bits);
         if versions.len() < 2 {
@@ -173,7 +174,7 @@ impl Inode {
         let cut = 1 + below(mix(bits), SECTOR as u64 - 1) as usize;
         after.bytes[..cut].copy_from_slice(&other[..cut]);
         after.torn = !versions.contains(&after.bytes);
-        after.lost &= !after.torn;
+        after.lost = after.bytes == versions[0];
         after
     }
 }

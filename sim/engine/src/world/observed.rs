@@ -3,6 +3,7 @@
 use super::World;
 use crate::conditions::{Conditions, NodeConditions, Struck};
 use crate::plan::Weather;
+use std::sync::Arc;
 
 /// What is kept for those who ask.
 pub(super) struct Observed {
@@ -10,11 +11,13 @@ pub(super) struct Observed {
     drawn: Weather,
     /// Whether anybody has asked.
     asked: bool,
+    /// What was told last, if it is still so.
+    struck: Option<Arc<[Struck]>>,
 }
 
 impl Observed {
     pub(super) fn new(drawn: &Weather) -> Observed {
-        Observed { drawn: drawn.clone(), asked: false }
+        Observed { drawn: drawn.clone(), asked: false, struck: None }
     }
 }
 
@@ -22,12 +25,16 @@ impl World {
     /// The weather and what of it has struck so far.
     pub(crate) fn conditions(&mut self) -> Conditions {
         self.observed.asked = true;
-        let struck = self.episodes.iter().filter_map(|state| {
-            let since_ns = state.since?;
-            let (episode, until_ns) = (state.episode.clone(), state.ended);
-            Some(Struck { episode, since_ns, until_ns })
+        let told = self.observed.struck.take();
+        let struck = told.unwrap_or_else(|| {
+            let struck = self.episodes.iter().filter_map(|state| {
+                let since_ns = state.since?;
+                let (episode, until_ns) = (state.episode.clone(), state.ended);
+                Some(Struck { episode, since_ns, until_ns })
+            });
+            struck.collect()
         });
-        let struck = struck.collect();
+        self.observed.struck = Some(Arc::clone(&struck));
         let nodes = self.nodes.iter().map(|node| NodeConditions {
             node: node.id,
             up: node.is_up(),
@@ -42,6 +49,7 @@ impl World {
         });
         Conditions {
             now_ns: self.now,
+            heal_at_ns: self.heal_at,
             healed: self.healed,
             weather: self.observed.drawn.clone(),
             struck,
@@ -52,6 +60,7 @@ impl World {
     /// Lets the properties look again, if one of them has asked for the conditions.
     pub(super) fn conditions_changed(&mut self) {
         if self.observed.asked {
+            self.observed.struck = None;
             self.dirty = u64::MAX;
         }
     }

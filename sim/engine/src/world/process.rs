@@ -345,6 +345,11 @@ impl World {
         if !node.restart_planned || node.state != State::Down {
             return;
         }
+        if node.paused > 0 {
+            // Nothing starts on a node that stands still.
+            node.held.push(event);
+            return;
+        }
         node.restart_planned = false;
         self.advance(event.time());
         self.outside.push(Outside::Boot(index));

@@ -277,3 +277,26 @@ fn a_journal_keeps_what_it_committed_through_any_crashes() {
     }
     assert!(crashes > 50);
 }
+
+#[test]
+fn a_torn_sector_without_its_data_is_not_counted_in_the_length() {
+    // Eight bytes behind a gap: most tears leave nothing of them.
+    let plan = lossy(true, false);
+    let seen = after_crash(&plan, |env| async move {
+        let mut file = env.open_file("f", true).await?;
+        env.sync_directory("").await?;
+        file.write_at(200, vec![9; 8]).await?;
+        std::future::pending().await
+    });
+    let kept = seen.iter().flatten().filter(|content| content.len() == 208);
+    assert!(kept.clone().count() > 5 && kept.clone().all(|content| content[200..].contains(&9)));
+    let mut longer = plan;
+    longer.weather.length_without_data = true;
+    let seen = after_crash(&longer, |env| async move {
+        let mut file = env.open_file("f", true).await?;
+        env.sync_directory("").await?;
+        file.write_at(200, vec![9; 8]).await?;
+        std::future::pending().await
+    });
+    assert!(seen.iter().flatten().any(|content| *content == [0; 208]));
+}

@@ -1,5 +1,6 @@
 //! Tests of the simulated world: what each fault does, and that a run is a function of its seed.
 
+mod conditions; // What a property may ask of the weather, and faults that meet.
 mod crash; // A crash is a crash: nothing of the old boot has any effect.
 mod determinism; // Which choices move with which, and that runs repeat.
 mod disk; // What a power loss keeps.
