@@ -101,12 +101,12 @@ fn offsets(blind: Blind, now: &Conditions, node: NodeId) -> Vec<i128> {
             }
             Kind::WallStrobe { node: who, by_ns, every_ns } if *who == name(node) => {
                 let swings = elapsed / every_ns;
-                let place = |swings: u64| if swings % 2 == 0 { *by_ns } else { 0 };
+                let place = |swings: u64| if swings.is_multiple_of(2) { *by_ns } else { 0 };
                 match struck.until_ns {
                     Some(until) if until < now.now_ns => [0, 0],
                     Some(_) => [0, *by_ns],
                     None if elapsed == 0 => [*by_ns, 0],
-                    None if elapsed % every_ns == 0 => [place(swings), place(swings - 1)],
+                    None if elapsed.is_multiple_of(*every_ns) => [place(swings), place(swings - 1)],
                     None => [place(swings); 2],
                 }
             }

@@ -99,7 +99,8 @@ impl<'a, M: Model> Trial<'a, M> {
                 *spans = fewer;
                 has_omitted = true;
             }
-            end = start;
+            // What had to go together may have stood before the piece.
+            end = start.min(spans.len());
         }
         has_omitted
     }
