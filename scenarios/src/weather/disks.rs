@@ -5,7 +5,7 @@ mod model;
 
 use super::links::bounds;
 use super::{Blind, name, witness};
-use model::{Disk, Losses};
+use model::{Disks, Losses};
 use squall::plan::Kind;
 use squall::{Conditions, Fault, Most, Scenario, Tolerance, conditions};
 use squall_env::disk::{DiskError, Done, Operation, Slot};
@@ -268,7 +268,7 @@ async fn give_way() {
 /// Keeps the model of a node's disk.
 struct Keeper {
     blind: Blind,
-    disk: Disk,
+    disk: Disks,
     boot: Option<u64>,
     power_losses: u64,
     judged: bool,
@@ -279,7 +279,7 @@ struct Keeper {
 
 impl Keeper {
     fn new(blind: Blind) -> Keeper {
-        let disk = Disk::default();
+        let disk = Disks::default();
         let (boot, power_losses, judged) = (None, 0, false);
         let (asked, asked_at_ns, answered) = (0, 0, true);
         Keeper { blind, disk, boot, power_losses, judged, asked, asked_at_ns, answered }
@@ -305,7 +305,7 @@ impl Keeper {
         }
         if diary.asked > self.asked {
             (self.asked, self.asked_at_ns, self.answered) = (diary.asked, now.now_ns, false);
-            self.disk.asked(diary.ask.clone());
+            self.disk.asked(diary.ask.as_ref());
         }
         if let (Some(answer), false, Some(ask)) = (&diary.answer, self.answered, &diary.ask) {
             self.answered = true;

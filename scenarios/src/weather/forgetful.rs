@@ -63,9 +63,11 @@ async fn serve(env: Env) -> Result<(), DiskError> {
     shown.update(&env, |shown| shown.found = Some(found));
     env.ready();
     let mut number = match found {
-        Some((owner, _)) if owner != me && owner != TORN => {
-            env.sometimes(FOREIGN);
-            // It is not this node's to write on.
+        Some((owner, _)) if owner != me => {
+            if owner != TORN {
+                env.sometimes(FOREIGN);
+            }
+            // It is not this node's to write on, or nobody knows whose it is.
             return std::future::pending().await;
         }
         Some((_, number)) => number,
@@ -104,6 +106,11 @@ struct History {
     begins: Vec<(u64, u64)>,
     durable: Vec<(u64, u64)>,
     power_losses: u64,
+    judged_at_ns: u64,
+    /// Whether what was found last is torn, which it then stays, as nobody writes on it.
+    torn: bool,
+    /// Who found this disk empty in the place of its own, and writes there.
+    lodger: Option<u16>,
 }
 
 impl Archive {
@@ -153,7 +160,21 @@ impl Archive {
         }
     }
 
+    /// Whose disk a node has.
+    fn owner_of(&self, node: NodeId, now: &Conditions) -> String {
+        let known = |struck: &&Struck| self.blind.knows(struck.episode.kind.fault());
+        let swapped = now.struck.iter().filter(known).find_map(|struck| {
+            let Kind::SwappedDisks { nodes } = &struck.episode.kind else { return None };
+            let mine = struck.until_ns.is_none() && nodes.contains(&name(node));
+            nodes.iter().find(|other| mine && **other != name(node)).cloned()
+        });
+        swapped.unwrap_or_else(|| name(node))
+    }
+
     fn note(&mut self, node: NodeId, number: Number, now: &Conditions) {
+        if self.owner_of(node, now) != name(node) {
+            return;
+        }
         let knows = self.blind.knows(Fault::LyingSync);
         let history = self.nodes.entry(node).or_default();
         if number.begun > history.begun {
@@ -177,13 +198,7 @@ impl Archive {
         found: Option<(u16, u64)>,
         now: &Conditions,
     ) -> Result<(), String> {
-        let known = |struck: &&Struck| self.blind.knows(struck.episode.kind.fault());
-        let swapped = now.struck.iter().filter(known).find_map(|struck| {
-            let Kind::SwappedDisks { nodes } = &struck.episode.kind else { return None };
-            let mine = struck.until_ns.is_none() && nodes.contains(&name(node));
-            nodes.iter().find(|other| mine && **other != name(node)).cloned()
-        });
-        let owner = swapped.unwrap_or_else(|| name(node));
+        let owner = self.owner_of(node, now);
         let whose = self.nodes.keys().copied().find(|node| name(*node) == owner);
         let history = whose.and_then(|whose| self.nodes.get(&whose)).ok_or("has a strange disk")?;
         let (least, most) = history.at(u64::MAX);
@@ -191,7 +206,10 @@ impl Archive {
         let right = match found {
             None => least == 0,
             // Without a sync the name may be there before the content is.
-            Some((TORN, _)) => self.blind.knows(Fault::LyingSync) && lied(now, &owner, synced_at),
+            Some((TORN, _)) => {
+                history.torn || self.blind.knows(Fault::LyingSync) && lied(now, &owner, synced_at)
+            }
+            Some((ordinal, _)) if history.lodger == Some(ordinal) => true,
             Some((ordinal, number)) => {
                 format!("node-{ordinal}") == owner && (least..=most).contains(&number)
             }
@@ -199,17 +217,31 @@ impl Archive {
         if !right {
             return Err(format!("found {found:?}, and {owner} has left {least} to {most} there"));
         }
+        if let (None, Some(history), true) =
+            (found, whose.and_then(|whose| self.nodes.get_mut(&whose)), owner != name(node))
+        {
+            history.lodger = Some(node.ordinal());
+        }
         let power_losses = now.node(node).map_or(0, |node| node.power_losses);
         let own = self.nodes.entry(node).or_default();
         own.judged = true;
+        let torn = matches!(found, Some((TORN, _)));
         if owner == name(node) {
+            own.torn = torn;
+        }
+        if owner == name(node) && !torn {
             let number = found.map_or(0, |(_, number)| number);
             own.begins.push((now.now_ns, number));
-            if power_losses > own.power_losses {
+            let swapped = now.struck.iter().any(|struck| {
+                matches!(&struck.episode.kind, Kind::SwappedDisks { nodes } if nodes.contains(&owner))
+                    && struck.overlaps(own.judged_at_ns, now.now_ns)
+            });
+            // A power loss while it had another's disk was none of its own.
+            if power_losses > own.power_losses && !swapped {
                 own.durable.push((now.now_ns, number));
             }
-            own.power_losses = power_losses;
         }
+        (own.power_losses, own.judged_at_ns) = (power_losses, now.now_ns);
         Ok(())
     }
 }

@@ -17,9 +17,74 @@ pub(super) struct Losses {
     pub(super) entries: bool,
 }
 
-/// One node's disk.
-#[derive(Default)]
-pub(super) struct Disk {
+/// Of how many disks is known at a time that they may be the node's.
+const DISKS_MAX: usize = 64;
+
+/// One node's disk, as all that it may be by what is known of it: two files that a power loss has
+/// emptied cannot be told apart by what is in them.
+pub(super) struct Disks(Vec<Disk>);
+
+impl Default for Disks {
+    fn default() -> Disks {
+        Disks(vec![Disk::default()])
+    }
+}
+
+impl Disks {
+    /// A question is asked.
+    pub(super) fn asked(&mut self, ask: Option<&Ask>) {
+        self.0.iter_mut().for_each(|disk| disk.open = ask.cloned());
+    }
+
+    /// How long the file is that is asked about, at least.
+    pub(super) fn length(&self, ask: &Ask) -> usize {
+        self.0.iter().map(|disk| disk.length(ask)).min().unwrap_or_default()
+    }
+
+    /// It is answered.
+    pub(super) fn answered(
+        &mut self,
+        ask: &Ask,
+        answer: &Result<Vec<u8>, DiskError>,
+    ) -> Result<(), String> {
+        self.keep(|disk| disk.answered(ask, answer).map(|()| Vec::new()))
+    }
+
+    /// A boot has found these files: after a power loss that may have taken something, or as the
+    /// operating system had them.
+    pub(super) fn found(
+        &mut self,
+        found: &BTreeMap<&'static str, Vec<u8>>,
+        losses: Option<Losses>,
+    ) -> Result<(), String> {
+        self.keep(|disk| disk.found(found, losses))
+    }
+
+    /// Goes on with those disks that do not contradict, or with what each of them became.
+    fn keep(
+        &mut self,
+        mut step: impl FnMut(&mut Disk) -> Result<Vec<Disk>, String>,
+    ) -> Result<(), String> {
+        let (mut kept, mut story) = (Vec::new(), String::new());
+        for mut disk in std::mem::take(&mut self.0) {
+            match step(&mut disk) {
+                Ok(became) if became.is_empty() => kept.push(disk),
+                Ok(became) => kept.extend(became),
+                Err(why) => story = why,
+            }
+        }
+        if kept.is_empty() {
+            return Err(story);
+        }
+        kept.dedup();
+        kept.truncate(DISKS_MAX);
+        self.0 = kept;
+        Ok(())
+    }
+}
+
+#[derive(Default, PartialEq)]
+struct Disk {
     files: Vec<File>,
     names: Names,
     durable: Names,
@@ -30,7 +95,7 @@ pub(super) struct Disk {
 
 type Names = BTreeMap<&'static str, usize>;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum NameChange {
     Bind(&'static str, usize),
     Unbind(&'static str),
@@ -38,14 +103,14 @@ enum NameChange {
 }
 
 /// One file: what programs see, what is on the disk, and what was changed in between.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 struct File {
     seen: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Change {
     Write(usize, Vec<u8>),
     Length(usize),
@@ -78,23 +143,12 @@ fn change(content: &mut Vec<u8>, change: &Change) {
 }
 
 impl Disk {
-    /// A question is asked.
-    pub(super) fn asked(&mut self, ask: Option<Ask>) {
-        self.open = ask;
-    }
-
-    /// How long the file is that is asked about.
-    pub(super) fn length(&self, ask: &Ask) -> usize {
+    fn length(&self, ask: &Ask) -> usize {
         let Ask::Read(path) = ask else { return 0 };
         self.names.get(path).map_or(0, |file| self.files[*file].seen.len())
     }
 
-    /// It is answered.
-    pub(super) fn answered(
-        &mut self,
-        ask: &Ask,
-        answer: &Result<Vec<u8>, DiskError>,
-    ) -> Result<(), String> {
+    fn answered(&mut self, ask: &Ask, answer: &Result<Vec<u8>, DiskError>) -> Result<(), String> {
         match answer {
             Err(DiskError::NoSpace) => self.open = None,
             // What a failing sync gives up is seen by programs and is never on the disk.
@@ -172,13 +226,12 @@ impl Disk {
         Ok(())
     }
 
-    /// A boot has found these files: after a power loss that may have taken something, or as the
-    /// operating system had them.
-    pub(super) fn found(
+    /// What the disk may be if a boot has found these files.
+    fn found(
         &mut self,
         found: &BTreeMap<&'static str, Vec<u8>>,
         losses: Option<Losses>,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<Disk>, String> {
         let open = self.open.take();
         // What was not answered well may have been done or not, and a write in part.
         let mut stories = vec![self.with(None)];
@@ -187,6 +240,7 @@ impl Disk {
             Some(Ask::Write { path, offset, bytes }) => Some((*path, *offset as usize, bytes)),
             _ => None,
         };
+        let mut settled = Vec::new();
         for story in stories {
             for names in story.possible_names(losses) {
                 let fits = names.keys().eq(found.keys())
@@ -198,10 +252,12 @@ impl Disk {
                         file.may_hold(&found[name], losses, part)
                     });
                 if fits {
-                    *self = story.settle(names, found, losses.is_some());
-                    return Ok(());
+                    settled.push(story.settle(names, found, losses.is_some()));
                 }
             }
+        }
+        if !settled.is_empty() {
+            return Ok(settled);
         }
         let lengths = |files: &BTreeMap<&'static str, Vec<u8>>| -> Vec<String> {
             files.iter().map(|(name, bytes)| format!("{name} of {}", bytes.len())).collect()
@@ -256,13 +312,14 @@ impl Disk {
 
     /// What was found is what there is.
     fn settle(
-        mut self,
+        &self,
         names: Names,
         found: &BTreeMap<&'static str, Vec<u8>>,
         power_loss: bool,
     ) -> Disk {
+        let mut disk = self.with(None);
         for (name, file) in &names {
-            let file = &mut self.files[*file];
+            let file = &mut disk.files[*file];
             if power_loss {
                 let content = found[name].clone();
                 *file = File { seen: content.clone(), durable: content, pending: Vec::new() };
@@ -273,10 +330,10 @@ impl Disk {
             }
         }
         if power_loss {
-            self.durable = names.clone();
-            self.pending.clear();
+            disk.durable = names.clone();
+            disk.pending.clear();
         }
-        Disk { names, ..self }
+        Disk { names, ..disk }
     }
 }
 
@@ -361,12 +418,14 @@ impl File {
         };
         let mut whole = self.durable.clone();
         let mut versions = vec![cut(&whole)];
-        let mut written = false;
+        let (mut written, mut behind) = (false, false);
         let part = part.map(|(offset, bytes)| Change::Write(offset, bytes.to_vec()));
         for made in self.pending.iter().chain(&part) {
             change(&mut whole, made);
             written |= matches!(made, Change::Write(offset, bytes)
                 if *offset < end && offset + bytes.len() > start);
+            behind |= matches!(made, Change::Write(offset, bytes)
+                if *offset < start + SECTOR && offset + bytes.len() > end);
             versions.push(cut(&whole));
         }
         versions.dedup();
@@ -375,7 +434,9 @@ impl File {
             return true;
         }
         let cuts = self.pending.iter().any(|made| matches!(made, Change::Length(_)));
-        let missing = written && !cuts && start >= self.durable.len();
+        // A torn sector may have kept of what was written only what is behind the file's end.
+        let hidden = losses.torn && behind;
+        let missing = written && !cuts && !hidden && start >= self.durable.len();
         if missing && !losses.lengths && found.iter().all(|byte| *byte == 0) {
             return false;
         }
