@@ -32,11 +32,11 @@ fn a_saved_run_is_replayed_and_a_damaged_file_refused_by_name() {
     assert!(said.contains("the run is the same as when the file was written"), "{said}");
     assert!(said.contains("the same property breaks: no node panics"), "{said}");
     let text = std::fs::read_to_string(file).unwrap();
-    std::fs::write(file, text.replace("\"loss_ppm\"", "\"los_ppm\"")).unwrap();
+    std::fs::write(file, text.replace("\"heal_at_ns\"", "\"heal_at\"")).unwrap();
     let refused = squall(&format!("replay {file}"));
     let said = stderr(&refused);
     assert_eq!(refused.status.code(), Some(2), "{said}");
-    assert!(said.contains("saved.json") && said.contains("`los_ppm`"), "{said}");
+    assert!(said.contains("saved.json") && said.contains("`heal_at`"), "{said}");
     let unwritable = squall("run register --seed 1 --save /proc/no-such-folder/file.json");
     assert_eq!(unwritable.status.code(), Some(75), "{}", stderr(&unwritable));
 }

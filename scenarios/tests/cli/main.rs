@@ -2,6 +2,7 @@
 
 mod files;
 mod run;
+mod shrink;
 mod sweep;
 
 use serde_json::Value;

@@ -142,7 +142,19 @@ fn specimens_are_found_under_the_plans_of_the_good_code() {
     assert_eq!(text.lines().count(), 2);
     for line in text.lines() {
         let found: Value = serde_json::from_str(line).unwrap();
-        let wanted = ["found", "median_seeds", "name", "property", "seeds_tried"];
+        let wanted = [
+            "found",
+            "found_steps",
+            "median_seeds",
+            "minimal",
+            "name",
+            "property",
+            "seeds_tried",
+            "shrink_runs",
+            "shrink_seconds",
+            "shrunk_faults",
+            "shrunk_operations",
+        ];
         assert_eq!(keys(&found), wanted);
         assert_eq!(found["found"], true);
         assert!(found["median_seeds"].as_u64().unwrap() >= 1);

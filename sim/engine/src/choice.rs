@@ -91,6 +91,22 @@ pub enum Domain {
     ResetTakes = 49,
 }
 
+impl Domain {
+    /// Whether it is about how long something takes, or what goes first.
+    #[inline]
+    fn is_timing(self) -> bool {
+        matches!(
+            self,
+            Domain::Latency
+                | Domain::CopyLatency
+                | Domain::TaskOrder
+                | Domain::EventOrder
+                | Domain::DiskLatency
+                | Domain::Blocking
+        )
+    }
+}
+
 /// Mixes 64 bits so that every input bit reaches every output bit.
 #[inline]
 pub fn mix(mut x: u64) -> u64 {
@@ -131,14 +147,16 @@ pub fn hash_text(text: &str) -> u64 {
 pub struct Choices {
     root: u64,
     key: u64,
+    salt: u64,
 }
 
 impl Choices {
-    /// The choices of a seed. `salt` gives the same seed another set of choices.
+    /// The choices of a seed. `salt` gives the same seed other choices of how long things take and
+    /// in which order they happen, and of nothing else; zero is none.
     pub fn new(seed: u64, salt: u64) -> Choices {
         let mut chacha = ChaCha12Rng::seed_from_u64(seed);
-        chacha.set_stream(salt);
-        Choices { root: chacha.next_u64(), key: chacha.next_u64() }
+        let (root, key) = (chacha.next_u64(), chacha.next_u64());
+        Choices { root, key, salt: if salt == 0 { 0 } else { mix(salt) } }
     }
 
     /// The entity that all others are within.
@@ -155,19 +173,24 @@ impl Choices {
     /// The `n`th occasion of an entity, for several decisions of different kinds about it.
     #[inline]
     pub fn occasion(&self, entity: Entity, n: u64) -> Occasion {
-        Occasion(mix(entity.0 ^ n.wrapping_mul(GOLDEN)).wrapping_add(self.key))
+        let key = mix(entity.0 ^ n.wrapping_mul(GOLDEN)).wrapping_add(self.key);
+        Occasion { key, salt: self.salt }
     }
 }
 
 /// One occasion on which decisions are made, each of its own kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Occasion(u64);
+pub struct Occasion {
+    key: u64,
+    salt: u64,
+}
 
 impl Occasion {
     /// The decision of a kind: 64 random bits.
     #[inline]
     pub fn draw(self, domain: Domain) -> u64 {
-        mix(self.0 ^ (domain as u64).wrapping_mul(DOMAIN))
+        let salt = if domain.is_timing() { self.salt } else { 0 };
+        mix(self.key ^ salt ^ (domain as u64).wrapping_mul(DOMAIN))
     }
 }
 

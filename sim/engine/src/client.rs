@@ -228,6 +228,9 @@ impl crate::world::World {
             }
             client.operations += 1;
             if !self.skips(node, number) {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.began(node, number);
+                }
                 return Some(Operation { number, entity, choices: self.choices });
             }
         }

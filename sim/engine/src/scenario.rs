@@ -41,7 +41,7 @@ impl Exit {
 
 pub(crate) struct Role {
     pub(crate) name: String,
-    low: u16,
+    pub(crate) low: u16,
     high: u16,
     pub(crate) start: Start,
 }

@@ -56,7 +56,8 @@ pub(crate) fn calm(nodes: u16) -> Plan {
 
 /// Runs up to a time of the world, without judging histories.
 pub(crate) fn run(scenario: &Scenario, seed: u64, plan: &Plan, until_ns: u64) -> RunOutcome {
-    let outcome = run_plan(scenario, seed, plan, Watch { until_ns, judge: false, log: false });
+    let outcome =
+        run_plan(scenario, seed, plan, Watch { until_ns, judge: false, ..Watch::default() });
     assert_eq!(outcome.failure, None, "{}", scenario.name());
     outcome
 }

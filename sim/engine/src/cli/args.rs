@@ -28,6 +28,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Replays a repro file, as failing tests write them
     Replay(ReplayArgs),
+    /// Leaves out of a failing run whatever its failure does not need
+    Shrink(ShrinkArgs),
     /// Checks histories in files against a model
     Check(CheckArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
@@ -116,6 +118,32 @@ pub(super) struct ReplayArgs {
 }
 
 #[derive(Args, Debug, Clone)]
+pub(super) struct ShrinkArgs {
+    /// The scenario, or a repro file
+    pub(super) name: String,
+    /// The seed; a repro file has its own
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// The weather of the seed's plan, as in `run`
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather, requires = "seed")]
+    pub(super) weather: Option<String>,
+    /// Writes the repro file of what is left
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Ends after so many runs
+    #[arg(long, value_name = "N", default_value_t = super::shrink::RUNS_MAX)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) runs: u64,
+    /// How many workers there are; as many as processors, if it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
 pub(super) struct CheckArgs {
     /// The files, each a history
     #[arg(required = true, value_name = "FILE")]
@@ -150,6 +178,9 @@ pub(super) struct SpecimensArgs {
     /// How many workers there are; as many as processors, if it is not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
+    /// Shrinks nothing
+    #[arg(long)]
+    pub(super) no_shrink: bool,
     /// Prints a line of JSON for each
     #[arg(long)]
     pub(super) json: bool,
@@ -171,6 +202,7 @@ impl Command {
         match self {
             Command::Sweep(args) => args.weather.as_deref(),
             Command::Run(args) => args.weather.as_deref(),
+            Command::Shrink(args) => args.weather.as_deref(),
             _ => None,
         }
     }

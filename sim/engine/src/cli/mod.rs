@@ -37,6 +37,7 @@ mod pool;
 mod process;
 mod protocol;
 mod report;
+mod shrink;
 mod single;
 mod specimens;
 mod sweep;
@@ -136,6 +137,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Sweep(args) => sweep::sweep(library, &args, &mut out),
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay(args) => single::replay(library, &args, &mut out),
+        Command::Shrink(args) => shrink::shrink(library, &args, &mut out),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
         Command::Lint(args) => lint(&args, &mut out),

@@ -4,6 +4,7 @@ use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
 use crate::trace::Wanted;
+use crate::world::Recorded;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -59,6 +60,8 @@ pub(super) struct Single {
     pub(super) twice: bool,
     /// Where to write every entry of the run, a line each.
     pub(super) entries: Option<PathBuf>,
+    /// Whether to write down what the run is made of.
+    pub(super) record: bool,
 }
 
 /// What a worker says, on its standard output.
@@ -87,6 +90,8 @@ pub(super) struct Done {
     pub(super) busy_ns: u64,
     /// How the last run ended.
     pub(super) last: Option<Last>,
+    /// What the run was made of, if that was wanted.
+    pub(super) recorded: Option<Recorded>,
 }
 
 /// How a run ended.
@@ -107,6 +112,7 @@ impl Done {
         self.digests.extend(other.digests);
         self.busy_ns += other.busy_ns;
         self.last = other.last.or(self.last.take());
+        self.recorded = other.recorded.or(self.recorded.take());
     }
 }
 

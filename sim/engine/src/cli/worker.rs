@@ -143,6 +143,11 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
             return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
+    } else if single.record {
+        let watch = Watch { record: true, ..Watch::default() };
+        let mut outcome = run_plan(scenario, single.seed, &plan, watch);
+        done.recorded = outcome.recorded.take();
+        take(&outcome, single.seed, &mut done);
     } else {
         run_seed(scenario, single.seed, &plan, single.twice, &mut done);
     }

@@ -40,8 +40,8 @@ pub struct Plan {
     /// Single decisions that are not left to the seed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
-    /// Another set of keyed choices under the same seed.
-    #[serde(default)]
+    /// Other choices of how long things take and in which order they happen, under the same seed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub salt: u64,
     /// The deliberate bug that is switched on, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,66 +99,80 @@ pub struct Weather {
     /// From and to clients; mostly next to nothing, since a slow client hides anomalies.
     pub client_latency: Latency,
     /// One link in four takes longer by a fixed time of at most so many nanoseconds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub slow_link_ns: u64,
     /// Lost messages, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub loss_ppm: u32,
     /// Messages that arrive twice, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub duplication_ppm: u32,
     /// Messages that are held back, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reordering_ppm: u32,
     /// How long they are held back at most, in nanoseconds.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reordering_ns: u64,
     /// Damaged messages, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub corruption_ppm: u32,
     /// Reads, writes and the like.
     pub disk_latency: Latency,
     /// Syncs.
     pub sync_latency: Latency,
     /// Whether a power loss takes unsynced data.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lost_writes: bool,
     /// Whether a power loss tears sectors.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub torn_writes: bool,
     /// Whether a power loss takes unsynced names.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lost_entries: bool,
     /// Failing operations, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub eio_ppm: u32,
     /// Failing syncs, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sync_failure_ppm: u32,
     /// How many messages wait in a socket at most; zero is 16384.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mailbox_max: u32,
     /// What a link carries in one direction, in bytes per second; zero is any amount.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bandwidth: u64,
     /// Whether a power loss leaves garbage in sectors.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub garbage: bool,
     /// Whether a power loss leaves files that grew without what they grew by.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub length_without_data: bool,
     /// Reads that give less than there is, in parts per million.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub short_io_ppm: u32,
     /// Timers that are late, in parts per million.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub late_timers_ppm: u32,
     /// How late they are at most, in nanoseconds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub late_timers_ns: u64,
     /// How far wall clocks are off at first, at most, in nanoseconds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub wall_offset_ns: u64,
     /// How far a monotonic clock's rate is off at most, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub clock_rate_ppm: u32,
     /// How far a wall clock's rate is off at most, in parts per million.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub wall_drift_ppm: u32,
     /// What happens to connections.
     #[serde(default, skip_serializing_if = "StreamWeather::is_calm")]
     pub streams: StreamWeather,
     /// Whether `buggify!` sites may fire.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub buggify: bool,
     /// Whether knobs are turned.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub knobs: bool,
 }
 
@@ -193,6 +207,15 @@ pub enum When {
         /// Which step.
         number: u32,
     },
+}
+
+impl When {
+    /// The earliest time at which it may be, in nanoseconds.
+    pub(crate) fn earliest_ns(self) -> u64 {
+        match self {
+            When::AtNs(time) | When::Step { after_ns: time, .. } => time,
+        }
+    }
 }
 
 /// One decision that is not left to the seed.
@@ -234,6 +257,13 @@ pub enum Override {
         /// Which operation, from 0.
         number: u64,
     },
+    /// A client does these operations and no others.
+    OnlyOperations {
+        /// Which client.
+        client: String,
+        /// Which operations, from 0.
+        numbers: Vec<u64>,
+    },
 }
 
 /// What becomes of a message.
@@ -244,6 +274,22 @@ pub enum Fate {
     Lost,
     /// It arrives once and undamaged after so many nanoseconds.
     DeliveredAfterNs(u64),
+    /// It arrives, and a copy of it too, or it is damaged.
+    Delivered {
+        /// After how many nanoseconds.
+        after_ns: u64,
+        /// After how many nanoseconds a copy arrives, if one does. It is not damaged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy_after_ns: Option<u64>,
+        /// From which number the bits are drawn that flip, if it is damaged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        damage: Option<u64>,
+    },
+}
+
+/// Whether a value says nothing. What a file leaves out has its default.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Weather {

@@ -123,9 +123,15 @@ impl Plan {
                 return Err(Invalid::Nameless { from: from.clone(), to: to.clone() });
             }
             time("`at_ns`", at_ns.unwrap_or_default())?;
-            if let Fate::DeliveredAfterNs(after) = fate {
-                time("`delivered-after-ns`", *after)?;
-            }
+            let (one, other) = match fate {
+                Fate::Lost => (0, 0),
+                Fate::DeliveredAfterNs(after) => (*after, 0),
+                Fate::Delivered { after_ns, copy_after_ns, .. } => {
+                    (*after_ns, copy_after_ns.unwrap_or_default())
+                }
+            };
+            time("when a message is delivered", one)?;
+            time("when its copy is delivered", other)?;
         }
         Ok(())
     }

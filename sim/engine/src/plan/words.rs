@@ -16,7 +16,7 @@ impl Plan {
         )];
         lines.push(format!("weather: {}", weather(&self.weather).join("; ")));
         let mut episodes: Vec<&Episode> = self.episodes.iter().collect();
-        episodes.sort_by_key(|episode| (begins(episode.from), episode.id));
+        episodes.sort_by_key(|episode| (episode.from.earliest_ns(), episode.id));
         lines.extend(episodes.into_iter().map(tell_episode));
         if self.episodes.is_empty() {
             lines.push("no episodes".to_owned());
@@ -29,12 +29,6 @@ impl Plan {
             lines.push(format!("deliberate bug: {mutant}"));
         }
         lines
-    }
-}
-
-fn begins(when: When) -> u64 {
-    match when {
-        When::AtNs(time) | When::Step { after_ns: time, .. } => time,
     }
 }
 
@@ -192,11 +186,24 @@ fn tell_override(wish: &Override) -> String {
             let fate = match fate {
                 Fate::Lost => "is lost".to_owned(),
                 Fate::DeliveredAfterNs(after) => format!("takes {}", duration(*after)),
+                Fate::Delivered { after_ns, copy_after_ns, damage } => {
+                    let damaged = damage.map_or("", |_| " and is damaged");
+                    let copy = copy_after_ns
+                        .map_or(String::new(), |after| format!(", a copy {}", duration(after)));
+                    format!("takes {}{damaged}{copy}", duration(*after_ns))
+                }
             };
             format!("a message from {from} to {to} {fate}: {name} (counted from 0)")
         }
         Override::SkipOperation { client, number } => {
             format!("{client} leaves out operation {number}")
+        }
+        Override::OnlyOperations { client, numbers } if numbers.is_empty() => {
+            format!("{client} does no operation")
+        }
+        Override::OnlyOperations { client, numbers } => {
+            let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+            format!("of its operations {client} does only {}", numbers.join(", "))
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use crate::words::Words;
-use crate::world::{Boot, Installed, Line, Outside, TaskId, World, with};
+use crate::world::{Boot, Installed, Line, Outside, Recorded, Recorder, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
 use squall_env::shown::Place;
@@ -35,6 +35,8 @@ const MARK_GOAL: u32 = 2;
 pub struct Watch {
     /// Whether to keep everything that happens, for a trace or a comparison.
     pub log: bool,
+    /// Whether to write down what became of each message, as [`Outcome::recorded`].
+    pub record: bool,
     /// Whether histories are judged.
     pub judge: bool,
     /// Stops the run at this time, in nanoseconds, whatever its state.
@@ -43,7 +45,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Watch {
-        Watch { log: false, judge: true, until_ns: u64::MAX }
+        Watch { log: false, record: false, judge: true, until_ns: u64::MAX }
     }
 }
 
@@ -71,6 +73,8 @@ pub struct Outcome {
     pub overrides: Matched,
     /// The places in the plan of the overrides that matched nothing.
     missed: Vec<usize>,
+    /// What it was made of, if that was asked for.
+    pub recorded: Option<Recorded>,
     pub(crate) log: Vec<Line>,
 }
 
@@ -139,6 +143,7 @@ fn run_once(
     world.tolerated = scenario.tolerance.faults();
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
     world.log = log;
+    world.recorder = watch.record.then(Recorder::default);
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
@@ -399,6 +404,7 @@ impl Run<'_> {
                 sometimes: std::mem::take(&mut world.sometimes),
                 overrides,
                 missed,
+                recorded: world.take_recorded(),
                 log: world.log.take().map(Log::into_lines).unwrap_or_default(),
             }
         });

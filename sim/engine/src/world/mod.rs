@@ -20,6 +20,7 @@ mod overrides;
 mod platform;
 mod process;
 mod queue;
+mod recorded;
 mod runaway;
 mod streams;
 mod strike;
@@ -31,6 +32,8 @@ pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
 pub(crate) use platform::Platform;
 pub(crate) use process::{Boot, Node, State};
+pub(crate) use recorded::Recorder;
+pub use recorded::{Recorded, RecordedMessage};
 pub(crate) use runaway::{Bounds, Census};
 pub(crate) use tasks::TaskId;
 
@@ -182,6 +185,7 @@ pub(crate) struct World {
     pub(crate) outside: Vec<Outside>,
     digests: Vec<NodeDigest>,
     pub(crate) log: Option<Log>,
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
     guard: runaway::Guard,
@@ -262,6 +266,7 @@ impl World {
             outside: Vec::new(),
             digests,
             log: None,
+            recorder: None,
             counters: Counters::default(),
             polls_at_this_time: 0,
             guard: runaway::Guard::new(bounds),

@@ -106,12 +106,12 @@ pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
 }
 
 /// What was decided about one message.
-struct Fated {
+pub(super) struct Fated {
     hash: u64,
-    lost: bool,
-    corrupt: Option<u64>,
-    after: u64,
-    copy_after: Option<u64>,
+    pub(super) lost: bool,
+    pub(super) corrupt: Option<u64>,
+    pub(super) after: u64,
+    pub(super) copy_after: Option<u64>,
     tie: u32,
     /// How long the message is.
     bytes: usize,
@@ -260,6 +260,9 @@ impl World {
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         let (after, copy_after) = (1, None);
         let mut fated = Fated { hash, lost: false, corrupt: None, after, copy_after, tie, bytes };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sent((node, to_node, port, kind), self.now, hash);
+        }
         if !self.overrides.is_empty()
             && let Some(fate) = self.overrides.message((node, to_node, port, kind), self.now, hash)
         {
@@ -269,6 +272,11 @@ impl World {
                     fated.lost = true;
                 }
                 Fate::DeliveredAfterNs(after) => fated.after = after.max(1),
+                Fate::Delivered { after_ns, copy_after_ns, damage } => {
+                    fated.after = after_ns.max(1);
+                    fated.copy_after = copy_after_ns.map(|after| after.max(1));
+                    fated.corrupt = damage;
+                }
             }
             return fated;
         }
@@ -282,11 +290,23 @@ impl World {
             fated.lost = true;
             return fated;
         }
-        self.draw_fate(node, to_node, occasion, &mut fated);
+        let is_late = self.draw_fate(node, to_node, occasion, &mut fated);
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| !self.healed) {
+            let is_struck = is_late || fated.lost || fated.copy_after.is_some();
+            recorder.fated(&fated, is_struck || fated.corrupt.is_some());
+        }
         fated
     }
 
-    fn draw_fate(&mut self, node: u32, to_node: u32, occasion: Occasion, fated: &mut Fated) {
+    /// Draws what the weather makes of a message; `true` if it is held back.
+    fn draw_fate(
+        &mut self,
+        node: u32,
+        to_node: u32,
+        occasion: Occasion,
+        fated: &mut Fated,
+    ) -> bool {
+        let mut is_late = false;
         let hash = fated.hash;
         let draw = |domain| occasion.draw(domain);
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
@@ -304,13 +324,14 @@ impl World {
             fated.lost = true;
             self.fired(Fault::Loss);
             self.note(node, Code::Lost, [hash, 0]);
-            return;
+            return is_late;
         }
         let weather = &self.weather;
         if weather.reordering_ppm > 0 {
             let bits = draw(Domain::Reordering);
             if chance(bits, weather.reordering_ppm) {
                 fated.after += below(crate::choice::mix(bits), weather.reordering_ns);
+                is_late = true;
                 self.fired(Fault::Reordering);
                 self.note(node, Code::Delayed, [hash, fated.after]);
             }
@@ -331,6 +352,7 @@ impl World {
                 fated.corrupt = Some(crate::choice::mix(bits));
             }
         }
+        is_late
     }
 
     fn corrupt(&mut self, node: u32, slot: u32, mut bits: u64) {

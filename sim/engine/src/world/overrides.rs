@@ -21,11 +21,26 @@ struct MessageOverride {
     matched: bool,
 }
 
+/// Operations of a client that are left out.
 struct Skip {
     place: usize,
     client: u32,
-    number: u64,
+    which: Which,
     matched: bool,
+}
+
+enum Which {
+    This(u64),
+    AllBut(Vec<u64>),
+}
+
+impl Which {
+    fn has(&self, number: u64) -> bool {
+        match self {
+            Which::This(this) => *this == number,
+            Which::AllBut(kept) => !kept.contains(&number),
+        }
+    }
 }
 
 fn lane(from: u32, to: u32, port: u32, kind: u8) -> u64 {
@@ -53,12 +68,20 @@ impl Overrides {
                     all.messages.push(MessageOverride { place, lane, name, fate, matched });
                 }
                 Override::SkipOperation { client, number } => {
-                    let client = index(client).unwrap_or(u32::MAX);
-                    all.skips.push(Skip { place, client, number: *number, matched: false });
+                    all.skip(place, index(client), Which::This(*number));
+                }
+                Override::OnlyOperations { client, numbers } => {
+                    all.skip(place, index(client), Which::AllBut(numbers.clone()));
                 }
             }
         }
         all
+    }
+
+    fn skip(&mut self, place: usize, client: Option<u32>, which: Which) {
+        // One that names nobody matches nothing.
+        let client = client.unwrap_or(u32::MAX);
+        self.skips.push(Skip { place, client, which, matched: false });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -99,7 +122,7 @@ impl Overrides {
     /// Whether a client leaves this operation out.
     pub(crate) fn skips(&mut self, client: u32, number: u64) -> bool {
         let mut skips = self.skips.iter_mut();
-        match skips.find(|skip| (skip.client, skip.number) == (client, number)) {
+        match skips.find(|skip| skip.client == client && skip.which.has(number)) {
             Some(skip) => {
                 skip.matched = true;
                 true

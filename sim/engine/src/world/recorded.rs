@@ -1,0 +1,106 @@
+//! What the weather made of each message and which operations clients began, written down such
+//! that a plan can say the same.
+
+use super::World;
+use super::net::Fated;
+use super::queue::Counts;
+use crate::choice::{Entity, mix};
+use crate::plan::{Fate, Override};
+use serde::{Deserialize, Serialize};
+use squall_env::Roster;
+
+/// What a run was made of, beside its plan.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    /// All messages that crossed the network before the world healed, in the order in which they
+    /// were sent, each as the override that makes the same of it.
+    pub messages: Vec<RecordedMessage>,
+    /// The operations that clients began, in order: client and number.
+    pub operations: Vec<(String, u64)>,
+}
+
+/// What became of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordedMessage {
+    /// In the words of a plan.
+    pub as_override: Override,
+    /// Whether a fault has struck it; otherwise it took the time that messages take.
+    pub is_struck: bool,
+}
+
+/// Writes down what happens.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    counts: Counts,
+    messages: Vec<Line>,
+    operations: Vec<(u32, u64)>,
+}
+
+/// A message by its names.
+struct Line {
+    lane: (u32, u32, u32, u8),
+    payload: u64,
+    nth: u64,
+    count: u64,
+    at_ns: u64,
+    fate: Option<(Fate, bool)>,
+}
+
+impl Recorder {
+    /// A message is sent. Every one is counted, also those of which nothing else is written.
+    pub(super) fn sent(&mut self, lane: (u32, u32, u32, u8), at_ns: u64, payload: u64) {
+        let (from, to, port, kind) = lane;
+        let [from, to, port, kind] = [u64::from(from), u64::from(to), port.into(), kind.into()];
+        let name = Entity(from).with(to).with(port).with(kind).0;
+        let (count, nth) = (self.counts.next(name), self.counts.next(mix(name ^ payload)));
+        self.messages.push(Line { lane, payload, nth, count, at_ns, fate: None });
+    }
+
+    /// What becomes of the message that was sent last.
+    pub(super) fn fated(&mut self, fated: &Fated, is_struck: bool) {
+        let Some(line) = self.messages.last_mut() else { return };
+        let (copy_after_ns, damage) = (fated.copy_after, fated.corrupt);
+        let fate = match (fated.lost, copy_after_ns, damage) {
+            (true, ..) => Fate::Lost,
+            (_, None, None) => Fate::DeliveredAfterNs(fated.after),
+            _ => Fate::Delivered { after_ns: fated.after, copy_after_ns, damage },
+        };
+        line.fate = Some((fate, is_struck));
+    }
+
+    pub(crate) fn began(&mut self, client: u32, number: u64) {
+        self.operations.push((client, number));
+    }
+
+    fn into_recorded(self, roster: &Roster) -> Recorded {
+        let names: Vec<String> = roster.all().map(|node| roster.name(node)).collect();
+        let name = |node: u32| names[node as usize].clone();
+        let tell = |line: &Line| {
+            let (from, to, port, message_kind) = line.lane;
+            let (fate, is_struck) = line.fate?;
+            let as_override = Override::Message {
+                from: name(from),
+                to: name(to),
+                port,
+                message_kind,
+                payload: Some(line.payload),
+                nth: line.nth,
+                count: Some(line.count),
+                at_ns: Some(line.at_ns),
+                fate,
+            };
+            Some(RecordedMessage { as_override, is_struck })
+        };
+        Recorded {
+            messages: self.messages.iter().filter_map(tell).collect(),
+            operations: self.operations.iter().map(|(who, number)| (name(*who), *number)).collect(),
+        }
+    }
+}
+
+impl World {
+    /// What was written down, if anything was.
+    pub(crate) fn take_recorded(&mut self) -> Option<Recorded> {
+        self.recorder.take().map(|recorder| recorder.into_recorded(&self.roster))
+    }
+}
