@@ -233,8 +233,8 @@ impl Archive {
             let number = found.map_or(0, |(_, number)| number);
             own.begins.push((now.now_ns, number));
             let swapped = now.struck.iter().any(|struck| {
-                matches!(&struck.episode.kind, Kind::SwappedDisks { nodes } if nodes.contains(&owner))
-                    && struck.overlaps(own.judged_at_ns, now.now_ns)
+                let Kind::SwappedDisks { nodes } = &struck.episode.kind else { return false };
+                nodes.contains(&owner) && struck.overlaps(own.judged_at_ns, now.now_ns)
             });
             // A power loss while it had another's disk was none of its own.
             if power_losses > own.power_losses && !swapped {

@@ -58,7 +58,7 @@ impl Size {
         self.faults > other.faults
             || self.operations > other.operations
             || self.nodes > other.nodes
-            || self.salted > other.salted
+            || (self.salted && !other.salted)
     }
 
     /// In words.
