@@ -118,8 +118,8 @@ enum Wrong {
     Strange,
 }
 
-/// The most bits that are taken for rotten: those of 32 strikes on one record, which is far from the
-/// 2048 or so by which two records differ.
+/// The most bits that are taken for rotten: those of 32 strikes on one record, far from the about
+/// 2048 by which two records differ.
 const BITS_MAX: u32 = 256;
 
 fn kind_of(node: NodeId, number: u64, sector: &[u8], records: u64) -> Wrong {

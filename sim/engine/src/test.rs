@@ -6,11 +6,13 @@
     reason = "a test reads its environment and starts processes beside the world, not within it"
 )]
 
+use crate::failure::Failure;
 use crate::plan::{Forecast, Plan, WEATHER_VARIABLE};
 use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
 use crate::repro::{Expected, Repro};
 use crate::run::{Outcome, Watch, run, run_logged, run_plan};
 use crate::scenario::Scenario;
+use crate::shrink::{CHILD_VARIABLE, Children, RUNS_MAX, Subject, serve, shrink};
 use crate::tally::Tally;
 use crate::trace::{Ends, Log, Wanted};
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 const SEED: &str = "SQUALL_SEED";
@@ -26,6 +29,10 @@ const SEEDS: &str = "SQUALL_SEEDS";
 const REPLAY: &str = "SQUALL_REPLAY";
 const TRACE: &str = "SQUALL_TRACE";
 const PROBE: &str = "SQUALL_PROBE";
+const SHRINK: &str = "SQUALL_SHRINK";
+
+/// For how long a failure is shrunk.
+const SHRINK_TIME: Duration = Duration::from_secs(10);
 
 /// A scenario and the seeds that a test runs it with.
 ///
@@ -36,6 +43,7 @@ const PROBE: &str = "SQUALL_PROBE";
 /// | `SQUALL_SEED=218` | runs this seed alone |
 /// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
 /// | `SQUALL_WEATHER=network,-loss` | another weather; see [`Forecast`] for the words |
+/// | `SQUALL_SHRINK=60s` or `0` | shrinks a failure for so long, or not; without it 10 s |
 /// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
 /// | `SQUALL_TRACE=1` | prints everything that happens in the run that fails or is named |
 /// | `SQUALL_LOG=info,my_crate=trace` | prints the events of `tracing` of that run that pass |
@@ -110,6 +118,9 @@ impl Seeds {
         if let Some(probe) = variable(PROBE)? {
             return self.answer(&probe);
         }
+        if let Some(subject) = variable(CHILD_VARIABLE)? {
+            return self.try_plans(&subject);
+        }
         if let Some(file) = variable(REPLAY)? {
             return self.replay(Path::new(&file));
         }
@@ -147,35 +158,102 @@ impl Seeds {
     fn reported(&self, seed: u64, plan: &Plan, outcome: &Outcome) -> Result<(), String> {
         let Some(failure) = &outcome.failure else { return Ok(()) };
         let name = self.scenario.name();
-        let mut lines = report::lines(name, seed, failure, plan);
         let expected = Expected::of(outcome);
         let file = self.failures.join(Repro::file_name(name, seed));
         let written = Repro::new(name, seed, plan, expected.clone()).write(&file);
         let test = test_name();
-        lines.push(String::new());
-        match &test {
-            Some(test) => lines.extend(self.probe(test, seed, &expected)),
-            None => lines.push(
-                "  not run again in a fresh process: the name of the test is not known when tests \
-                 run in one thread"
+        let strange = match &test {
+            Some(test) => self.probe(test, seed, &expected),
+            None => vec![
+                "  not run again in a fresh process, and not shrunk: the name of the test is not \
+                 known when tests run in one thread"
                     .to_owned(),
-            ),
-        }
-        let test = test.as_deref().unwrap_or_default();
-        let cargo = format!("cargo test {test}");
+            ],
+        };
+        // What a fresh process does not show cannot be shrunk in others.
+        let shrunk = match &test {
+            Some(test) if strange.is_empty() => self.shrunk(test, seed, plan, failure)?,
+            _ => None,
+        };
+        let whole = || report::lines(name, seed, failure, plan);
+        let small = shrunk.as_ref().map(|(lines, _)| lines.clone());
+        let mut lines = small.unwrap_or_else(whole);
+        lines.push(String::new());
+        lines.extend(strange);
+        let cargo = format!("cargo test {}", test.as_deref().unwrap_or_default());
         let cargo = cargo.trim();
-        lines.push("  to run this seed alone:".to_owned());
+        let replay =
+            |file: &Path| format!("    {REPLAY}={} {cargo} -- --nocapture", file.display());
+        if let Some((_, small)) = &shrunk {
+            lines.push("  to replay exactly this shrunk run, also after it is edited:".to_owned());
+            lines.push(replay(small));
+            lines.push("  to run the seed as it was found:".to_owned());
+        } else {
+            lines.push("  to run this seed alone:".to_owned());
+        }
         lines.push(format!("    {SEED}={seed} {cargo}"));
         match written {
+            Ok(()) if shrunk.is_some() => {}
             Ok(()) => {
                 lines.push(
                     "  to replay exactly this run, also after the plan is edited:".to_owned(),
                 );
-                lines.push(format!("    {REPLAY}={} {cargo} -- --nocapture", file.display()));
+                lines.push(replay(&file));
             }
             Err(error) => lines.push(format!("  there is no repro file: {error}")),
         }
         Err(lines.join("\n"))
+    }
+
+    /// The report of a smaller run that fails alike, and its repro file; none if there is no
+    /// smaller one, or it is not wanted.
+    fn shrunk(
+        &self,
+        test: &str,
+        seed: u64,
+        plan: &Plan,
+        failure: &Failure,
+    ) -> Result<Option<(Vec<String>, PathBuf)>, String> {
+        let time = match variable(SHRINK)? {
+            Some(text) => parse_time(&text)?,
+            None => SHRINK_TIME,
+        };
+        if time.is_zero() {
+            return Ok(None);
+        }
+        let (scenario, name) = (&self.scenario, self.scenario.name());
+        let subject = Subject { scenario: name.to_owned(), seed };
+        let mut children = Children::new(test, &subject, Instant::now() + time);
+        let fingerprint = failure.fingerprint();
+        let found = (plan, fingerprint.as_str());
+        let shrunk = shrink(scenario, found, RUNS_MAX, &mut children, &mut |_, _, _| {});
+        // A failure that cannot be shrunk is a failure all the same.
+        let Ok(shrunk) = shrunk else { return Ok(None) };
+        let outcome = run_plan(scenario, seed, &shrunk.plan, Watch::default());
+        let Some(failure) = outcome.failure.as_ref().filter(|f| f.fingerprint() == fingerprint)
+        else {
+            return Ok(None);
+        };
+        let file = self.failures.join(Repro::file_name(&format!("{name}-shrunk"), seed));
+        let repro = Repro::new(name, seed, &shrunk.plan, Expected::of(&outcome));
+        if repro.write(&file).is_err() {
+            return Ok(None);
+        }
+        let mut lines = report::lines(name, seed, failure, &shrunk.plan);
+        lines.push(String::new());
+        lines.extend(shrunk.lines());
+        Ok(Some((lines, file)))
+    }
+
+    /// Tries plans for another process, and ends this one.
+    fn try_plans(&self, subject: &str) -> Result<(), String> {
+        let subject: Subject =
+            serde_json::from_str(subject).map_err(|error| format!("{CHILD_VARIABLE}: {error}"))?;
+        if subject.scenario != self.scenario.name() {
+            return Ok(());
+        }
+        serve(&self.scenario, subject.seed);
+        std::process::exit(0)
     }
 
     /// Runs the seed in a fresh process of the same test, and says so if it ends in another way.
@@ -312,6 +390,15 @@ fn variable(name: &str) -> Result<Option<String>, String> {
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8 text")),
     }
+}
+
+/// A time as `60s`, or `0`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        format!("{SHRINK} is {text:?}; right are seconds, as in {SHRINK}=60s, or 0 for never")
+    })
 }
 
 /// Seeds as `A..B` or as a count.

@@ -42,8 +42,10 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
     let seeds = drawing("test/fails", 3).seeds(0..100).failures_in(folder.path());
     let report = seeds.outcome().expect_err("one of the seeds draws it");
     let written: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(written.len(), 1);
-    let file = written[0].as_ref().unwrap().path();
+    assert_eq!(written.len(), 2, "as it was found, and shrunk");
+    let files = written.iter().map(|entry| entry.as_ref().unwrap().path());
+    let file = files.into_iter().find(|file| file.display().to_string().contains("shrunk"));
+    let file = file.unwrap();
     let repro = Repro::read(&file).unwrap();
     assert_eq!(repro.expected.property.as_deref(), Some("no wrong number is drawn"));
     let name = "a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it";
@@ -51,7 +53,8 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
         "test/fails fails: no wrong number is drawn".to_owned(),
         format!("seed {}, at 0.000000 s of the run, class property", repro.seed),
         "3 was drawn".to_owned(),
-        "nodes: 1 client; the world heals at 3.000000 s".to_owned(),
+        "nodes: 1 client; the world heals at 0.000000 s".to_owned(),
+        "nothing more can be left out for itself".to_owned(),
         format!("SQUALL_SEED={} cargo test {name}", repro.seed),
         format!("SQUALL_REPLAY={} cargo test {name} -- --nocapture", file.display()),
     ] {
@@ -67,6 +70,31 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
     let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n");
     assert!(verdict.contains("the same as when"), "{verdict}");
     assert!(verdict.contains("the same property breaks"), "{verdict}");
+}
+
+#[test]
+#[ignore = "it fails on purpose; the test below starts it"]
+fn fails_unshrunk() {
+    let folder = tempfile::tempdir().unwrap();
+    drawing("test/unshrunk", 3).seeds(0..100).failures_in(folder.path()).run();
+}
+
+#[test]
+fn a_failure_is_shrunk_for_as_long_as_is_wanted() {
+    for (time, wanted, is_small) in [
+        ("0", "to run this seed alone", false),
+        ("30s", "to replay exactly this shrunk run", true),
+        ("soon", "SQUALL_SHRINK is \"soon\"; right are seconds", false),
+    ] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "fails_unshrunk"])
+            .env("SQUALL_SHRINK", time)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success() && printed.contains(wanted), "{printed}");
+        assert_eq!(printed.contains("  shrunk: 0 faults"), is_small, "{printed}");
+    }
 }
 
 /// One client draws a number and says so before it shows it.

@@ -132,7 +132,7 @@ pub(super) struct ShrinkArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Ends after so many runs
-    #[arg(long, value_name = "N", default_value_t = super::shrink::RUNS_MAX)]
+    #[arg(long, value_name = "N", default_value_t = crate::shrink::RUNS_MAX)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) runs: u64,
     /// How many workers there are; as many as processors, if it is not given

@@ -15,9 +15,6 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// So many runs are enough for what is not to be seen as endless.
-pub(super) const RUNS_MAX: u64 = 20_000;
-
 #[derive(Serialize)]
 struct ShrinkJson<'a> {
     name: &'a str,
@@ -124,7 +121,7 @@ pub(super) fn shrink_in(
             )
         });
         let mut workers = Workers { scenario, seed, ask, answers };
-        let shrunk = shrink::shrink(scenario, plan, fingerprint, runs, &mut workers, tell);
+        let shrunk = shrink::shrink(scenario, (plan, fingerprint), runs, &mut workers, tell);
         drop(workers);
         match working.join() {
             Ok(Err(trouble)) => Err(trouble),
@@ -134,16 +131,8 @@ pub(super) fn shrink_in(
 }
 
 fn summary(shrunk: &Shrunk, file: Option<&Path>) -> Vec<String> {
-    let (from, to) = shrunk.sizes;
-    let minimal = match shrunk.is_minimal {
-        true => "nothing more can be left out for itself",
-        false => "not minimal: the runs were used up, and --runs gives more",
-    };
-    let mut lines = vec![
-        String::new(),
-        format!("  found:  {}", from.words()),
-        format!("  shrunk: {}, in {} runs; {minimal}", to.words(), shrunk.runs),
-    ];
+    let mut lines = vec![String::new()];
+    lines.extend(shrunk.lines());
     if let Some(file) = file {
         lines.push(format!("  to replay it: squall replay {}", file.display()));
     }

@@ -6,11 +6,12 @@ use super::library::Library;
 use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
 use super::protocol::{Ask, Batch, Twice};
-use super::shrink::{RUNS_MAX, shrink_in};
+use super::shrink::shrink_in;
 use super::{CLEAN, FAILED, Trouble};
 use crate::report::NOT_ALIKE;
 use crate::run::POLL_MAX_VARIABLE;
 use crate::scenario::Scenario;
+use crate::shrink::RUNS_MAX;
 use serde::Serialize;
 use std::time::Instant;
 

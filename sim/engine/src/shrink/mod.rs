@@ -12,6 +12,7 @@
 //! is a part of the plan.
 
 mod calm;
+mod children;
 mod pieces;
 mod simplify;
 mod size;
@@ -23,7 +24,9 @@ use crate::plan::{Override, Plan};
 use crate::scenario::Scenario;
 use crate::world::Recorded;
 pub(crate) use calm::strikes;
+pub(crate) use children::{CHILD_VARIABLE, Children, Subject, serve};
 use pieces::Piece;
+use serde::{Deserialize, Serialize};
 pub(crate) use size::Size;
 use std::collections::BTreeMap;
 
@@ -39,7 +42,7 @@ const DEADLY_BATCH: usize = 2;
 const SALTS: u64 = 8;
 
 /// What came of a plan.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Verdict {
     /// What failed, if anything did; a run that died has another than any that did not.
     pub(crate) fingerprint: Option<String>,
@@ -56,6 +59,11 @@ pub(crate) trait Oracle {
 
     /// What a run of this plan is made of.
     fn record(&mut self, plan: &Plan) -> Result<Recorded, String>;
+
+    /// Whether there is no more time.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// What became of a plan.
@@ -69,6 +77,24 @@ pub(crate) struct Shrunk {
     /// Whether nothing more can be left out for itself; otherwise the budget was used up.
     pub(crate) is_minimal: bool,
 }
+
+impl Shrunk {
+    /// In words.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let (from, to) = self.sizes;
+        let minimal = match self.is_minimal {
+            true => "nothing more can be left out for itself",
+            false => "not minimal: runs or time were used up",
+        };
+        vec![
+            format!("  found:  {}", from.words()),
+            format!("  shrunk: {}, in {} runs; {minimal}", to.words(), self.runs),
+        ]
+    }
+}
+
+/// So many runs are enough for what is not to be seen as endless.
+pub(crate) const RUNS_MAX: u64 = 20_000;
 
 /// Why a plan is not shrunk.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +114,7 @@ pub(crate) enum Trouble {
 /// is told of each smaller plan.
 pub(crate) fn shrink(
     scenario: &Scenario,
-    plan: &Plan,
-    fingerprint: &str,
+    (plan, fingerprint): (&Plan, &str),
     runs_max: u64,
     oracle: &mut dyn Oracle,
     tell: &mut dyn FnMut(&str, &Size, u64),
@@ -338,7 +363,7 @@ impl Shrinker<'_> {
                 new.push((text.clone(), plan.clone()));
             }
         }
-        if self.runs + new.len() as u64 > self.runs_max {
+        if self.runs + new.len() as u64 > self.runs_max || self.oracle.is_over() {
             return Err(Trouble::Spent);
         }
         self.runs += new.len() as u64;

@@ -87,7 +87,7 @@ impl<F: Fn(&Plan) -> Option<&'static str>> Oracle for Says<F> {
 
 fn run(fails: impl Fn(&Plan) -> Option<&'static str>, runs: u64) -> Result<Shrunk, Trouble> {
     let mut oracle = Says { fails, asked: 0 };
-    let shrunk = shrink(&scenario(), &stormy(), WANTED, runs, &mut oracle, &mut |_, _, _| {});
+    let shrunk = shrink(&scenario(), (&stormy(), WANTED), runs, &mut oracle, &mut |_, _, _| {});
     // One more for the recording.
     assert!(oracle.asked < runs, "{} of {runs}", oracle.asked);
     shrunk
