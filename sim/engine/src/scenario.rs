@@ -74,6 +74,9 @@ pub const PENDING_MAX: usize = 250_000;
 
 impl Scenario {
     /// A scenario with this name, best `folder/name`.
+    ///
+    /// A run of it ends when all its clients have, or, if it has none, when the faults are over;
+    /// and no earlier than what is to come about [`eventually`](Scenario::eventually) has.
     pub fn new(name: &str) -> Scenario {
         Scenario {
             name: name.to_owned(),

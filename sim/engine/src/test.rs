@@ -6,7 +6,7 @@
     reason = "a test reads its environment and starts processes beside the world, not within it"
 )]
 
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::plan::{Forecast, Plan, WEATHER_VARIABLE};
 use crate::report::{self, NOT_REPRODUCIBLE, SEEDS_FOR_COVERAGE};
 use crate::repro::{Expected, Repro};
@@ -225,6 +225,10 @@ impl Seeds {
         let subject = Subject { scenario: name.to_owned(), seed };
         let mut children = Children::new(test, &subject, Instant::now() + time);
         let fingerprint = failure.fingerprint();
+        if failure.class == Class::Runaway {
+            // Each run of it would take as long as all the time there is.
+            return Ok(None);
+        }
         let found = (plan, fingerprint.as_str());
         let shrunk = shrink(scenario, found, RUNS_MAX, &mut children, &mut |_, _, _| {});
         // A failure that cannot be shrunk is a failure all the same.

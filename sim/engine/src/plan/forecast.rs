@@ -2,6 +2,7 @@
 
 use super::Weather;
 use crate::table::{self, Fault, FaultSet, TABLE};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The environment's variable that says which weather is wanted, for tests and the command line.
@@ -34,7 +35,7 @@ pub struct Forecast {
     /// These are on in every run.
     pub sure: FaultSet,
     /// Values of the weather by name, instead of what is drawn.
-    values: BTreeMap<String, serde_json::Value>,
+    values: BTreeMap<String, Value>,
 }
 
 impl Default for Forecast {
@@ -108,25 +109,64 @@ impl Forecast {
     }
 }
 
-type Values = serde_json::Map<String, serde_json::Value>;
+type Values = serde_json::Map<String, Value>;
 
 /// What stands before the names of values of streams, which a plan has in a part of their own.
 const STREAMS: &str = "streams.";
 
 fn object(part: &impl serde::Serialize) -> Values {
     match serde_json::to_value(part) {
-        Ok(serde_json::Value::Object(values)) => values,
+        Ok(Value::Object(values)) => values,
         _ => Values::new(),
     }
 }
 
 /// All values of a weather by name.
 fn values(weather: &Weather) -> Values {
-    let mut values = object(weather);
+    // A plan leaves out what is zero or off.
+    let mut values = object(&all_on());
+    for value in values.values_mut() {
+        match value {
+            Value::Number(_) => *value = 0.into(),
+            Value::Bool(_) => *value = false.into(),
+            _ => {}
+        }
+    }
+    values.extend(object(weather));
     values.remove(STREAMS.trim_end_matches('.'));
     let streams = object(&weather.streams);
     values.extend(streams.into_iter().map(|(name, value)| (format!("{STREAMS}{name}"), value)));
     values
+}
+
+/// A weather of which nothing is left out of a plan.
+fn all_on() -> Weather {
+    Weather {
+        slow_link_ns: 1,
+        loss_ppm: 1,
+        duplication_ppm: 1,
+        reordering_ppm: 1,
+        reordering_ns: 1,
+        corruption_ppm: 1,
+        lost_writes: true,
+        torn_writes: true,
+        lost_entries: true,
+        eio_ppm: 1,
+        sync_failure_ppm: 1,
+        mailbox_max: 1,
+        bandwidth: 1,
+        garbage: true,
+        length_without_data: true,
+        short_io_ppm: 1,
+        late_timers_ppm: 1,
+        late_timers_ns: 1,
+        wall_offset_ns: 1,
+        clock_rate_ppm: 1,
+        wall_drift_ppm: 1,
+        buggify: true,
+        knobs: true,
+        ..Weather::calm()
+    }
 }
 
 /// The weather of these values.
@@ -171,6 +211,14 @@ mod tests {
         assert_eq!(Forecast::read("-loss").unwrap().drawn, FaultSet::ALL.without(Fault::Loss));
         assert_eq!(Forecast::read("calm"), Ok(Forecast::surely(FaultSet::default())));
         assert_eq!(Forecast::read(""), Ok(Forecast::default()));
+    }
+
+    #[test]
+    fn every_value_of_the_weather_has_a_name() {
+        let weather = values(&Weather::calm());
+        // All that are written down, and four latencies.
+        assert_eq!(weather.iter().filter(|(name, _)| !name.starts_with(STREAMS)).count(), 27);
+        assert_eq!(weather_of(weather).unwrap(), Weather::calm());
     }
 
     #[test]

@@ -371,7 +371,12 @@ impl Run<'_> {
 
     fn goals_met(&self) -> bool {
         let clients = || with(|world| world.clients_finished() && world.ready.is_empty());
-        self.has_clients && clients().unwrap_or(true) && self.properties.all_reached()
+        // Without clients a run ends when the faults are over, or whenever it is to be stopped.
+        let done = match self.has_clients {
+            true => clients().unwrap_or(true),
+            false => self.properties.has_healed() && self.watch.until_ns == u64::MAX,
+        };
+        done && self.properties.all_reached()
     }
 
     fn finish(mut self, plan: &Plan) -> Outcome {

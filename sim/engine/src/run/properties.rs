@@ -97,6 +97,11 @@ impl Properties {
         self.goals.iter().find(|goal| !goal.reached).map(|goal| goal.name)
     }
 
+    /// Whether the world has healed.
+    pub(crate) fn has_healed(&self) -> bool {
+        self.healed
+    }
+
     pub(crate) fn all_reached(&self) -> bool {
         self.goals.iter().all(|goal| goal.reached)
     }

@@ -107,10 +107,29 @@ fn a_run_without_an_end_is_ended_by_the_number_of_its_events() {
         #[expect(unreachable_code, reason = "it says of which type the result is")]
         Ok::<(), String>(())
     });
-    let outcome = run_until(&ticking.events_max(200_000), 1, &calm(1), u64::MAX);
+    let outcome = run_until(&ticking.events_max(200_000), 1, &calm(1), u64::MAX - 1);
     let failure = outcome.failure.expect("it fails");
     assert_eq!(failure.place, "timers of node");
     assert!(failure.story[2].starts_with("node-1 has 99648 timers run out"), "{:?}", failure.story);
+}
+
+#[test]
+fn a_run_without_clients_and_goals_ends_when_the_faults_are_over() {
+    let scenario = Scenario::new("test/ticks").nodes("node", 1..=1, |env: Env| async move {
+        let ticks = env.show("ticks", 0_u64);
+        loop {
+            env.sleep(Duration::from_millis(400)).await;
+            ticks.update(&env, |ticks| *ticks += 1);
+        }
+        #[expect(unreachable_code, reason = "it says of which type the result is")]
+        Ok::<(), String>(())
+    });
+    let ends = |scenario: &Scenario| run_until(scenario, 1, &calm(1), u64::MAX).end_ns;
+    assert_eq!(ends(&scenario), calm(1).heal_at_ns);
+    let ticked = scenario.eventually("it has ticked", Duration::from_secs(10), || {
+        |view: &View<'_>| view.up::<u64>().all(|ticks| *ticks >= 175)
+    });
+    assert_eq!((calm(1).heal_at_ns, ends(&ticked)), (60 * SECOND, 70 * SECOND));
 }
 
 #[test]
