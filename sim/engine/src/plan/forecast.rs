@@ -20,6 +20,9 @@ pub const WEATHER_VARIABLE: &str = "SQUALL_WEATHER";
 /// | `-loss` | never this one |
 /// | `loss_ppm=50000`, `streams.reset_ppm=0` | this value, as it stands in a plan's `weather` |
 ///
+/// What a power loss does needs one: `storage` and `calm,torn-writes` bring crashes with them, but
+/// for `-crash`.
+///
 /// ```
 /// use squall::plan::Forecast;
 ///
@@ -33,6 +36,8 @@ pub struct Forecast {
     pub drawn: FaultSet,
     /// These are on in every run.
     pub sure: FaultSet,
+    /// These are not on, whatever needs them.
+    pub never: FaultSet,
     /// Values of the weather by name, instead of what is drawn.
     values: BTreeMap<String, serde_json::Value>,
 }
@@ -40,14 +45,15 @@ pub struct Forecast {
 impl Default for Forecast {
     /// Everything may be drawn.
     fn default() -> Forecast {
-        Forecast { drawn: FaultSet::ALL, sure: FaultSet::default(), values: BTreeMap::new() }
+        Forecast { drawn: FaultSet::ALL, ..Forecast::surely(FaultSet::default()) }
     }
 }
 
 impl Forecast {
     /// These faults and no others, in every run.
     pub fn surely(faults: FaultSet) -> Forecast {
-        Forecast { drawn: FaultSet::default(), sure: faults, values: BTreeMap::new() }
+        let none = FaultSet::default();
+        Forecast { drawn: none, sure: faults, never: none, values: BTreeMap::new() }
     }
 
     /// Reads a forecast.
@@ -68,11 +74,13 @@ impl Forecast {
                 let fault = Fault::find(name).ok_or_else(|| unknown(name))?;
                 forecast.drawn = forecast.drawn.without(fault);
                 forecast.sure = forecast.sure.without(fault);
+                forecast.never = forecast.never.with(fault);
             } else if let Some(faults) = table::preset(word) {
                 forecast.drawn = forecast.drawn.or(faults);
             } else {
                 let fault = Fault::find(word).ok_or_else(|| unknown(word))?;
                 forecast.sure = forecast.sure.with(fault);
+                forecast.never = forecast.never.without(fault);
             }
         }
         Ok(forecast)
@@ -92,6 +100,14 @@ impl Forecast {
         changed.check().map_err(|error| error.to_string())?;
         self.values.extend(weather.remove_entry(name));
         Ok(())
+    }
+
+    /// Whether crashes have to come with what a power loss does: nothing else that is wanted has
+    /// power losses, and crashes are not ruled out.
+    pub(super) fn lacks_crashes(&self) -> bool {
+        let wanted = self.drawn.or(self.sure);
+        let crashes = [Fault::Crash, Fault::CrashLoop, Fault::CrashInRecovery];
+        !crashes.into_iter().any(|fault| wanted.has(fault)) && !self.never.has(Fault::Crash)
     }
 
     /// Puts the single values into a weather.
@@ -168,7 +184,10 @@ mod tests {
         let mut weather = Weather::calm();
         forecast.unwrap().apply(&mut weather);
         assert_eq!((weather.streams.reset_ppm, weather.streams.back_pressure), (7, true));
-        assert_eq!(Forecast::read("-loss").unwrap().drawn, FaultSet::ALL.without(Fault::Loss));
+        let but = Forecast::read("-loss").unwrap();
+        assert_eq!(but.drawn, FaultSet::ALL.without(Fault::Loss));
+        assert_eq!(but.never, FaultSet::default().with(Fault::Loss));
+        assert_eq!(Forecast::read("-loss,loss").unwrap().never, FaultSet::default());
         assert_eq!(Forecast::read("calm"), Ok(Forecast::surely(FaultSet::default())));
         assert_eq!(Forecast::read(""), Ok(Forecast::default()));
     }
