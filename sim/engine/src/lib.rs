@@ -57,8 +57,8 @@
 //!
 //! # More
 //!
-//! The [`guide`] has short pages: on the weather and how to ask for it, on what a system promises to
-//! survive, on properties, on what disks keep and connections promise, and the words.
+//! The [`guide`] has short pages: on the weather and how to ask for it, on what a system promises
+//! to survive, on properties, on what disks keep and connections promise, and the words.
 //!
 //! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody
 //! uses.
