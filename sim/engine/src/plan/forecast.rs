@@ -1,6 +1,6 @@
 //! Which weather is wanted: presets, single faults, and single values.
 
-use super::Weather;
+use super::{StreamWeather, Weather};
 use crate::table::{self, Fault, FaultSet, TABLE};
 use std::collections::BTreeMap;
 
@@ -136,9 +136,53 @@ fn object(part: &impl serde::Serialize) -> Values {
     }
 }
 
-/// All values of a weather by name.
+/// A weather of which no value is at its default, and so none is left out when it is written. A
+/// value that is added to the weather has to be named here before this compiles.
+fn full() -> Weather {
+    let Weather { latency, client_latency, disk_latency, sync_latency, .. } = Weather::calm();
+    Weather {
+        latency,
+        client_latency,
+        slow_link_ns: 1,
+        loss_ppm: 1,
+        duplication_ppm: 1,
+        reordering_ppm: 1,
+        reordering_ns: 1,
+        corruption_ppm: 1,
+        disk_latency,
+        sync_latency,
+        lost_writes: true,
+        torn_writes: true,
+        lost_entries: true,
+        eio_ppm: 1,
+        sync_failure_ppm: 1,
+        mailbox_max: 1,
+        bandwidth: 1,
+        garbage: true,
+        length_without_data: true,
+        short_io_ppm: 1,
+        late_timers_ppm: 1,
+        late_timers_ns: 1,
+        wall_offset_ns: 1,
+        clock_rate_ppm: 1,
+        wall_drift_ppm: 1,
+        streams: StreamWeather::default(),
+        buggify: true,
+        knobs: true,
+    }
+}
+
+/// All values of a weather by name, also those that a plan leaves out since they say nothing.
 fn values(weather: &Weather) -> Values {
-    let mut values = object(weather);
+    let mut values = object(&full());
+    for value in values.values_mut() {
+        match value {
+            serde_json::Value::Bool(value) => *value = false,
+            serde_json::Value::Number(value) => *value = 0.into(),
+            _ => {}
+        }
+    }
+    values.extend(object(weather));
     values.remove(STREAMS.trim_end_matches('.'));
     let streams = object(&weather.streams);
     values.extend(streams.into_iter().map(|(name, value)| (format!("{STREAMS}{name}"), value)));
