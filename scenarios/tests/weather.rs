@@ -3,7 +3,7 @@
 
 use squall::plan::Forecast;
 use squall::table::TABLE;
-use squall::{Fault, FaultSet, run, twice};
+use squall::{Fault, FaultSet, RunOutcome, Scenario, Watch, run, run_plan, twice};
 use squall_scenarios::weather::{ALL, Blind, Make, clocks, code, disks, forgetful, leader};
 use squall_scenarios::weather::{links, nodes, rot, streams};
 use squall_scenarios::{register, scenarios};
@@ -139,6 +139,70 @@ fn a_contract_that_does_not_know_a_fault_breaks_as_soon_as_it_strikes() {
             assert_eq!(run(&seeing, seed).failure, None, "{name}");
         }
     }
+}
+
+/// What comes with a fault that cannot come alone.
+fn needs(fault: Fault) -> FaultSet {
+    let all = |faults: &[Fault]| faults.iter().fold(FaultSet::default(), |all, f| all.with(*f));
+    match fault {
+        Fault::LostWrites | Fault::LostEntries | Fault::CrashInRecovery => all(&[Fault::Crash]),
+        Fault::TornWrites | Fault::Garbage | Fault::LengthWithoutData => {
+            all(&[Fault::Crash, Fault::LostWrites])
+        }
+        _ => FaultSet::default(),
+    }
+}
+
+/// What struck, but for the latency of every run.
+fn struck(outcome: &RunOutcome) -> FaultSet {
+    let all = TABLE.iter().zip(&outcome.faults).filter(|(_, counter)| counter.fired > 0);
+    let set = all.fold(FaultSet::default(), |set, (row, _)| set.with(row.fault));
+    set.without(Fault::Latency)
+}
+
+/// A run under the weather of these words, and the faults that its trace names.
+fn traced(scenario: Scenario, words: &str, seed: u64) -> (RunOutcome, FaultSet) {
+    let scenario = scenario.under(Forecast::read(words).unwrap());
+    let plan = scenario.plan(seed);
+    let outcome = run_plan(&scenario, seed, &plan, Watch { log: true, ..Watch::default() });
+    let said = outcome.said(&scenario, &plan);
+    let named = said.iter().filter_map(|line| line.split_once(" the world: fault: "));
+    let faults = named.map(|(_, name)| Fault::find(name).unwrap());
+    (outcome, faults.fold(FaultSet::default(), FaultSet::with))
+}
+
+#[test]
+fn every_fault_strikes_alone_when_its_name_is_asked_for_and_stands_in_the_trace() {
+    for (make, faults) in SPEAKS_OF {
+        for fault in *faults {
+            let name = fault.name();
+            let found = (0..SEEDS).any(|seed| {
+                let (outcome, named) = traced(make(Blind::NOT), &format!("calm,{name}"), seed);
+                assert_eq!(outcome.failure, None, "{name} with seed {seed}");
+                let struck = struck(&outcome);
+                assert_eq!(struck, named, "{name} with seed {seed}: the trace tells others");
+                let others = struck.without(*fault);
+                assert_eq!(others.and(needs(*fault)), others, "{name} with seed {seed}");
+                struck.has(*fault)
+            });
+            assert!(found, "{name} does not strike in {SEEDS} seeds");
+        }
+        let (outcome, named) = traced(make(Blind::NOT), "calm", 1);
+        assert_eq!((struck(&outcome), named), Default::default());
+    }
+}
+
+#[test]
+fn crashes_come_with_losses_of_power_unless_they_are_ruled_out() {
+    let crashes = |words: &str| {
+        (0..10)
+            .any(|seed| struck(&traced(disks::disks(Blind::NOT), words, seed).0).has(Fault::Crash))
+    };
+    assert!(crashes("storage"));
+    assert!(crashes("calm,garbage"));
+    assert!(!crashes("storage,-crash"));
+    assert!(!crashes("calm,garbage,-crash"));
+    assert!(!crashes("calm,eio"));
 }
 
 #[test]

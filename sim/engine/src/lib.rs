@@ -55,23 +55,10 @@
 //! into its trace, with virtual time, node and boot ([`Seeds`] says how to read it), and a run is
 //! the same whether somebody reads it or not.
 //!
-//! # Words
+//! # More
 //!
-//! | word | meaning |
-//! |---|---|
-//! | *node* | one of the machines of a system; a role and an ordinal |
-//! | *boot* | a node's life between two crashes |
-//! | *seed* | the number from which every choice of a run follows |
-//! | *plan* | the faults of a run as data: its weather, episodes and overrides ([`plan`]) |
-//! | *weather* | rates and distributions that hold for a whole run |
-//! | *episode* | a fault with its own end |
-//! | *strike* | the moment at which a fault takes effect, if the ledger admits it |
-//! | *ledger* | who is impaired, and whether one more may be ([`Tolerance`]) |
-//! | *heal* | the end of all faults; what must come to hold then has a bound |
-//! | *lane* | a sender, a receiver, a port and a kind of message |
-//! | *domain* | a kind of choice |
-//! | *digest* | what happened, in one number |
-//! | *fingerprint* | what two failures of one bug have in common |
+//! The [`guide`] has short pages: on the weather and how to ask for it, on what a system promises
+//! to survive, on properties, on what disks keep and connections promise, and the words.
 //!
 //! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody
 //! uses.
@@ -85,6 +72,7 @@ mod conditions;
 pub mod digest;
 mod events;
 mod failure;
+pub mod guide;
 pub mod lint;
 pub mod plan;
 mod report;

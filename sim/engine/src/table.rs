@@ -180,6 +180,53 @@ pub struct Row {
     pub what: &'static str,
 }
 
+/// What a strike takes of a tolerance's budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Impairs {
+    /// Nothing: no node is impaired.
+    Nobody,
+    /// The node, until the fault is over and the node has said that it is ready.
+    Node,
+    /// The node, and unless its role repairs its disk, for ever.
+    Disk,
+}
+
+impl Row {
+    /// What a strike takes of the budget.
+    pub fn impairs(&self) -> Impairs {
+        match self.fault {
+            Fault::Wipe
+            | Fault::SwappedDisks
+            | Fault::BitRot
+            | Fault::MisdirectedWrite
+            | Fault::OldDisk => Impairs::Disk,
+            Fault::Eio
+            | Fault::SyncFailure
+            | Fault::LyingSync
+            | Fault::DiskFull
+            | Fault::Stall
+            | Fault::SlowDisk => Impairs::Node,
+            _ if self.group == Group::Process => Impairs::Node,
+            // What a power loss does is part of the crash, which has asked.
+            _ => Impairs::Nobody,
+        }
+    }
+
+    /// What holds in a run without the fault.
+    pub fn default(&self) -> &'static str {
+        match self.fault {
+            Fault::Latency => "it is in every run",
+            Fault::QueueOverflow => "sockets hold 16384 messages",
+            Fault::Bandwidth => "links carry any amount",
+            Fault::BackPressure => "windows and buffers of 64 KiB",
+            Fault::LostWrites => "a power loss takes nothing that was written",
+            Fault::LostEntries => "a power loss takes no names",
+            Fault::Knobs => "the defaults in the code",
+            _ => "off",
+        }
+    }
+}
+
 impl Group {
     /// All groups, in the order of the table.
     pub const ALL: [Group; 6] =

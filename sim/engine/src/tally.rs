@@ -80,6 +80,16 @@ impl Tally {
         TABLE.iter().filter(never).map(|row| row.name).collect()
     }
 
+    /// Why a fault never fired, and what to do if that is as it should be.
+    pub(crate) fn why_never(&self, fault: &str) -> String {
+        let [_, refused, _] = self.faults.get(fault).copied().unwrap_or_default();
+        let why = match refused {
+            0 => "it found nothing to hit".to_owned(),
+            _ => format!("the ledger refused it {refused} times"),
+        };
+        format!("{why}; if that is right, Tolerance::but_not takes it out")
+    }
+
     /// The scenario's situations that no run reached.
     pub(crate) fn never_seen(&self, scenario: &Scenario) -> Vec<&'static str> {
         let never = |name: &&&'static str| !self.sometimes.contains_key(**name);
@@ -106,6 +116,8 @@ mod tests {
         assert_eq!(one, other);
         assert_eq!((one.seeds, one.events, one.faults["loss"]), (3, 15, [4, 0, 2]));
         assert_eq!(one.never_fired(), ["crash"]);
+        assert!(one.why_never("crash").starts_with("the ledger refused it 2 times"));
+        assert!(one.why_never("pause").starts_with("it found nothing to hit"));
     }
 
     #[test]

@@ -377,7 +377,8 @@ fn coverage(scenario: &Scenario, tally: &Tally) -> Result<(), String> {
     let unseen = unseen.map(|what| format!("{name}: none of {seeds} seeds reached {what:?}"));
     let unfired = tally.never_fired().into_iter();
     let unfired = unfired.map(|fault| {
-        format!("{name}: plans of {seeds} seeds had the fault {fault:?}, and it never fired")
+        let why = tally.why_never(fault);
+        format!("{name}: plans of {seeds} seeds had the fault {fault:?}, and it never fired: {why}")
     });
     let lines: Vec<String> = unseen.chain(unfired).collect();
     if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }

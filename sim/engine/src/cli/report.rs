@@ -118,7 +118,10 @@ fn missing(swept: &Swept<'_>) -> Vec<String> {
         return Vec::new();
     }
     let unfired = swept.tally.never_fired().into_iter();
-    let unfired = unfired.map(|fault| format!("  the fault {fault:?} was planned and never fired"));
+    let unfired = unfired.map(|fault| {
+        let why = swept.tally.why_never(fault);
+        format!("  the fault {fault:?} was planned and never fired: {why}")
+    });
     let unseen = swept.tally.never_seen(swept.scenario).into_iter();
     unfired.chain(unseen.map(|what| format!("  no seed reached {what:?}"))).collect()
 }

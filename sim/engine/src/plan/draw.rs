@@ -55,6 +55,12 @@ pub fn draw(seed: u64, frame: &Frame<'_>) -> Plan {
         // They are ways of losing a write.
         on = on.with(Fault::LostWrites);
     }
+    if (on.has(Fault::LostWrites) || on.has(Fault::LostEntries))
+        && frame.forecast.lacks_crashes()
+        && frame.tolerated.has(Fault::Crash)
+    {
+        on = on.with(Fault::Crash);
+    }
     plan.weather = draw_weather(seed, on);
     if calm && frame.forecast.sure == FaultSet::default() {
         plan.weather.slow_link_ns = 0;

@@ -1,6 +1,6 @@
 //! Which weather is wanted: presets, single faults, and single values.
 
-use super::Weather;
+use super::{StreamWeather, Weather};
 use crate::table::{self, Fault, FaultSet, TABLE};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ pub const WEATHER_VARIABLE: &str = "SQUALL_WEATHER";
 /// | `-loss` | never this one |
 /// | `loss_ppm=50000`, `streams.reset_ppm=0` | this value, as it stands in a plan's `weather` |
 ///
+/// What a power loss does needs one: `storage` and `calm,torn-writes` bring crashes with them, but
+/// for `-crash`.
+///
 /// ```
 /// use squall::plan::Forecast;
 ///
@@ -34,6 +37,8 @@ pub struct Forecast {
     pub drawn: FaultSet,
     /// These are on in every run.
     pub sure: FaultSet,
+    /// These are not on, whatever needs them.
+    pub never: FaultSet,
     /// Values of the weather by name, instead of what is drawn.
     values: BTreeMap<String, Value>,
 }
@@ -41,14 +46,15 @@ pub struct Forecast {
 impl Default for Forecast {
     /// Everything may be drawn.
     fn default() -> Forecast {
-        Forecast { drawn: FaultSet::ALL, sure: FaultSet::default(), values: BTreeMap::new() }
+        Forecast { drawn: FaultSet::ALL, ..Forecast::surely(FaultSet::default()) }
     }
 }
 
 impl Forecast {
     /// These faults and no others, in every run.
     pub fn surely(faults: FaultSet) -> Forecast {
-        Forecast { drawn: FaultSet::default(), sure: faults, values: BTreeMap::new() }
+        let none = FaultSet::default();
+        Forecast { drawn: none, sure: faults, never: none, values: BTreeMap::new() }
     }
 
     /// Reads a forecast.
@@ -69,11 +75,13 @@ impl Forecast {
                 let fault = Fault::find(name).ok_or_else(|| unknown(name))?;
                 forecast.drawn = forecast.drawn.without(fault);
                 forecast.sure = forecast.sure.without(fault);
+                forecast.never = forecast.never.with(fault);
             } else if let Some(faults) = table::preset(word) {
                 forecast.drawn = forecast.drawn.or(faults);
             } else {
                 let fault = Fault::find(word).ok_or_else(|| unknown(word))?;
                 forecast.sure = forecast.sure.with(fault);
+                forecast.never = forecast.never.without(fault);
             }
         }
         Ok(forecast)
@@ -93,6 +101,14 @@ impl Forecast {
         changed.check().map_err(|error| error.to_string())?;
         self.values.extend(weather.remove_entry(name));
         Ok(())
+    }
+
+    /// Whether crashes have to come with what a power loss does: nothing else that is wanted has
+    /// power losses, and crashes are not ruled out.
+    pub(super) fn lacks_crashes(&self) -> bool {
+        let wanted = self.drawn.or(self.sure);
+        let crashes = [Fault::Crash, Fault::CrashLoop, Fault::CrashInRecovery];
+        !crashes.into_iter().any(|fault| wanted.has(fault)) && !self.never.has(Fault::Crash)
     }
 
     /// Puts the single values into a weather.
@@ -121,33 +137,21 @@ fn object(part: &impl serde::Serialize) -> Values {
     }
 }
 
-/// All values of a weather by name.
-fn values(weather: &Weather) -> Values {
-    // A plan leaves out what is zero or off.
-    let mut values = object(&all_on());
-    for value in values.values_mut() {
-        match value {
-            Value::Number(_) => *value = 0.into(),
-            Value::Bool(_) => *value = false.into(),
-            _ => {}
-        }
-    }
-    values.extend(object(weather));
-    values.remove(STREAMS.trim_end_matches('.'));
-    let streams = object(&weather.streams);
-    values.extend(streams.into_iter().map(|(name, value)| (format!("{STREAMS}{name}"), value)));
-    values
-}
-
-/// A weather of which nothing is left out of a plan.
-fn all_on() -> Weather {
+/// A weather of which no value is at its default, and so none is left out when it is written. A
+/// value that is added to the weather has to be named here before this compiles.
+fn full() -> Weather {
+    let Weather { latency, client_latency, disk_latency, sync_latency, .. } = Weather::calm();
     Weather {
+        latency,
+        client_latency,
         slow_link_ns: 1,
         loss_ppm: 1,
         duplication_ppm: 1,
         reordering_ppm: 1,
         reordering_ns: 1,
         corruption_ppm: 1,
+        disk_latency,
+        sync_latency,
         lost_writes: true,
         torn_writes: true,
         lost_entries: true,
@@ -163,10 +167,27 @@ fn all_on() -> Weather {
         wall_offset_ns: 1,
         clock_rate_ppm: 1,
         wall_drift_ppm: 1,
+        streams: StreamWeather::default(),
         buggify: true,
         knobs: true,
-        ..Weather::calm()
     }
+}
+
+/// All values of a weather by name, also those that a plan leaves out since they say nothing.
+fn values(weather: &Weather) -> Values {
+    let mut values = object(&full());
+    for value in values.values_mut() {
+        match value {
+            Value::Bool(value) => *value = false,
+            Value::Number(value) => *value = 0.into(),
+            _ => {}
+        }
+    }
+    values.extend(object(weather));
+    values.remove(STREAMS.trim_end_matches('.'));
+    let streams = object(&weather.streams);
+    values.extend(streams.into_iter().map(|(name, value)| (format!("{STREAMS}{name}"), value)));
+    values
 }
 
 /// The weather of these values.
@@ -208,7 +229,10 @@ mod tests {
         let mut weather = Weather::calm();
         forecast.unwrap().apply(&mut weather);
         assert_eq!((weather.streams.reset_ppm, weather.streams.back_pressure), (7, true));
-        assert_eq!(Forecast::read("-loss").unwrap().drawn, FaultSet::ALL.without(Fault::Loss));
+        let but = Forecast::read("-loss").unwrap();
+        assert_eq!(but.drawn, FaultSet::ALL.without(Fault::Loss));
+        assert_eq!(but.never, FaultSet::default().with(Fault::Loss));
+        assert_eq!(Forecast::read("-loss,loss").unwrap().never, FaultSet::default());
         assert_eq!(Forecast::read("calm"), Ok(Forecast::surely(FaultSet::default())));
         assert_eq!(Forecast::read(""), Ok(Forecast::default()));
     }

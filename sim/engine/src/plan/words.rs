@@ -147,7 +147,7 @@ fn tell_kind(kind: &Kind) -> String {
             format!("{node} is later put back to this disk, then {} old", duration(*age_ns))
         }
         Kind::Partition { nodes } => format!("{} and the others are apart", nodes.join(", ")),
-        Kind::PartitionOneWay { nodes } => format!("nobody hears {}", nodes.join(", ")),
+        Kind::PartitionOneWay { nodes } => format!("the others do not hear {}", nodes.join(", ")),
         Kind::IsolateOne { node } => format!("{node} is cut off"),
         Kind::IsolateLeader {} => "whoever leads is cut off".to_owned(),
         Kind::MajoritiesRing { nodes } => {

@@ -55,10 +55,29 @@ impl World {
         self.fail(Failure { class, property, place: String::new(), story, at_ns: self.now });
     }
 
+    /// A line of a history that begins with the number of a process, with the client's name. A
+    /// client that does not know what came of an operation goes on as another process.
+    fn with_client(&self, line: String) -> String {
+        let number = line.strip_prefix("process ").and_then(|rest| rest.split_once(' '));
+        let number = number.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest)));
+        let clients: Vec<_> = self.nodes.iter().filter(|node| node.client).collect();
+        match number {
+            Some((number, rest)) if !clients.is_empty() => {
+                let name = self.roster.name(clients[number % clients.len()].id);
+                let later = number >= clients.len();
+                let process = if later { format!(" (process {number})") } else { String::new() };
+                format!("{name}{process} {rest}")
+            }
+            _ => line,
+        }
+    }
+
     pub(super) fn judged(&mut self, name: &str, judgement: Judgement) {
         let (class, story) = match judgement {
             Judgement::Fine => return,
-            Judgement::Wrong(story) => (Class::Property, story),
+            Judgement::Wrong(story) => {
+                (Class::Property, story.into_iter().map(|line| self.with_client(line)).collect())
+            }
             Judgement::Undecided(why) => (Class::Undecided, vec![why]),
         };
         let (property, place) = (name.to_owned(), String::new());

@@ -16,7 +16,7 @@ const BUDGET: &str = "no more are impaired than the budget allows";
 
 /// What a node shows.
 #[derive(Default)]
-struct Work {
+pub(crate) struct Work {
     /// How many of its syncs were answered well.
     synced: u64,
     /// It has had an error and is about to stop.
@@ -165,7 +165,12 @@ impl Oracle {
 }
 
 /// A system with a budget for the ledger, and one that is looked after.
-fn system(ready_after: Duration, repairs: bool, most: Most, watched: Option<usize>) -> Scenario {
+pub(crate) fn system(
+    ready_after: Duration,
+    repairs: bool,
+    most: Most,
+    watched: Option<usize>,
+) -> Scenario {
     let mut tolerance = Tolerance::nothing().impaired("node", most);
     for row in TABLE {
         tolerance = tolerance.fault(row.fault);

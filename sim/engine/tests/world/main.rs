@@ -7,6 +7,7 @@ mod disk; // What a power loss keeps.
 mod faults; // Every fault: its effect, and its absence when off.
 mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod ledger_pressure; // The same, when everything strikes at once.
+mod ledger_weather; // The same under weather that is drawn, and what each fault takes.
 mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.

@@ -1,6 +1,8 @@
 use crate::probe::{SECOND, calm, run_until};
 use serde::{Deserialize, Serialize};
-use squall::{Class, Client, Failure, Plan, Scenario, plan::RoleNodes};
+use squall::check_history::{Register, RegisterCall, RegisterReturn};
+use squall::{Class, Client, Failure, Plan, Scenario, linearizable, plan::RoleNodes};
+use squall_env::request::CallError;
 use squall_env::{Env, Port, View, sync};
 use std::time::Duration;
 
@@ -255,4 +257,34 @@ fn a_role_that_ends_with_an_error_is_started_anew_with_its_caches() {
     });
     assert_eq!(run_until(&scenario, 1, &calm(1), 5 * SECOND).failure, None);
     assert_eq!(*seen.lock().unwrap(), [false, true]);
+}
+
+#[test]
+fn a_wrong_history_names_its_clients_also_those_that_go_on_as_another_process() {
+    let scenario = |loses_an_answer: bool| {
+        let load = move |client: Client| async move {
+            let write = async { Err::<RegisterReturn<u64>, _>(CallError::Timeout) };
+            if loses_an_answer {
+                let _ = client.perform::<Register<u64>, _>(RegisterCall::Write(1), write).await;
+            }
+            // Only the second client reads, and nobody has written what it reads.
+            let last = client.env().me().ordinal() == 2;
+            let read = async { Ok::<_, CallError>(RegisterReturn::Value(9)) };
+            if last {
+                let _ = client.perform::<Register<u64>, _>(RegisterCall::Read, read).await;
+            }
+            Ok::<(), String>(())
+        };
+        Scenario::new("test/history")
+            .clients("client", 2..=2, load)
+            .check(linearizable(Register::new(0u64)))
+    };
+    let story = |loses_an_answer| {
+        let scenario = scenario(loses_an_answer);
+        let failure = run_until(&scenario, 1, &client_plan(), u64::MAX).failure.unwrap();
+        assert_eq!(failure.class, Class::Property);
+        failure.story.join("\n")
+    };
+    assert!(story(false).starts_with("client-2 reads 9"), "{}", story(false));
+    assert!(story(true).contains("client-2 (process 3) reads 9"), "{}", story(true));
 }
