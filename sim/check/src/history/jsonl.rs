@@ -10,13 +10,14 @@
 //! that was open at the end. The header counts the events so that a file which lost its end is
 //! not taken for a shorter history, which could hide a violation.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Builder, Edge, History, IllFormed, Moment, Outcome};
+use crate::read::lines::LINE_BYTES_MAX;
 
 /// The version of the file form that is written, and the newest that is read.
 pub const FORMAT_VERSION: u64 = 1;
@@ -55,6 +56,12 @@ pub enum ReadError {
         line: u64,
         /// What the parser said.
         source: serde_json::Error,
+    },
+    /// The line is longer than any that is read.
+    #[error("line {line}: a line of more than {LINE_BYTES_MAX} bytes")]
+    TooLong {
+        /// The line, counted from 1.
+        line: u64,
     },
     /// The event cannot follow the ones before it.
     #[error("line {line}: {source}")]
@@ -110,6 +117,7 @@ impl ReadError {
             Self::Empty | Self::NotAHeader { .. } | Self::UnsupportedVersion { .. } => 1,
             Self::Io { line, .. }
             | Self::Malformed { line, .. }
+            | Self::TooLong { line }
             | Self::IllFormed { line, .. }
             | Self::WrongLength { line, .. } => *line,
         }
@@ -204,7 +212,12 @@ fn write_line(writer: &mut impl Write, line: &impl Serialize) -> io::Result<()> 
 /// Replaces `bytes` by the next line; false at the end of the file.
 fn next_line(reader: &mut impl BufRead, bytes: &mut Vec<u8>, line: u64) -> Result<bool, ReadError> {
     bytes.clear();
-    let read = reader.read_until(b'\n', bytes).map_err(|source| ReadError::Io { line, source })?;
+    let mut limited = reader.take(LINE_BYTES_MAX as u64 + 1);
+    let read = limited.read_until(b'\n', bytes);
+    let read = read.map_err(|source| ReadError::Io { line, source })?;
+    if read > LINE_BYTES_MAX {
+        return Err(ReadError::TooLong { line });
+    }
     Ok(read > 0)
 }
 
