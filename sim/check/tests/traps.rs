@@ -213,8 +213,8 @@ impl Hash for Sum {
 struct Sums;
 
 impl Model for Sums {
-    type State = BTreeMap<u8, Sum>;
-    type Input = (u8, i64);
+    type State = BTreeMap<u16, Sum>;
+    type Input = (u16, i64);
     type Output = i64;
 
     fn initial(&self) -> Self::State {
@@ -224,7 +224,7 @@ impl Model for Sums {
     fn step(
         &self,
         state: &Self::State,
-        &(key, amount): &(u8, i64),
+        &(key, amount): &(u16, i64),
         output: Option<&i64>,
     ) -> Option<Self::State> {
         let before = state.get(&key).map_or(0, |sum| sum.0);
@@ -234,18 +234,18 @@ impl Model for Sums {
         fits.then_some(after)
     }
 
-    fn describe(&self, (key, amount): &(u8, i64), output: Option<&i64>) -> String {
+    fn describe(&self, (key, amount): &(u16, i64), output: Option<&i64>) -> String {
         format!("adds {amount} to {key} and sees {output:?}")
     }
 
-    fn parts(&self, inputs: &[&(u8, i64)]) -> Vec<usize> {
+    fn parts(&self, inputs: &[&(u16, i64)]) -> Vec<usize> {
         inputs.iter().map(|(key, _)| usize::from(*key)).collect()
     }
 }
 
 /// Concurrent additions to a key of 1, 2, 4 and so on, in the order of which each saw a sum; the
 /// last one sees what no order leads to if the history is to be wrong.
-fn additions(recorder: &Recorder<(u8, i64), i64>, key: u8, count: u32, is_wrong: bool) {
+fn additions(recorder: &Recorder<(u16, i64), i64>, key: u16, count: u32, is_wrong: bool) {
     let process = |bit: u32| u64::from(key) * 100 + u64::from(bit);
     let ids: Vec<_> =
         (0..count).map(|bit| recorder.invoke(process(bit), (key, 1 << bit), 0)).collect();
@@ -301,10 +301,11 @@ fn parts_are_found_although_returns_name_no_key_and_reported_in_one_order() {
     for key in [7, 3, 200, 5] {
         additions(&recorder, key, 7, true);
     }
-    for key in 20..180 {
+    for key in 220..820 {
         additions(&recorder, key, 7, true);
     }
     let history = recorder.finish();
+    assert!(history.len() > 4_000, "on so few operations, threads are not worth it");
     let report = |cores| {
         let limits = Limits { cores, ..Limits::default() };
         linearizable(&Sums, &history, &limits).violation().expect("all are wrong").to_string()
@@ -394,8 +395,10 @@ fn a_limit_is_no_verdict_and_a_violation_elsewhere_outweighs_it() {
     for limits in [steps, memory, time] {
         for cores in [1, 4] {
             let limits = Limits { cores, ..limits };
-            let verdict = |keys: &[(u8, u32)]| {
+            let verdict = |keys: &[(u16, u32)]| {
                 let recorder = Recorder::new();
+                // Enough operations for threads to be worth it.
+                (1_000..1_600).for_each(|key| additions(&recorder, key, 7, false));
                 keys.iter().for_each(|&(key, count)| additions(&recorder, key, count, true));
                 linearizable(&Subsets, &recorder.finish(), &limits)
             };
@@ -413,8 +416,8 @@ fn a_limit_is_no_verdict_and_a_violation_elsewhere_outweighs_it() {
 struct Subsets;
 
 impl Model for Subsets {
-    type State = BTreeMap<u8, Sum>;
-    type Input = (u8, i64);
+    type State = BTreeMap<u16, Sum>;
+    type Input = (u16, i64);
     type Output = i64;
 
     fn initial(&self) -> Self::State {
@@ -424,18 +427,18 @@ impl Model for Subsets {
     fn step(
         &self,
         state: &Self::State,
-        input: &(u8, i64),
+        input: &(u16, i64),
         output: Option<&i64>,
     ) -> Option<Self::State> {
         let is_possible = output != Some(&999);
         Sums.step(state, input, None).filter(|_| is_possible)
     }
 
-    fn describe(&self, input: &(u8, i64), output: Option<&i64>) -> String {
+    fn describe(&self, input: &(u16, i64), output: Option<&i64>) -> String {
         Sums.describe(input, output)
     }
 
-    fn parts(&self, inputs: &[&(u8, i64)]) -> Vec<usize> {
+    fn parts(&self, inputs: &[&(u16, i64)]) -> Vec<usize> {
         Sums.parts(inputs)
     }
 }

@@ -152,10 +152,10 @@ impl<I: Serialize, O: Serialize> History<I, O> {
     ///
     /// If the writer fails, or JSON cannot express an input or an output.
     pub fn write_jsonl(&self, mut writer: impl Write) -> io::Result<()> {
-        let events = self.events();
-        let header = Header { squall_history: FORMAT_VERSION, events: Some(events.len() as u64) };
-        write_line(&mut writer, &header)?;
-        for (moment, edge, operation) in events {
+        let returned = self.operations.iter().filter(|operation| operation.returned.is_some());
+        let events = Some((self.operations.len() + returned.count()) as u64);
+        write_line(&mut writer, &Header { squall_history: FORMAT_VERSION, events })?;
+        for (moment, edge, operation) in self.events() {
             let event: Event<&I, &O> = match (edge, &operation.outcome) {
                 (Edge::Invoke, _) => Event::Invoke(&operation.input),
                 (Edge::Return, Outcome::Ok(output)) => Event::Ok(output),
