@@ -40,10 +40,11 @@ fn seeds() -> Vec<String> {
         let ended = [event("ok", 1, answered), event("info", 0, asked)].concat();
         seeds.push(format!("[{invoked}{ended}{}]", event("invoke", 2, asked)));
         seeds.push(format!("{invoked}{ended}").replace(":f ", ":key \"k\", :f "));
-        seeds.push(format!(
-            "INFO  jepsen.util - 0\t:invoke\t:{f}\t{asked}\nINFO jepsen.util - 0 :ok :{f} {answered}\n\
-             INFO jepsen.util - 1 :invoke :{f} {asked}\nINFO jepsen.util - 1 :fail :{f} :timed-out\n"
-        ));
+        let line = |kind: &str, process: u8, value: &str| {
+            format!("INFO  jepsen.util - {process}\t:{kind}\t:{f}\t{value}\n")
+        };
+        let first = [line("invoke", 0, asked), line("ok", 0, answered)].concat();
+        seeds.push(first + &line("invoke", 1, asked) + &line("fail", 1, ":timed-out"));
     }
     for (w, list) in [("append", "[1 2]"), ("w", "2")] {
         seeds.push(format!(

@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::limit::Bounds;
+use super::machine::NONE;
 use super::parts::Parts;
 use super::search::{Found, Search};
 use super::subject::{Span, SpanOf, Subject};
@@ -123,7 +124,8 @@ impl<'a, M: Model> Trial<'a, M> {
                 let span = &spans[omitted];
                 let may =
                     self.subject.model.may_omit(&span.operation.input, span.output(), &mut kept);
-                is_kept[omitted] = !may;
+                drop(kept);
+                is_kept[omitted] = !(may || self.is_overwritten(spans, &is_kept, omitted));
             }
         }
         for omitted in range {
@@ -135,6 +137,41 @@ impl<'a, M: Model> Trial<'a, M> {
             return None;
         }
         Some(spans.iter().zip(is_kept).filter(|(_, kept)| *kept).map(|(span, _)| *span).collect())
+    }
+
+    /// Whether, in every legal order, another value is written between an operation and all that
+    /// need the state it leads to; and a later one leads there too, so that a reader of the report
+    /// still sees where the value came from.
+    ///
+    /// Nothing that is left out then was the reason why anything fits: from it to the next write,
+    /// no operation needs the state. An open one that found it changed nothing may as well not
+    /// have happened.
+    fn is_overwritten(&self, spans: &[SpanOf<'a, M>], is_kept: &[bool], omitted: usize) -> bool {
+        let effect = |span: &SpanOf<'a, M>| self.subject.classes[span.class() as usize].effect;
+        let span = &spans[omitted];
+        let (Some((_, sets)), Some((returned, _))) = (effect(span), span.completed) else {
+            return false;
+        };
+        let kept = || {
+            let kept = spans.iter().zip(is_kept).enumerate();
+            kept.filter(|&(at, (_, kept))| *kept && at != omitted).map(|(_, (span, _))| span)
+        };
+        let (mut comes_again, mut overwritten) = (false, u64::MAX);
+        for other in kept() {
+            let Some((_, others)) = effect(other) else { return false };
+            if let Some((end, _)) = other.completed
+                && other.operation.invoked.index > returned
+                && others != NONE
+            {
+                comes_again |= others == sets;
+                overwritten = if others == sets { overwritten } else { overwritten.min(end) };
+            }
+        }
+        let is_needed_later = |other: &SpanOf<'a, M>| {
+            effect(other).is_some_and(|(needs, _)| needs != sets)
+                || other.operation.invoked.index > overwritten
+        };
+        comes_again && sets != NONE && kept().all(is_needed_later)
     }
 
     /// Leaves out an operation with all those that have to go with it, if the model knows them.
