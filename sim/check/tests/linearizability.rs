@@ -6,7 +6,8 @@ use common::{Call, RegisterHistory, Return, actions, brute_force, build, check, 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use squall_check::{
-    History, Limits, Model, Outcome, Reason, Recorder, Register, Verdict, linearizable,
+    History, Limits, Model, Mutex, MutexCall, MutexReturn, Outcome, Reason, Recorder, Register,
+    Verdict, linearizable,
 };
 
 #[track_caller]
@@ -371,6 +372,28 @@ fn of_writes_of_a_value_that_is_read_too_late_the_last_one_is_reported() {
             "process 2 reads 1, between event 80 and 81 (0.080 s to 0.081 s)",
         ]
     );
+}
+
+#[test]
+fn of_a_lock_only_what_was_open_since_it_was_last_free_is_reported() {
+    let recorder = Recorder::new();
+    let turn = |process, call, at_ms: u64| {
+        let id = recorder.invoke(process, call, at_ms * 1_000_000);
+        recorder.ok(id, MutexReturn::Done, at_ms * 1_000_000 + 500_000);
+    };
+    for round in 0..40 {
+        turn(round % 3, MutexCall::Acquire, 2 * round);
+        turn(round % 3, MutexCall::Release, 2 * round + 1);
+    }
+    turn(0, MutexCall::Acquire, 80);
+    turn(1, MutexCall::Acquire, 81);
+    turn(0, MutexCall::Release, 82);
+    let verdict = linearizable(&Mutex::default(), &recorder.finish(), &Limits::default());
+    let violation = verdict.violation().expect("two hold the lock");
+    let lines = violation.lines();
+    assert_eq!(lines.len(), 2, "{violation}");
+    assert!(lines[0].starts_with("process 0 acquires the lock, between event 160"), "{violation}");
+    assert!(lines[1].starts_with("process 1 acquires the lock, between event 162"), "{violation}");
 }
 
 #[test]
