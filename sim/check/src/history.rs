@@ -1,6 +1,7 @@
 //! A history is what clients asked, what they were told, and in which order.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use thiserror::Error;
 
@@ -141,16 +142,27 @@ impl<I, O> History<I, O> {
     }
 
     /// Every invocation and every return, in order of their index.
-    pub(crate) fn events(&self) -> Vec<(Moment, Edge, &Operation<I, O>)> {
-        let mut events = Vec::with_capacity(2 * self.operations.len());
-        for operation in &self.operations {
-            events.push((operation.invoked, Edge::Invoke, operation));
-            if let Some(returned) = operation.returned {
-                events.push((returned, Edge::Return, operation));
+    ///
+    /// Only the operations that are open at a time are remembered, since a list of all events
+    /// would take as much memory as the history.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (Moment, Edge, &Operation<I, O>)> {
+        let mut invocations = self.operations.iter().enumerate().peekable();
+        let mut open: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+        std::iter::from_fn(move || {
+            let returns = open.peek().map(|&Reverse((index, _))| index);
+            let is_return_next = match (returns, invocations.peek()) {
+                (Some(index), Some((_, next))) => index < next.invoked.index,
+                (returns, _) => returns.is_some(),
+            };
+            if is_return_next {
+                let Reverse((_, at)) = open.pop()?;
+                let operation = &self.operations[at];
+                return operation.returned.map(|returned| (returned, Edge::Return, operation));
             }
-        }
-        events.sort_by_key(|(moment, ..)| moment.index);
-        events
+            let (at, operation) = invocations.next()?;
+            open.extend(operation.returned.map(|returned| Reverse((returned.index, at))));
+            Some((operation.invoked, Edge::Invoke, operation))
+        })
     }
 }
 

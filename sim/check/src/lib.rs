@@ -29,6 +29,128 @@
 //!     ]
 //! );
 //! ```
+//!
+//! # Models
+//!
+//! | model | what is asked | by name, in files |
+//! |---|---|---|
+//! | [`Register`] | read, write | `register` |
+//! | [`CasRegister`] | read, write, compare and set | `cas-register` |
+//! | [`MultiRegister`] | transactions over the registers of a map | `multi-register` |
+//! | [`AppendKv`] | get, put and append over a map of strings | `append-kv` |
+//! | [`Set`] | add, remove, contains, read all | `set` |
+//! | [`Counter`] | add, read | `counter` |
+//! | [`FifoQueue`], [`PriorityQueue`] | enqueue, dequeue | `queue`, `priority-queue` |
+//! | [`Stack`] | push, pop | `stack` |
+//! | [`Mutex`] | acquire, release | `mutex` |
+//! | [`FencedLock`] | acquire a token that only grows, release, expire | `fenced-lock` |
+//! | [`Semaphore`] | acquire and release permits | `semaphore` |
+//! | [`AppendLog`] | append, read all, read at an offset | `log` |
+//! | [`Lease`] | acquire, renew and release, by the server's clock | `lease` |
+//!
+//! [`transactions`] holds histories of transactions against isolation levels, and [`properties`]
+//! has what is weaker than linearizability or beside it. [`file`](mod@file) lists the formats of
+//! files and checks one of them.
+//!
+//! # A model of your own
+//!
+//! Four methods of [`Model`] are enough. The others, which have defaults, let a check know more and
+//! search less; each says what it promises.
+//!
+//! ```
+//! use squall_check::{Limits, Model, Recorder, linearizable};
+//!
+//! /// A ticket machine: each call answers with the next number.
+//! struct Tickets;
+//!
+//! impl Model for Tickets {
+//!     type State = u64;
+//!     type Input = ();
+//!     type Output = u64;
+//!
+//!     fn initial(&self) -> u64 {
+//!         1
+//!     }
+//!
+//!     fn step(&self, next: &u64, _: &(), ticket: Option<&u64>) -> Option<u64> {
+//!         ticket.is_none_or(|ticket| ticket == next).then_some(next + 1)
+//!     }
+//!
+//!     fn describe(&self, _: &(), ticket: Option<&u64>) -> String {
+//!         match ticket {
+//!             Some(ticket) => format!("draws {ticket}"),
+//!             None => "draws a ticket, outcome unknown".to_owned(),
+//!         }
+//!     }
+//!
+//!     fn describe_state(&self, next: &u64) -> String {
+//!         format!("has {next} on top")
+//!     }
+//! }
+//!
+//! let recorder = Recorder::new();
+//! for (process, ticket) in [(0, 1), (1, 2), (2, 2)] {
+//!     let draw = recorder.invoke(process, (), 0);
+//!     recorder.ok(draw, ticket, 0);
+//! }
+//! let verdict = linearizable(&Tickets, &recorder.finish(), &Limits::default());
+//! let violation = verdict.violation().expect("two clients have one ticket");
+//! assert_eq!(
+//!     violation.reasons(),
+//!     [
+//!         "why: the furthest order is process 0 draws 1, process 1 draws 2; \
+//!          then the system has 3 on top",
+//!         "process 2 draws 2 does not fit",
+//!     ]
+//! );
+//! ```
+//!
+//! # Limits
+//!
+//! Linearizability, sequential consistency, and serializability of registers are NP-complete, so
+//! every search is bounded ([`Limits`], [`properties::SequentialLimits`],
+//! [`transactions::TransactionLimits`]): in steps and memory by default, which gives the same
+//! verdict on every machine, and in time if asked to. A bound that is reached makes the verdict
+//! undecided, never a guess, and says how far the search came. Where values are written once, as
+//! in most tests, registers, locks, queues and sets are decided in polynomial time.
+//!
+//! A file is read line by line, or form by form, each of at most 16 MiB and of bounded depth; what
+//! is kept is the operations. Histories of our own are written and read as a stream of lines, so
+//! a history never lies in memory twice.
+//!
+//! # What checkers get wrong
+//!
+//! Each of these mistakes has been made by a checker, and each is shown by the test of that name in
+//! `tests/traps.rs`.
+//!
+//! - An open operation is made to take effect:
+//!   `an_open_operation_takes_effect_at_any_later_time_or_never`
+//! - A failed comparison is taken for an observation:
+//!   `a_failed_operation_had_no_effect_and_says_nothing_of_the_state`
+//! - Nil is read the same in every format:
+//!   `a_read_of_nil_is_any_value_in_a_vector_and_the_initial_one_in_a_log`
+//! - Every format starts with the same value:
+//!   `the_initial_value_is_that_of_the_format`
+//! - Processes are few and have numbers:
+//!   `processes_have_any_numbers_and_those_with_names_do_not_count`
+//! - A return at the time of an invocation precedes it:
+//!   `at_equal_times_invocations_come_before_returns`
+//! - An empty history is an error, or a set that nobody read is fine:
+//!   `nothing_is_valid_and_a_set_that_was_never_read_is_undecided`
+//! - Configurations are told apart by their hash:
+//!   `configurations_are_compared_in_full_and_not_by_hash`
+//! - Returns are put into parts by themselves, in any order:
+//!   `parts_are_found_although_returns_name_no_key_and_reported_in_one_order`
+//! - A read of what nobody wrote is let pass:
+//!   `a_read_of_what_nobody_wrote_is_wrong_unless_the_initial_state_is_unknown`
+//! - Two missed writes in a row are taken for a violation of snapshots:
+//!   `two_missed_writes_in_a_row_are_allowed_by_snapshots_and_others_are_not`
+//! - An append that nobody read has no place:
+//!   `an_append_that_no_read_shows_comes_after_the_longest_read`
+//! - A lost update is looked for among cycles alone:
+//!   `a_lost_update_is_found_without_a_cycle`
+//! - A limit is a verdict, or hides a violation:
+//!   `a_limit_is_no_verdict_and_a_violation_elsewhere_outweighs_it`
 #![forbid(unsafe_code)]
 
 mod edn;

@@ -6,7 +6,8 @@ use crate::digest::{Code, hash_bytes};
 use crate::world::with;
 use serde::Serialize;
 use squall_check::{Model, Recorder};
-use squall_env::{Env, HasOutcome, Instant, Outcome};
+use squall_env::{Env, HasOutcome, Instant, Outcome, outcome_of};
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,14 +142,15 @@ impl Client {
     }
 
     /// Does an operation and records its call, its return, and what is known of its effect. One
-    /// that is cut off by a crash stays open: its outcome is unknown.
+    /// that is cut off by a crash stays open: its outcome is unknown. What an error says of the
+    /// effect is what [`outcome_of`] makes of it, so that a deadline is never taken for a failure.
     ///
     /// # Errors
     /// What `work` answers.
     ///
     /// # Panics
     /// If no history of this model is checked in the scenario.
-    pub async fn perform<M: Model, E: HasOutcome>(
+    pub async fn perform<M: Model, E: HasOutcome + Error + 'static>(
         &self,
         input: M::Input,
         work: impl Future<Output = Result<M::Output, E>>,
@@ -161,7 +163,7 @@ impl Client {
         let result = work.await;
         let (outcome, detail) = match &result {
             Ok(output) => (Outcome::Done, encode(output)),
-            Err(error) => (error.outcome(), 0),
+            Err(error) => (outcome_of(error), 0),
         };
         // A client that crashed in the meantime saw nothing any more.
         let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };

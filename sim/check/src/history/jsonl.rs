@@ -10,13 +10,14 @@
 //! that was open at the end. The header counts the events so that a file which lost its end is
 //! not taken for a shorter history, which could hide a violation.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Builder, Edge, History, IllFormed, Moment, Outcome};
+use crate::read::lines::LINE_BYTES_MAX;
 
 /// The version of the file form that is written, and the newest that is read.
 pub const FORMAT_VERSION: u64 = 1;
@@ -55,6 +56,12 @@ pub enum ReadError {
         line: u64,
         /// What the parser said.
         source: serde_json::Error,
+    },
+    /// The line is longer than any that is read.
+    #[error("line {line}: a line of more than {LINE_BYTES_MAX} bytes")]
+    TooLong {
+        /// The line, counted from 1.
+        line: u64,
     },
     /// The event cannot follow the ones before it.
     #[error("line {line}: {source}")]
@@ -110,6 +117,7 @@ impl ReadError {
             Self::Empty | Self::NotAHeader { .. } | Self::UnsupportedVersion { .. } => 1,
             Self::Io { line, .. }
             | Self::Malformed { line, .. }
+            | Self::TooLong { line }
             | Self::IllFormed { line, .. }
             | Self::WrongLength { line, .. } => *line,
         }
@@ -144,10 +152,10 @@ impl<I: Serialize, O: Serialize> History<I, O> {
     ///
     /// If the writer fails, or JSON cannot express an input or an output.
     pub fn write_jsonl(&self, mut writer: impl Write) -> io::Result<()> {
-        let events = self.events();
-        let header = Header { squall_history: FORMAT_VERSION, events: Some(events.len() as u64) };
-        write_line(&mut writer, &header)?;
-        for (moment, edge, operation) in events {
+        let returned = self.operations.iter().filter(|operation| operation.returned.is_some());
+        let events = Some((self.operations.len() + returned.count()) as u64);
+        write_line(&mut writer, &Header { squall_history: FORMAT_VERSION, events })?;
+        for (moment, edge, operation) in self.events() {
             let event: Event<&I, &O> = match (edge, &operation.outcome) {
                 (Edge::Invoke, _) => Event::Invoke(&operation.input),
                 (Edge::Return, Outcome::Ok(output)) => Event::Ok(output),
@@ -204,7 +212,12 @@ fn write_line(writer: &mut impl Write, line: &impl Serialize) -> io::Result<()> 
 /// Replaces `bytes` by the next line; false at the end of the file.
 fn next_line(reader: &mut impl BufRead, bytes: &mut Vec<u8>, line: u64) -> Result<bool, ReadError> {
     bytes.clear();
-    let read = reader.read_until(b'\n', bytes).map_err(|source| ReadError::Io { line, source })?;
+    let mut limited = reader.take(LINE_BYTES_MAX as u64 + 1);
+    let read = limited.read_until(b'\n', bytes);
+    let read = read.map_err(|source| ReadError::Io { line, source })?;
+    if read > LINE_BYTES_MAX {
+        return Err(ReadError::TooLong { line });
+    }
     Ok(read > 0)
 }
 

@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::limit::Bounds;
+use super::machine::NONE;
 use super::parts::Parts;
 use super::search::{Found, Search};
 use super::subject::{Span, SpanOf, Subject};
@@ -27,12 +28,16 @@ struct Trial<'a, M: Model> {
     is_cut_short: bool,
 }
 
+/// At how many points a history is tried to be cut off from its beginning.
+const POINTS_MAX: usize = 200;
+
 /// Cuts a violation down to operations none of which can be left out.
 ///
-/// Two reductions are sound, in that a history with a legal order still has one afterwards. The
+/// Three reductions are sound, in that a history with a legal order still has one afterwards. The
 /// events after some point may be forgotten, which leaves the operations open there with unknown
-/// outcomes. And operations may be left out where the model says so. Each reduced history is
-/// searched again and kept only if it is still a violation.
+/// outcomes. What was over before some point may be, if all of it leads back to the initial state.
+/// And operations may be left out where the model, or the values they write, say so. Each reduced
+/// history is searched again and kept only if it is still a violation.
 pub(super) fn minimise<'a, M: Model>(
     model: &'a M,
     parts: &Parts<'a, M>,
@@ -48,7 +53,8 @@ pub(super) fn minimise<'a, M: Model>(
         memory: limits.memory,
         is_cut_short: false,
     };
-    let mut spans = trial.forget_the_end(spans);
+    let spans = trial.forget_the_end(spans);
+    let mut spans = trial.forget_the_beginning(spans);
     let end = spans
         .iter()
         .filter(|span| span.completed.is_some())
@@ -87,6 +93,37 @@ impl<'a, M: Model> Trial<'a, M> {
         shortest.unwrap_or(spans)
     }
 
+    /// Of a lock, forgets what was over when it had been taken as often as given back.
+    ///
+    /// With two states and operations that each lead from one to the other, those that are over
+    /// take turns with those open at that point. Without the former, the latter can still take
+    /// turns, since they overlap, and the state after them is the same.
+    fn forget_the_beginning(&mut self, spans: Vec<SpanOf<'a, M>>) -> Vec<SpanOf<'a, M>> {
+        let effect = |span: &SpanOf<'a, M>| self.subject.classes[span.class() as usize].effect;
+        let is_turn = |span| matches!(effect(span), Some((0, 1) | (1, 0)));
+        if !spans.iter().all(is_turn) {
+            return spans;
+        }
+        let over = spans.iter().filter_map(|span| Some((span.completed?.0, effect(span)?.0)));
+        let mut over: Vec<(u64, u32)> = over.collect();
+        over.sort_unstable();
+        let mut balance = 0;
+        let mut points = Vec::new();
+        for (returned, needs) in over {
+            balance += if needs == 0 { 1 } else { -1 };
+            points.extend((balance == 0).then_some(returned));
+        }
+        for point in points.into_iter().rev().take(POINTS_MAX) {
+            let is_later =
+                |span: &&SpanOf<'a, M>| span.completed.is_none_or(|(returned, _)| returned > point);
+            let later: Vec<_> = spans.iter().filter(is_later).copied().collect();
+            if self.is_violation(&later) {
+                return later;
+            }
+        }
+        spans
+    }
+
     /// Leaves out runs of operations where that is sound and still a violation.
     fn omit_pieces(&mut self, spans: &mut Vec<SpanOf<'a, M>>, size: usize) -> bool {
         let mut has_omitted = false;
@@ -123,7 +160,8 @@ impl<'a, M: Model> Trial<'a, M> {
                 let span = &spans[omitted];
                 let may =
                     self.subject.model.may_omit(&span.operation.input, span.output(), &mut kept);
-                is_kept[omitted] = !may;
+                drop(kept);
+                is_kept[omitted] = !(may || self.is_overwritten(spans, &is_kept, omitted));
             }
         }
         for omitted in range {
@@ -135,6 +173,41 @@ impl<'a, M: Model> Trial<'a, M> {
             return None;
         }
         Some(spans.iter().zip(is_kept).filter(|(_, kept)| *kept).map(|(span, _)| *span).collect())
+    }
+
+    /// Whether, in every legal order, another value is written between an operation and all that
+    /// need the state it leads to; and a later one leads there too, so that a reader of the report
+    /// still sees where the value came from.
+    ///
+    /// Nothing that is left out then was the reason why anything fits: from it to the next write,
+    /// no operation needs the state. An open one that found it changed nothing may as well not
+    /// have happened.
+    fn is_overwritten(&self, spans: &[SpanOf<'a, M>], is_kept: &[bool], omitted: usize) -> bool {
+        let effect = |span: &SpanOf<'a, M>| self.subject.classes[span.class() as usize].effect;
+        let span = &spans[omitted];
+        let (Some((_, sets)), Some((returned, _))) = (effect(span), span.completed) else {
+            return false;
+        };
+        let kept = || {
+            let kept = spans.iter().zip(is_kept).enumerate();
+            kept.filter(|&(at, (_, kept))| *kept && at != omitted).map(|(_, (span, _))| span)
+        };
+        let (mut comes_again, mut overwritten) = (false, u64::MAX);
+        for other in kept() {
+            let Some((_, others)) = effect(other) else { return false };
+            if let Some((end, _)) = other.completed
+                && other.operation.invoked.index > returned
+                && others != NONE
+            {
+                comes_again |= others == sets;
+                overwritten = if others == sets { overwritten } else { overwritten.min(end) };
+            }
+        }
+        let is_needed_later = |other: &SpanOf<'a, M>| {
+            effect(other).is_some_and(|(needs, _)| needs != sets)
+                || other.operation.invoked.index > overwritten
+        };
+        comes_again && sets != NONE && kept().all(is_needed_later)
     }
 
     /// Leaves out an operation with all those that have to go with it, if the model knows them.

@@ -26,7 +26,7 @@ pub(super) fn page(rows: &[Row], lines: &[String], reasons: &[String]) -> String
     let mut page = String::from(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <title>Not linearizable</title>\n<style>\
-         body{font:14px sans-serif;margin:24px;color:#222}svg{max-width:100%;overflow:visible}\
+         body{font:14px sans-serif;margin:24px;color:#222}.wide{overflow-x:auto}\
          .ok{fill:#dbe9f6;stroke:#4a7fb0}.open{fill:#eee;stroke:#888;stroke-dasharray:4 3}\
          .blocked{fill:#f8d7d7;stroke:#b03030}.lane{stroke:#ddd}text{font-size:12px}\
          </style></head>\n<body><h1>Not linearizable</h1>\n",
@@ -57,8 +57,8 @@ fn draw(rows: &[Row], page: &mut String) {
     let height = LANE * (processes.len() + 1);
     let _ = writeln!(
         page,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\">"
+        "<div class=\"wide\"><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" \
+         height=\"{height}\" viewBox=\"0 0 {width} {height}\">"
     );
     for (lane, process) in processes.iter().enumerate() {
         let y = LANE * lane + LANE / 2;
@@ -92,7 +92,7 @@ fn draw(rows: &[Row], page: &mut String) {
             escaped(&label),
         );
     }
-    page.push_str("</svg>\n");
+    page.push_str("</svg></div>\n");
 }
 
 /// Text with nothing in it that HTML would take for more than text.

@@ -5,13 +5,16 @@
 //! What processes with a name do, such as `:nemesis`, is not part of the history. Without a
 //! process, an event ends the operation that was invoked right before.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::fmt;
+use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
+use serde::de::{self, Deserializer as _, SeqAccess, Visitor};
 
 use crate::edn::{Form, Reader};
-use crate::read::lines::{Lines, column};
+use crate::read::lines::{LINE_BYTES_MAX, Lines, column};
 use crate::read::{ParseError, Position};
 use crate::transactions::history::{Fate, Kind, Micro, Transaction, Transactions};
 use crate::value::Value;
@@ -238,26 +241,79 @@ pub(super) fn read_json(mut input: impl BufRead, kind: Kind) -> Result<Transacti
     pairing.finish(at)
 }
 
-/// One array of all events.
+/// One array of all events, which are taken one after the other.
 fn read_json_array(input: impl BufRead, mut pairing: Pairing) -> Result<Transactions, ParseError> {
-    let at = Position::START;
-    let events: Vec<JsonEvent> = serde_json::from_reader(input).map_err(|error| {
+    let mut problem = None;
+    let left = Cell::new(LINE_BYTES_MAX);
+    let mut reader = serde_json::Deserializer::from_reader(Limited { input, left: &left });
+    let events = Array { pairing: &mut pairing, problem: &mut problem, left: &left };
+    let read = reader.deserialize_seq(events).and_then(|()| reader.end());
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    read.map_err(|error| {
         let at = Position { line: error.line() as u64, column: error.column().max(1) as u64 };
         ParseError::malformed(at, without_place(&error))
     })?;
-    for (number, event) in events.into_iter().enumerate() {
-        let added = event.event(at).and_then(|event| match event {
-            Some(event) => pairing.add(event),
-            None => Ok(()),
-        });
-        added.map_err(|error| match error {
-            ParseError::Malformed { at, problem } => {
-                ParseError::malformed(at, format!("event {}: {problem}", number + 1))
-            }
-            other => other,
-        })?;
+    pairing.finish(Position::START)
+}
+
+/// Adds the elements of an array, up to the first that does not fit.
+struct Array<'a> {
+    pairing: &'a mut Pairing,
+    problem: &'a mut Option<ParseError>,
+    /// How many bytes the next element may still take.
+    left: &'a Cell<usize>,
+}
+
+/// A reader that fails once an event has become too long.
+struct Limited<'a, R> {
+    input: R,
+    left: &'a Cell<usize>,
+}
+
+impl<R: BufRead> Read for Limited<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            let problem = format!("an event of more than {LINE_BYTES_MAX} bytes");
+            return Err(io::Error::other(problem));
+        }
+        let most = into.len().min(left);
+        let read = self.input.read(&mut into[..most])?;
+        self.left.set(left - read);
+        Ok(read)
     }
-    pairing.finish(at)
+}
+
+impl<'de> Visitor<'de> for Array<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(event) = events.next_element::<JsonEvent>()? {
+            number += 1;
+            self.left.set(LINE_BYTES_MAX);
+            let added = event.event(Position::START).and_then(|event| match event {
+                Some(event) => self.pairing.add(event),
+                None => Ok(()),
+            });
+            if let Err(error) = added {
+                *self.problem = Some(match error {
+                    ParseError::Malformed { at, problem } => {
+                        ParseError::malformed(at, format!("event {number}: {problem}"))
+                    }
+                    other => other,
+                });
+                return Err(de::Error::custom("an event that does not fit"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn malformed(error: &serde_json::Error, line: u64, bytes: &[u8]) -> ParseError {

@@ -9,6 +9,9 @@ use crate::read::{ParseError, Position};
 /// How deep lists and maps may be nested.
 const DEPTH_MAX: usize = 32;
 
+/// How many keys a map may have; those of dbcop have four.
+const KEYS_MAX: usize = 64;
+
 /// A value and where it starts.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -153,6 +156,11 @@ impl Parser {
             let is_list = self.items.peek().is_some_and(|item| item.kind == Kind::Dash);
             let column = start.column + u64::from(!is_list);
             let value = self.node(column, depth + 1)?;
+            // Each key is compared with all before it, so there must not be many.
+            if entries.len() >= KEYS_MAX {
+                let problem = format!("a map of more than {KEYS_MAX} keys");
+                return Err(ParseError::malformed(at, problem));
+            }
             if entries.iter().any(|(_, known, _)| *known == key) {
                 return Err(ParseError::malformed(at, format!("{key:?} a second time")));
             }

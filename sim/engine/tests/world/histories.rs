@@ -1,0 +1,85 @@
+//! What a scenario records of its clients' operations, and holds against a model.
+
+use squall::{Client, Scenario, linearizable};
+use squall_check::{Register, RegisterCall, RegisterReturn};
+use squall_env::{Elapsed, HasOutcome, Outcome};
+use std::time::Duration;
+
+type Model = Register<u64>;
+
+/// An error whose author takes every failure for one without effect.
+#[derive(Debug, thiserror::Error)]
+enum Careless {
+    #[error("too late")]
+    Late(#[from] Elapsed),
+    #[error("refused")]
+    Refused,
+}
+
+impl HasOutcome for Careless {
+    fn outcome(&self) -> Outcome {
+        Outcome::NotDone
+    }
+}
+
+/// What a client is told of a write of 7, and reads after that.
+async fn write_and_read(client: &Client, told: Result<(), Careless>, seen: u64) {
+    let write = async { told.map(|()| RegisterReturn::Written) };
+    let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Write(7), write).await;
+    let read = async { Ok::<_, Careless>(RegisterReturn::Value(seen)) };
+    let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
+}
+
+/// Whether the history of a client that does this is linearizable.
+fn is_allowed<F>(name: &str, load: impl Fn(Client) -> F + Copy + Send + Sync + 'static) -> bool
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let scenario = Scenario::new(name)
+        .clients("client", 1..=1, load)
+        .check(linearizable(Model::new(0)))
+        .eventually("it ends", Duration::from_secs(1), || |_: &squall_env::View<'_>| true);
+    let folder = tempfile::tempdir().expect("a folder");
+    match scenario.seeds(0..1).failures_in(folder.path()).outcome() {
+        Ok(()) => true,
+        Err(report) => {
+            assert!(report.contains("the history is linearizable"), "{report}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_deadline_is_never_taken_for_not_done() {
+    assert!(is_allowed("test/late", |client| async move {
+        let env = client.env();
+        let late = env.timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+        write_and_read(&client, late.map_err(Careless::from), 7).await;
+        Ok(())
+    }));
+}
+
+#[test]
+fn what_was_refused_must_not_be_seen() {
+    assert!(!is_allowed("test/refused", |client| async move {
+        write_and_read(&client, Err(Careless::Refused), 7).await;
+        Ok(())
+    }));
+    assert!(is_allowed("test/refused-unseen", |client| async move {
+        write_and_read(&client, Err(Careless::Refused), 0).await;
+        Ok(())
+    }));
+}
+
+#[test]
+fn operations_at_one_instant_have_the_order_of_their_events() {
+    // No time passes between the return of the write and the read that misses it.
+    assert!(!is_allowed("test/instant", |client| async move {
+        write_and_read(&client, Ok(()), 0).await;
+        Ok(())
+    }));
+    assert!(is_allowed("test/instant-seen", |client| async move {
+        write_and_read(&client, Ok(()), 7).await;
+        Ok(())
+    }));
+}
