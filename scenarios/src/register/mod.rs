@@ -7,7 +7,8 @@ use squall_env::platform::BindError;
 use squall_protocols::register::{RegisterClient, RegisterError, invariants, serve};
 use std::time::Duration;
 
-const LINEARIZABLE: &str = "the history is linearizable";
+/// The property of what clients see.
+pub const LINEARIZABLE: &str = "the history is linearizable";
 const ONE_VALUE: &str = "a tag stands for one value";
 const DURABLE: &str = "what is acknowledged is durable on a majority";
 
@@ -112,7 +113,10 @@ async fn operate(
 pub type Model = Register<Option<u64>>;
 
 /// Reads and records it.
-async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {
+///
+/// # Errors
+/// If no majority answers in time.
+pub async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {
     let work = async {
         let value = register.read(OPERATION_MAX).await?;
         // What is no number was written by none of these clients, which no write explains.
@@ -122,8 +126,8 @@ async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), Regi
     client.perform::<Model, RegisterError>(RegisterCall::Read, work).await.map(drop)
 }
 
-/// Writes and records it.
-async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
+/// Writes and records it, whatever comes of it.
+pub async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
     let work = async {
         register.write(value.to_le_bytes().to_vec(), OPERATION_MAX).await?;
         Ok(RegisterReturn::Written)

@@ -3,11 +3,11 @@
 use crate::check::Trial;
 use crate::choice::{Choices, Domain, Entity, below};
 use crate::digest::{Code, hash_bytes};
-use crate::world::with;
+use crate::world::{poll_cue, with};
 use serde::Serialize;
 use squall_check::{Model, Recorder};
 use squall_env::{Env, HasOutcome, Instant, Outcome};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -137,6 +137,15 @@ impl Client {
         };
         if let Some(until) = until {
             self.env.sleep_until(until).await;
+        }
+    }
+
+    /// Waits until the script of the run gives this cue ([`script::cue`](crate::script::cue)). In
+    /// a run whose script has no such step, or without a script, not at all; and when the world
+    /// heals, every cue is given.
+    pub async fn cue(&self, name: &str) {
+        if let Backend::World { node, token } = &self.backend {
+            poll_fn(|cx| poll_cue((*node, *token), name, cx)).await;
         }
     }
 

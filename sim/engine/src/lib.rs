@@ -65,6 +65,8 @@
 //! | *plan* | the faults of a run as data: its weather, episodes and overrides ([`plan`]) |
 //! | *weather* | rates and distributions that hold for a whole run |
 //! | *episode* | a fault with its own end |
+//! | *script* | what happens in a run, told step by step instead of drawn ([`script`]) |
+//! | *cue* | what a script gives a client that waits for it |
 //! | *strike* | the moment at which a fault takes effect, if the ledger admits it |
 //! | *ledger* | who is impaired, and whether one more may be ([`Tolerance`]) |
 //! | *heal* | the end of all faults; what must come to hold then has a bound |
@@ -92,6 +94,7 @@ pub mod repro;
 mod run;
 mod scenario;
 mod shrink;
+pub mod script;
 pub mod table;
 mod tally;
 mod test;
@@ -109,6 +112,7 @@ pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};
 pub use run::{Outcome as RunOutcome, Watch, run, run_plan};
 pub use scenario::{EVENTS_MAX, PENDING_MAX, Scenario};
+pub use script::Script;
 pub use squall_check as check_history;
 pub use squall_env as env;
 pub use squall_env::shown::AuditView;

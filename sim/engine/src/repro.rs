@@ -180,7 +180,7 @@ impl Repro {
     /// If the plan does not suit the scenario, or has numbers out of range.
     pub fn check(&self, file: &Path, scenario: &Scenario) -> Result<(), ReproError> {
         let invalid = |source| ReproError::Plan { file: file.to_owned(), source };
-        self.plan.check(&scenario.role_names()).map_err(invalid)
+        scenario.check_plan(&self.plan).map_err(invalid)
     }
 
     /// What a replay says: whether the same property broke, and if the plan has overrides, by what

@@ -2,7 +2,9 @@
 
 use crate::check::Judge;
 use crate::client::Client;
-use crate::plan::{self, Forecast, Frame, Plan};
+use crate::plan::{self, Forecast, Frame, Invalid, Plan};
+use crate::script::{self, Script};
+use crate::table::FaultSet;
 use crate::tolerance::Tolerance;
 use crate::world::{Allowance, Bounds, Budget, with};
 use squall_env::platform::BoxFuture;
@@ -60,6 +62,7 @@ pub struct Scenario {
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
     pub(crate) leader: Option<Maker<LeaderFn>>,
     pub(crate) forecast: Forecast,
+    script: Option<Script>,
     pub(crate) sometimes: Vec<&'static str>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
@@ -87,6 +90,7 @@ impl Scenario {
             goals: Vec::new(),
             leader: None,
             forecast: Forecast::default(),
+            script: None,
             sometimes: Vec::new(),
             judges: Vec::new(),
             mutant: None,
@@ -284,6 +288,49 @@ impl Scenario {
         self
     }
 
+    /// Tells what happens in every run, step by step. There is no other weather then but latency,
+    /// unless it is asked for ([`Scenario::under`]) afterwards; roles have the sizes that the script
+    /// says, and else the least.
+    ///
+    /// Whatever the script is checked against comes before it: roles, tolerance, and the time at
+    /// which the world heals.
+    ///
+    /// # Errors
+    /// [`Invalid::Step`] and its like, if a step cannot be played: it names a node or a link that
+    /// does not exist, comes after the world has healed, or has a fault that is not tolerated.
+    pub fn script(mut self, script: Script) -> Result<Scenario, Invalid> {
+        for size in &script.sizes {
+            let Some(role) = self.roles.iter().find(|role| role.name == size.role) else {
+                let wanted = self.role_names().into_iter().map(str::to_owned).collect();
+                return Err(Invalid::Roles { found: vec![size.role.clone()], wanted });
+            };
+            if !(role.low..=role.high).contains(&size.nodes) {
+                let (role, low, high) = (role.name.clone(), role.low, role.high);
+                return Err(Invalid::Size { role, found: size.nodes, low, high });
+            }
+        }
+        self.forecast = Forecast::surely(FaultSet::default());
+        self.script = Some(script);
+        self.check_plan(&self.plan(0))?;
+        Ok(self)
+    }
+
+    /// Checks that the scenario can run a plan.
+    pub(crate) fn check_plan(&self, plan: &Plan) -> Result<(), Invalid> {
+        plan.check(&self.role_names())?;
+        let clients = self.client_roles();
+        script::suits(&plan.script, self.tolerance.faults(), |node| {
+            node.rsplit_once('-').is_some_and(|(role, _)| clients.contains(&role))
+        })
+    }
+
+    /// How many nodes a role may have.
+    fn size(&self, role: &Role) -> (u16, u16) {
+        let Some(script) = &self.script else { return (role.low, role.high) };
+        let told = script.sizes.iter().rfind(|size| size.role == role.name);
+        told.map_or((role.low, role.low), |size| (size.nodes, size.nodes))
+    }
+
     /// The plan of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
         let roles: Vec<_> = self
@@ -291,7 +338,8 @@ impl Scenario {
             .iter()
             .map(|role| {
                 let client = matches!(role.start, Start::Client(_));
-                (role.name.clone(), role.low, role.high, client)
+                let (low, high) = self.size(role);
+                (role.name.clone(), low, high, client)
             })
             .collect();
         let impairable = self.tolerance.roles();
@@ -305,6 +353,9 @@ impl Scenario {
         };
         let mut plan = plan::draw(seed, &frame);
         plan.mutant = self.mutant.map(str::to_owned);
+        if let Some(script) = &self.script {
+            plan.script = script.steps().to_vec();
+        }
         plan
     }
 

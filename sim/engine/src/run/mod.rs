@@ -142,12 +142,13 @@ fn run_once(
     let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
-    world.log = log;
     world.recorder = watch.record.then(Recorder::default);
+    world.set_log(log);
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
     }
+    world.outside.push(Outside::Script);
     let _installed = Installed::new(world);
     let _inside = panics::Inside::new();
     let trials = scenario.judges.iter().map(|judge| judge.begin()).collect();
@@ -294,6 +295,9 @@ impl Run<'_> {
                 with(|world| world.isolate_leader(slot, leader));
             }
             Outside::Audit(node) => self.properties.audit(node),
+            Outside::Script => {
+                with(World::play_on);
+            }
             Outside::Remains { node, places, audit } => {
                 if audit {
                     properties::audit_remains(node, &places);
@@ -370,13 +374,19 @@ impl Run<'_> {
     }
 
     fn goals_met(&self) -> bool {
-        let clients = || with(|world| world.clients_finished() && world.ready.is_empty());
+        let clients = || {
+            with(|world| {
+                let done = world.clients_finished() && world.ready.is_empty();
+                done && world.script_is_over()
+            })
+        };
         self.has_clients && clients().unwrap_or(true) && self.properties.all_reached()
     }
 
     fn finish(mut self, plan: &Plan) -> Outcome {
         let failed = with(|world| world.failure.is_some()).unwrap_or(true);
         if !failed && self.watch.until_ns == u64::MAX {
+            with(World::check_script);
             self.properties.check();
             self.properties.audit(None);
         }

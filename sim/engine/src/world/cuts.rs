@@ -18,6 +18,8 @@ enum Shape {
     Ring { place: Vec<Option<u32>>, around: u32, before: u32, behind: u32 },
     /// The side of each node; the bridge is on both.
     Bridge { side: Vec<bool>, bridge: u32 },
+    /// What is on its way waits; nothing is stopped.
+    Held { link: (u32, u32) },
 }
 
 impl Cut {
@@ -45,6 +47,16 @@ impl Cut {
         Some(Cut { episode, shape })
     }
 
+    /// What a script holds on this link.
+    pub(crate) fn held(link: (u32, u32)) -> Cut {
+        Cut { episode: u32::MAX, shape: Shape::Held { link } }
+    }
+
+    /// Whether a script holds this link.
+    pub(crate) fn holds(&self, wanted: (u32, u32)) -> bool {
+        matches!(self.shape, Shape::Held { link } if link == wanted)
+    }
+
     pub(crate) fn stops(&self, from: u32, to: u32) -> bool {
         match &self.shape {
             Shape::Sides { side, both } => {
@@ -63,6 +75,7 @@ impl Cut {
             Shape::Bridge { side, bridge } => {
                 from != *bridge && to != *bridge && side[from as usize] != side[to as usize]
             }
+            Shape::Held { .. } => false,
         }
     }
 }
@@ -110,7 +123,7 @@ impl World {
         !self.cuts.is_empty() && self.some_cut_stops(from, to)
     }
 
-    fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
+    pub(crate) fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
         let Some(cut) = self.cuts.iter().find(|cut| cut.stops(from, to)) else { return false };
         let episode = cut.episode;
         self.episode_fired(episode);

@@ -18,6 +18,7 @@ mod net;
 mod observed;
 mod overrides;
 mod platform;
+mod play;
 mod process;
 mod queue;
 mod recorded;
@@ -31,6 +32,7 @@ pub(crate) use files::{Files, Left};
 pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
 pub(crate) use platform::Platform;
+pub(crate) use play::poll_cue;
 pub(crate) use process::{Boot, Node, State};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
@@ -121,6 +123,8 @@ pub(crate) enum Outside {
     FindLeader(u32),
     /// Compares what is on show with the disks: of one node that has recovered, or of all.
     Audit(Option<u32>),
+    /// The moment of a script's step has come.
+    Script,
 }
 
 /// Numbers of a run.
@@ -186,6 +190,9 @@ pub(crate) struct World {
     digests: Vec<NodeDigest>,
     pub(crate) log: Option<Log>,
     pub(crate) recorder: Option<Recorder>,
+    /// Whether somebody heeds what goes into the digests: a log or a script.
+    heeded: bool,
+    play: Option<Box<play::Play>>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
     guard: runaway::Guard,
@@ -267,6 +274,8 @@ impl World {
             digests,
             log: None,
             recorder: None,
+            heeded: false,
+            play: None,
             counters: Counters::default(),
             polls_at_this_time: 0,
             guard: runaway::Guard::new(bounds),
@@ -279,6 +288,7 @@ impl World {
             audits: 0,
         };
         world.plan_episodes(&plan.episodes);
+        world.plan_script(&plan.script);
         world
     }
 
@@ -302,16 +312,9 @@ impl World {
     #[inline]
     pub(crate) fn note(&mut self, node: u32, code: Code, details: [u64; 2]) {
         self.digests[node as usize].add(self.now, code, details);
-        if self.log.is_some() {
+        if self.heeded {
             self.keep(node, code, details);
         }
-    }
-
-    /// Keeps what happened for a reader. Out of the way, because mostly there is none.
-    #[cold]
-    fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
-        let entry = Entry { time: self.now, node: node as u16, code, details };
-        self.log.get_or_insert_default().push(Line::Entry(entry));
     }
 
     /// The number under which the world itself keeps its digest.
@@ -347,6 +350,7 @@ impl World {
             Kind::Restart => self.restart_event(event),
             Kind::Blocking => self.work_event(event),
             Kind::Stream => self.stream_event(event),
+            Kind::Script => self.script_event(event),
             Kind::Mark => {
                 self.advance(event.time());
                 self.mark = Some(event.slot());

@@ -180,11 +180,11 @@ impl World {
         let target = u64::from(to.port.number()) << 32
             | u64::from(to.node.role()) << 16
             | u64::from(to.node.ordinal());
+        if self.heeded {
+            self.heed_kind(node, to.port.number(), kind);
+        }
         self.note(node, Code::Send, [target, hash]);
         self.counters.messages += 1;
-        if let Some(log) = &mut self.log {
-            log.sent(node, to.port.number(), kind);
-        }
         let Some(to_node) = self.index_of(to.node) else { return };
         if payload.len() > DATAGRAM_MAX {
             self.note(node, Code::Rejected, [payload.len() as u64, 0]);
@@ -392,9 +392,13 @@ impl World {
             return;
         }
         let hash = message.hash;
+        let watched = from != to && !self.cuts.is_empty();
+        if watched && self.holds_back(event, (from, to)) {
+            return;
+        }
         self.advance(event.time());
         // A cut holds for what is on its way as well.
-        if from != to && self.is_cut(from, to) {
+        if watched && self.some_cut_stops(from, to) {
             self.note(to, Code::Cut, [u64::from(from), hash]);
             self.free_message(slot);
             return;

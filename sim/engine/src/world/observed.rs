@@ -1,8 +1,10 @@
 //! What the world tells about its own weather.
 
-use super::World;
+use super::{Line, World};
 use crate::conditions::{Conditions, NodeConditions, Struck};
+use crate::digest::{Code, Entry};
 use crate::plan::Weather;
+use crate::trace::Log;
 use std::sync::Arc;
 
 /// What is kept for those who ask.
@@ -22,6 +24,23 @@ impl Observed {
 }
 
 impl World {
+    /// Keeps what happened for a reader, and tells the script. Out of the way, because mostly
+    /// there is none.
+    #[cold]
+    pub(super) fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
+        if let Some(log) = &mut self.log {
+            let entry = Entry { time: self.now, node: node as u16, code, details };
+            log.push(Line::Entry(entry));
+        }
+        self.heed(node, code, details[0]);
+    }
+
+    /// From here on everything goes into this log.
+    pub(crate) fn set_log(&mut self, log: Option<Log>) {
+        self.heeded |= log.is_some();
+        self.log = log;
+    }
+
     /// The weather and what of it has struck so far.
     pub(crate) fn conditions(&mut self) -> Conditions {
         self.observed.asked = true;

@@ -1,0 +1,60 @@
+use squall::script::{cue, delivered, hold, release, returned, sent};
+use squall::{Client, Most, Scenario, Script, Tolerance, linearizable, run};
+use squall_env::platform::BindError;
+use squall_protocols::register::{RegisterClient, serve};
+use squall_scenarios::register::{LINEARIZABLE, Model, read, write};
+use std::time::Duration;
+
+/// The number of `Message::Store` among the messages.
+const STORE: u8 = 1;
+
+/// The write reaches replica-1 alone. The first reader hears replica-1 and sees the new value; the
+/// second one, which begins when the first is done, hears only the other replicas.
+fn new_then_old() -> Script {
+    Script::new()
+        .nodes("replica", 3)
+        .when(sent("writer-1", "replica-1").of_kind(STORE), hold("writer-1", "replica-2"))
+        .then(hold("writer-1", "replica-3"))
+        .when(delivered("writer-1", "replica-1"), hold("replica-3", "reader-1"))
+        .after(Duration::from_millis(20), cue("reader-1"))
+        .when(returned("reader-1"), hold("replica-1", "reader-2"))
+        .then(cue("reader-2"))
+        .when(returned("reader-2"), release("writer-1", "replica-2"))
+        .step_to(returned("writer-1"))
+}
+
+/// Everybody does one operation; readers wait for their cues.
+async fn once(client: Client) -> Result<(), BindError> {
+    let mut register = RegisterClient::open(client.env(), "replica")?;
+    let me = client.env().roster().name(client.env().me());
+    client.cue(&me).await;
+    if me == "writer-1" {
+        write(&client, &mut register, 7).await;
+    } else {
+        // What came of it is recorded.
+        let _ = read(&client, &mut register).await;
+    }
+    Ok(())
+}
+
+fn register() -> Scenario {
+    Scenario::new("test/register-story")
+        .nodes("replica", 3..=5, serve)
+        .clients("writer", 1..=1, once)
+        .clients("reader", 2..=2, once)
+        .tolerates(
+            Tolerance::nothing().crashes().lost_unsynced_writes().impaired("replica", Most::Any),
+        )
+        .check(linearizable(Model::new(None)))
+}
+
+#[test]
+fn who_does_not_write_back_lets_another_read_an_older_value() {
+    register().script(new_then_old()).unwrap().seeds(0..20).run();
+    let mutant = "register/reads-without-write-back";
+    let bad = register().script(new_then_old()).unwrap().mutant("test/bad", mutant, LINEARIZABLE);
+    for seed in 0..20 {
+        let failure = run(&bad, seed).failure.expect("the story breaks it, whatever the latencies");
+        assert_eq!(failure.property, LINEARIZABLE, "seed {seed}");
+    }
+}
