@@ -259,6 +259,7 @@ impl crate::world::World {
         }
         let process = self.process(node);
         self.note(node, code, [process, detail]);
+        self.play_if_due();
         Some((process, self.now))
     }
 

@@ -65,7 +65,8 @@ pub struct Step {
     pub then: Action,
 }
 
-/// What a step waits for. Where something is counted, the first is 1.
+/// What a step waits for. Where something is counted, the first is 1. What a node does is followed
+/// by the step before the node does anything else, and what happens to a node before it knows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Moment {
@@ -73,7 +74,7 @@ pub enum Moment {
     AtNs(u64),
     /// So many nanoseconds after the step before.
     AfterNs(u64),
-    /// A node asks its disk for something. The step comes before the node does anything else.
+    /// A node asks its disk for something.
     Asked {
         /// Who.
         node: String,
@@ -82,7 +83,7 @@ pub enum Moment {
         /// For the how manieth time.
         nth: u32,
     },
-    /// A node's disk answers, well or with an error. The step comes before the node knows.
+    /// A node's disk answers, well or with an error.
     Answered {
         /// Whose.
         node: String,
@@ -91,7 +92,7 @@ pub enum Moment {
         /// For the how manieth time.
         nth: u32,
     },
-    /// A datagram leaves. The step comes before its sender does anything else.
+    /// A datagram leaves.
     Sent {
         /// The sender.
         from: String,
@@ -103,7 +104,7 @@ pub enum Moment {
         /// The how manieth.
         nth: u32,
     },
-    /// A datagram arrives. The step comes before its receiver knows.
+    /// A datagram arrives.
     Delivered {
         /// The sender.
         from: String,

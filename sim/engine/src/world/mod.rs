@@ -216,10 +216,7 @@ impl World {
         clients: &[&str],
         (budget, bounds): (Budget, Bounds),
     ) -> World {
-        let mut roster = Roster::new("squall");
-        for role in &plan.nodes {
-            roster = roster.with(role.role.clone(), role.nodes);
-        }
+        let roster = Arc::new(plan.roster());
         let choices = Choices::new(seed, plan.salt);
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
         let mut nodes = Vec::with_capacity(all);
@@ -237,7 +234,6 @@ impl World {
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
         // What most runs need at the least: growing step by step costs more than a little room.
         let room = 2 * nodes.len();
-        let roster = Arc::new(roster);
         let mut world = World {
             number: fresh_number(),
             now: 0,

@@ -181,6 +181,7 @@ impl Observer for Platform {
                 world.outside.push(super::Outside::Audit(Some(node)));
             }
             world.is_ready(node);
+            world.play_if_due();
         });
     }
 
@@ -204,6 +205,7 @@ impl Observer for Platform {
                 Some((_, count)) => *count += 1,
                 None => world.sometimes.push((name, 1)),
             }
+            world.play_if_due();
         });
     }
 

@@ -178,8 +178,8 @@ impl World {
     }
 
     /// Something goes into a digest that the script may wait for. The world is in the middle of it,
-    /// so the step itself comes a little later: in the middle of a node's poll, if it waits for an
-    /// I/O step, and else before anybody is told.
+    /// so the step itself comes a little later: for what a node does, in the middle of its poll,
+    /// and for what happens to it, before it is told.
     pub(super) fn heed(&mut self, node: u32, code: Code, detail: u64) {
         let Some(play) = &mut self.play else { return };
         let Some(Some(sign)) = play.signs.get(play.next) else { return };
@@ -215,7 +215,15 @@ impl World {
         }
         play.due = true;
         self.advance(event.time());
-        self.play_on();
+        self.outside.push(Outside::Script);
+    }
+
+    /// In the middle of a node's poll: does a step whose moment has come just now.
+    #[inline]
+    pub(crate) fn play_if_due(&mut self) {
+        if self.heeded {
+            self.play_on();
+        }
     }
 
     /// Does the steps whose moments have come.

@@ -10,6 +10,7 @@ mod ledger_pressure; // The same, when everything strikes at once.
 mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
+mod script; // What each verb of a script does, and that nothing happens without it.
 mod stream_faults; // What each fault of streams does to connections.
 mod streams; // What a stream promises.
 mod sync; // Channels, semaphores and the like, under cancellation.
