@@ -38,6 +38,7 @@ pub fn atomic() -> Scenario {
         .always(ONE_VALUE, invariants::a_tag_stands_for_one_value)
         .audit(DURABLE, invariants::acknowledged_is_durable)
         .sometimes("a read had to write back")
+        .sometimes_each::<(bool, bool)>("what a read finds", ["asked again", "all agree"])
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
 }

@@ -9,7 +9,7 @@ use crate::tolerance::Tolerance;
 use crate::world::{Allowance, Bounds, Budget, with};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditView;
-use squall_env::{Env, NodeId, View};
+use squall_env::{Combination, Env, NodeId, View};
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -48,6 +48,26 @@ pub(crate) struct Role {
     pub(crate) start: Start,
 }
 
+/// A situation of which every combination is wanted.
+pub(crate) struct Each {
+    pub(crate) name: &'static str,
+    pub(crate) facets: Vec<&'static str>,
+    pub(crate) values: Vec<&'static [&'static str]>,
+}
+
+impl Each {
+    /// Every combination of its values, the last facet changing first.
+    pub(crate) fn combinations(&self) -> Vec<Vec<&'static str>> {
+        self.values.iter().fold(vec![Vec::new()], |all, values| {
+            let with = |before: &Vec<&'static str>| {
+                let before = before.clone();
+                values.iter().map(move |value| [before.as_slice(), &[*value]].concat())
+            };
+            all.iter().flat_map(with).collect()
+        })
+    }
+}
+
 /// A system under test. Built by chained calls, it is run by [`Scenario::seeds`] or the command
 /// line.
 pub struct Scenario {
@@ -64,6 +84,7 @@ pub struct Scenario {
     pub(crate) forecast: Forecast,
     script: Option<Script>,
     pub(crate) sometimes: Vec<&'static str>,
+    pub(crate) each: Vec<Each>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
     pub(crate) breaks: Option<&'static str>,
@@ -92,6 +113,7 @@ impl Scenario {
             forecast: Forecast::default(),
             script: None,
             sometimes: Vec::new(),
+            each: Vec::new(),
             judges: Vec::new(),
             mutant: None,
             breaks: None,
@@ -203,8 +225,9 @@ impl Scenario {
         self
     }
 
-    /// Something expensive that must hold: checked when a node has recovered, when the world heals,
-    /// and at the end.
+    /// Something expensive that must hold: checked when a node has crashed, when one has
+    /// recovered, when the world heals, and at the end. It sees every node's disk as the worst crash
+    /// at that moment could leave it, and can [recover](AuditView::recover) machines from it.
     #[must_use]
     pub fn audit<C>(
         mut self,
@@ -223,6 +246,28 @@ impl Scenario {
     #[must_use]
     pub fn sometimes(mut self, name: &'static str) -> Scenario {
         self.sometimes.push(name);
+        self
+    }
+
+    /// A situation with several sides, of which a good test reaches every combination: a tuple of
+    /// two to four flags or enums ([`Facet`](squall_env::Facet)), each with a name. The code
+    /// announces it with [`Env::sometimes_each`]. A sweep of 200 seeds or more fails and says so if
+    /// it never sees one of the combinations.
+    ///
+    /// ```
+    /// use squall::Scenario;
+    ///
+    /// let scenario = Scenario::new("example/reads")
+    ///     .sometimes_each::<(bool, bool)>("how a read ends", ["asked again", "wrote back"]);
+    /// # drop(scenario);
+    /// ```
+    #[must_use]
+    pub fn sometimes_each<C: Combination>(
+        mut self,
+        name: &'static str,
+        facets: C::Names,
+    ) -> Scenario {
+        self.each.push(Each { name, facets: facets.as_ref().to_vec(), values: C::all() });
         self
     }
 

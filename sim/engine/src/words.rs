@@ -68,7 +68,9 @@ impl Words {
 
     /// The words of a scenario's run.
     pub(crate) fn of(scenario: &Scenario, plan: &Plan) -> Words {
-        let texts = scenario.sometimes.iter().map(|text| (hash_text(text), *text)).collect();
+        let each = scenario.each.iter().map(|each| &each.name);
+        let all = scenario.sometimes.iter().chain(each);
+        let texts = all.map(|text| (hash_text(text), *text)).collect();
         let script = plan.script.iter().map(Step::line).collect();
         Words { texts, script, ..Words::new(plan.roster()) }
     }

@@ -18,7 +18,7 @@ use crate::words::Words;
 use crate::world::{Boot, Installed, Line, Outside, Recorded, Recorder, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
-use squall_env::shown::Place;
+use squall_env::shown::{AuditMoment, Place};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -49,6 +49,17 @@ impl Default for Watch {
     }
 }
 
+/// A situation with several sides that was reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Combined {
+    /// The situation.
+    pub name: &'static str,
+    /// The value of each side.
+    pub values: Vec<&'static str>,
+    /// How often it was.
+    pub times: u64,
+}
+
 /// What came of a run.
 pub struct Outcome {
     /// What happened, in one number for each node.
@@ -69,6 +80,10 @@ pub struct Outcome {
     pub configured: FaultSet,
     /// The situations that were reached, with how often.
     pub sometimes: Vec<(&'static str, u64)>,
+    /// The combinations in which situations with several sides were reached.
+    pub combined: Vec<Combined>,
+    /// How high each watermark came.
+    pub watermarks: Vec<(&'static str, u64)>,
     /// How many of the plan's overrides matched, by what.
     pub overrides: Matched,
     /// The places in the plan of the overrides that matched nothing.
@@ -294,7 +309,7 @@ impl Run<'_> {
                 let leader = self.properties.leader();
                 with(|world| world.isolate_leader(slot, leader));
             }
-            Outside::Audit(node) => self.properties.audit(node),
+            Outside::Audit(moment) => self.properties.audit(moment),
             Outside::Script => {
                 with(World::play_on);
             }
@@ -388,7 +403,7 @@ impl Run<'_> {
         if !failed && self.watch.until_ns == u64::MAX {
             with(World::check_script);
             self.properties.check();
-            self.properties.audit(None);
+            self.properties.audit(AuditMoment::End);
         }
         let mut operations = Operations::default();
         for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {
@@ -411,7 +426,9 @@ impl Run<'_> {
                 operations,
                 faults: world.faults,
                 configured: configured(plan),
-                sometimes: std::mem::take(&mut world.sometimes),
+                sometimes: std::mem::take(&mut world.observed.sometimes),
+                combined: std::mem::take(&mut world.observed.combined),
+                watermarks: std::mem::take(&mut world.observed.watermarks),
                 overrides,
                 missed,
                 recorded: world.take_recorded(),

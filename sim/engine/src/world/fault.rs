@@ -6,6 +6,7 @@ use super::queue::{Event, Kind as EventKind};
 use crate::digest::Code;
 use crate::plan::{Episode, Kind, When};
 use crate::table::Fault;
+use squall_env::shown::AuditMoment;
 
 /// An episode of the plan.
 pub(super) struct State {
@@ -274,6 +275,6 @@ impl World {
         weather.buggify = false;
         self.heal_streams();
         self.end_script();
-        self.outside.push(super::Outside::Audit(None));
+        self.outside.push(super::Outside::Audit(AuditMoment::Heal));
     }
 }

@@ -48,7 +48,7 @@ use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
-use squall_env::shown::Place;
+use squall_env::shown::{AuditMoment, Place};
 use squall_env::{NodeId, Roster};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -122,7 +122,7 @@ pub(crate) enum Outside {
     /// An episode wants to know who leads.
     FindLeader(u32),
     /// Compares what is on show with the disks: of one node that has recovered, or of all.
-    Audit(Option<u32>),
+    Audit(AuditMoment),
     /// The moment of a script's step has come.
     Script,
 }
@@ -157,7 +157,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) choices: Choices,
     pub(crate) weather: Weather,
-    observed: observed::Observed,
+    pub(crate) observed: observed::Observed,
     pub(crate) healed: bool,
     pub(crate) heal_at: u64,
     pub(crate) roster: Arc<Roster>,
@@ -199,7 +199,6 @@ pub(crate) struct World {
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
-    pub(crate) sometimes: Vec<(&'static str, u64)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
@@ -278,7 +277,6 @@ impl World {
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
-            sometimes: Vec::new(),
             failure: None,
             mark: None,
             audits: 0,
