@@ -10,7 +10,8 @@ use std::time::Duration;
 /// The property of what clients see.
 pub const LINEARIZABLE: &str = "the history is linearizable";
 const ONE_VALUE: &str = "a tag stands for one value";
-const DURABLE: &str = "what is acknowledged is durable on a majority";
+/// The property of disks.
+pub const DURABLE: &str = "what is acknowledged is durable on a majority";
 
 /// How many operations each client does while there are faults.
 const OPERATIONS: u64 = 20;
