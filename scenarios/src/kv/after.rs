@@ -17,7 +17,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 /// Where the service listens.
 pub const PORT: Port = Port::named("kv");
 
-const FILE: &str = "values.json";
+/// Where the values are.
+pub const FILE: &str = "values.json";
 
 /// Why the server has ended.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,9 @@
 //! # What the simulator finds in it
 //!
 //! `before` answers "stored" when it has renamed a file that it has not synced. As long as the
-//! machine keeps its power nobody notices; no test on a laptop does. The line-by-line port has the
-//! same bug, and is the specimen `specimen/kv`:
+//! machine keeps its power nobody notices; no test on a laptop does. After a power loss the new
+//! name may stand for an empty file, or the old file may be back. The line-by-line port has the
+//! same bug, and is the specimen `specimen/kv`, which an audit of the disk finds at a crash:
 //!
 //! ```text
 #![doc = include_str!("found.txt")]
@@ -27,15 +28,15 @@ pub mod after;
 pub mod before;
 pub mod wire;
 
-use after::{Client as Kv, KvError, PORT, serve};
-use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
+use after::{Client as Kv, FILE, KvError, PORT, serve};
+use squall::{AuditView, Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Access, MultiRegister};
 use squall_env::Address;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-const LINEARIZABLE: &str = "the history is linearizable";
+const WHOLE: &str = "a crash leaves a whole file";
 
 /// How many operations each client does while there are faults.
 const OPERATIONS: u64 = 15;
@@ -64,13 +65,26 @@ pub fn kv() -> Scenario {
         .nodes("server", 1..=1, serve)
         .clients("client", 2..=3, load)
         .tolerates(links.into_iter().fold(tolerance, Tolerance::fault))
+        .audit(WHOLE, || a_crash_leaves_a_whole_file)
         .check(linearizable(Model::new(BTreeMap::new(), None)))
         .finishes_within(Duration::from_secs(60))
 }
 
 /// The port with the bug that the service always had.
 pub fn specimen() -> Scenario {
-    kv().mutant("specimen/kv", "kv/answers-before-sync", LINEARIZABLE)
+    kv().mutant("specimen/kv", "kv/answers-before-sync", WHOLE)
+}
+
+/// Whatever crashes now, the server can read its file again.
+fn a_crash_leaves_a_whole_file(audit: &AuditView<'_>) -> Result<(), String> {
+    for server in audit.roster().nodes("server") {
+        let Some(content) = audit.disk(server).and_then(|disk| disk.file(FILE)) else { continue };
+        if let Err(error) = serde_json::from_slice::<BTreeMap<String, String>>(content) {
+            let (name, bytes) = (audit.roster().name(server), content.len());
+            return Err(format!("a crash leaves {bytes} bytes of {name}'s {FILE}: {error}"));
+        }
+    }
+    Ok(())
 }
 
 async fn load(client: Client) -> Result<(), Infallible> {
