@@ -1,4 +1,6 @@
-use squall::{run, twice};
+use squall::plan::Forecast;
+use squall::script::{power_loss, ready, returned};
+use squall::{Scenario, Script, run, twice};
 use squall_env::{Address, Roster};
 use squall_real::{Config, Node};
 use squall_scenarios::kv::{after, before, kv, specimen};
@@ -6,6 +8,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
+
+const PAUSE: Duration = Duration::from_millis(50);
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -57,6 +61,22 @@ fn the_bug_that_it_always_had_is_found() {
     let shown = include_str!("../../scenarios/src/kv/found.txt");
     assert!(stories.iter().any(|story| shown.contains(story)), "{stories:?}");
     assert!(shown.contains(property), "{shown}");
+}
+
+/// A client stores something; then the server's power fails, and the client looks again.
+#[test]
+fn a_power_loss_right_after_the_answer_tells_them_apart() {
+    let told = |scenario: Scenario| {
+        let script = Script::new()
+            .nodes("client", 2)
+            .when(returned("client-1").nth(6), power_loss("server-1").lasting(PAUSE))
+            .step_to(ready("server-1"));
+        let script = scenario.script(script).unwrap();
+        script.under(Forecast::read("calm,lost_writes=true").unwrap())
+    };
+    told(kv()).seeds(0..50).run();
+    let lost = (0..50).filter(|seed| run(&told(specimen()), *seed).failure.is_some());
+    assert!(lost.count() > 25, "the disk has kept what it did not have to");
 }
 
 #[test]

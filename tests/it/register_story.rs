@@ -1,9 +1,12 @@
 use squall::plan::Forecast;
-use squall::script::{cue, delivered, hold, power_loss, release, returned, sent, sync};
-use squall::{Client, Most, Scenario, Script, Tolerance, linearizable, run, twice};
+use squall::script::{cue, delivered, hold, power_loss, release, returned, sent, sync, synced};
+use squall::{
+    AuditMoment, AuditView, Client, Most, Scenario, Script, Tolerance, linearizable, run, twice,
+};
 use squall_env::platform::BindError;
-use squall_protocols::register::{RegisterClient, invariants, serve};
+use squall_protocols::register::{NAME, RegisterClient, Replica, Tag, invariants, serve};
 use squall_scenarios::register::{DURABLE, LINEARIZABLE, Model, read, write};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The number of `Message::Store` among the messages.
@@ -88,6 +91,31 @@ fn who_answers_before_it_has_synced_has_promised_what_two_power_losses_take() {
         .collect();
     // What was not synced may be kept as well.
     assert!(broken.len() > 3 && broken.iter().all(|property| property == DURABLE), "{broken:?}");
+}
+
+#[test]
+fn audits_at_crashes_recover_what_the_disk_of_the_crashed_replica_holds() {
+    let seen: &'static Mutex<Vec<(AuditMoment, Tag)>> = Box::leak(Box::default());
+    let scenario = register().audit("a crashed replica recovers", move || {
+        |audit: &AuditView<'_>| {
+            if let AuditMoment::Crash(node) = audit.moment() {
+                let replica = audit.recover::<Replica>(node, NAME, &())?;
+                seen.lock().unwrap().push((audit.moment(), replica.tag()));
+            }
+            Ok(())
+        }
+    });
+    let script = Script::new()
+        .nodes("replica", 3)
+        .when(sent("writer-1", "replica-1").of_kind(STORE), cue("reader-1"))
+        .when(synced("replica-1"), power_loss("replica-1").lasting(Duration::from_millis(9)))
+        .then(cue("reader-2"));
+    let scenario = scenario.script(script).unwrap();
+    assert_eq!(run(&scenario, 3).failure, None);
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let [(AuditMoment::Crash(node), tag)] = seen[..] else { panic!("{seen:?}") };
+    // Its sync was done, so the write is there, though nobody has heard of that.
+    assert_eq!((node.ordinal(), tag.sequence), (1, 1));
 }
 
 #[test]

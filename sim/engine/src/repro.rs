@@ -229,6 +229,7 @@ pub fn build_id() -> &'static str {
 mod tests {
     use super::*;
     use crate::Tolerance;
+    use crate::script::{Script, end, hold, power_loss, sent, sync};
     use proptest::prelude::*;
 
     fn scenario() -> Scenario {
@@ -245,7 +246,13 @@ mod tests {
 
     fn repro(seed: u64) -> Repro {
         let expected = Expected { property: None, fingerprint: None, digest: None };
-        Repro::new("test/repro", seed, &scenario().plan(seed), expected)
+        let mut plan = scenario().plan(seed);
+        let script = Script::new()
+            .when(sync("node-1").nth(2), power_loss("node-1").named("a"))
+            .when(sent("node-2", "node-1").of_kind(1), hold("node-2", "node-1"))
+            .then(end("a"));
+        plan.script = script.steps().to_vec();
+        Repro::new("test/repro", seed, &plan, expected)
     }
 
     /// The error, in words.

@@ -5,7 +5,9 @@ use squall::script::{
     BadStep, Io, TOLD, answered, asked, crash, cue, delivered, end, fault, hold, partition, pause,
     power_loss, reached, ready, release, sent, sync, synced,
 };
-use squall::{Client, Fault, Most, Plan, RunOutcome, Scenario, Script, Tolerance, conditions, run};
+use squall::{
+    Class, Client, Fault, Most, Plan, RunOutcome, Scenario, Script, Tolerance, conditions, run,
+};
 use squall_env::{Env, Port};
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -153,6 +155,20 @@ fn what_is_held_arrives_in_order_when_it_is_released_and_not_before() {
     let other = Script::new().at(ms(30), hold("node-2", "node-1"));
     assert_eq!(heard(&told(other).0), free);
     assert!(outcome.configured.iter().eq([Fault::Latency, Fault::LostWrites]));
+}
+
+#[test]
+fn what_is_held_counts_as_pending_and_is_bounded() {
+    let script = || Script::new().then(hold("node-1", "node-2"));
+    let plan = steady(script());
+    let class = |pending| {
+        let outcome = run_until(&system(notes()).pending_max(pending), 3, &plan, SECOND);
+        outcome.failure.map(|failure| failure.class)
+    };
+    assert_eq!(class(12), Some(Class::Runaway));
+    assert_eq!(class(40), None);
+    let free = run_until(&system(notes()).pending_max(12), 3, &steady(Script::new()), SECOND);
+    assert_eq!(free.failure, None);
 }
 
 #[test]
