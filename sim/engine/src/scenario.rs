@@ -226,8 +226,9 @@ impl Scenario {
     }
 
     /// Something expensive that must hold: checked when a node has crashed, when one has
-    /// recovered, when the world heals, and at the end. It sees every node's disk as the worst crash
-    /// at that moment could leave it, and can [recover](AuditView::recover) machines from it.
+    /// recovered, when the world heals, and at the end. It sees every node's disk as the worst
+    /// crash at that moment could leave it, and can [recover](AuditView::recover) machines from
+    /// it.
     #[must_use]
     pub fn audit<C>(
         mut self,
@@ -334,8 +335,8 @@ impl Scenario {
     }
 
     /// Tells what happens in every run, step by step. There is no other weather then but latency,
-    /// unless it is asked for ([`Scenario::under`]) afterwards; roles have the sizes that the script
-    /// says, and else the least.
+    /// unless it is asked for ([`Scenario::under`]) afterwards; roles have the sizes that the
+    /// script says, and else the least.
     ///
     /// Whatever the script is checked against comes before it: roles, tolerance, and the time at
     /// which the world heals.

@@ -90,8 +90,8 @@ impl Seeds {
     ///
     /// The failing seed is run again in a fresh process before it is reported, and its plan is
     /// written to a folder ([`Seeds::failures_in`]). A run of 200 seeds or more also fails if it
-    /// never reached one of the scenario's `sometimes` or their combinations, or if a fault that its plans had never
-    /// fired.
+    /// never reached one of the scenario's `sometimes` or of their combinations, or if a fault that
+    /// its plans had never fired.
     ///
     /// # Panics
     /// If a seed fails, with a report of it; if a variable of the environment does not say what it
