@@ -44,6 +44,20 @@ fn a_sweep_in_json_has_every_field() {
 }
 
 #[test]
+fn a_sweep_says_how_high_things_came_and_which_combinations_were_met() {
+    let said = stdout(&squall("sweep register example/http --seeds 60"));
+    let line = |what: &str| said.lines().find(|line| line.starts_with(what));
+    assert!(line("  \"what a read finds\": 4 of 4 combinations").is_some(), "{said}");
+    let (json, _) = json("sweep register --seeds 60 --json");
+    let mark = &json["scenarios"][0]["watermarks"]["records since a snapshot"];
+    let (max, seed) = (&mark["max"], &mark["seed"]);
+    let told = format!("  \"records since a snapshot\": at most {max}, with seed {seed}");
+    assert_eq!(line("  \"records"), Some(told.as_str()));
+    // A scenario without any says nothing of them.
+    assert_eq!(said.lines().filter(|line| line.contains("combinations")).count(), 1);
+}
+
+#[test]
 fn a_sweep_does_not_hang_on_the_number_of_workers() {
     let swept = |jobs: u32| {
         let names = "specimen/engine-abort specimen/engine-property register";
