@@ -60,7 +60,8 @@ pub fn kv() -> Scenario {
         .impaired("client", Most::Any)
         .any_stream()
         .crashes()
-        .lost_unsynced_writes();
+        .fault(Fault::LostWrites)
+        .fault(Fault::LostEntries);
     Scenario::new("example/kv")
         .nodes("server", 1..=1, serve)
         .clients("client", 2..=3, load)

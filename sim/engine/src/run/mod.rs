@@ -163,7 +163,9 @@ fn run_once(
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
     }
-    world.outside.push(Outside::Script);
+    if !world.script_is_over() {
+        world.outside.push(Outside::Script);
+    }
     let _installed = Installed::new(world);
     let _inside = panics::Inside::new();
     let trials = scenario.judges.iter().map(|judge| judge.begin()).collect();
