@@ -2,7 +2,8 @@
 //! and how much a link carries.
 
 use super::World;
-use crate::choice::{Entity, below, mix};
+use crate::choice::{Entity, below, between, chance, exponential, mix};
+use crate::plan::Latency;
 use crate::table::Fault;
 
 /// Nothing passes between some nodes, for as long as an episode lasts.
@@ -114,6 +115,21 @@ impl Clog {
             Links::Of(node) => node == from || node == to,
         };
         link && (self.since..self.until).contains(&now)
+    }
+}
+
+/// Draws how long something takes.
+pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
+    match *latency {
+        Latency::Uniform { low_ns, high_ns } => between(bits, low_ns, high_ns),
+        Latency::Exponential { low_ns, mean_ns } => low_ns + exponential(bits, mean_ns),
+        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
+            if chance(bits, tail_ppm) {
+                between(mix(bits), high_ns, tail_ns)
+            } else {
+                between(mix(bits), low_ns, high_ns)
+            }
+        }
     }
 }
 

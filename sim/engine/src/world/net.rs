@@ -1,11 +1,12 @@
 //! The network: lanes, the fate of each message, partitions, sockets.
 
+pub(crate) use super::cuts::draw_latency;
 use super::queue::{Event, Kind};
 use super::tasks::{TaskId, Waiter};
 use super::{Outside, World, with};
 use crate::choice::{Domain, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
-use crate::plan::{Fate, Latency};
+use crate::plan::Fate;
 use crate::table::Fault;
 use squall_env::platform::{BindError, Closed, DATAGRAM_MAX};
 use squall_env::{Address, Port};
@@ -85,23 +86,6 @@ impl Default for Socket {
     fn default() -> Socket {
         let waiter = Waiter::Nobody;
         Socket { era: 0, node: 0, port: 0, head: NONE, tail: NONE, length: 0, open: false, waiter }
-    }
-}
-
-/// Draws how long something takes.
-pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
-    match *latency {
-        Latency::Uniform { low_ns, high_ns } => crate::choice::between(bits, low_ns, high_ns),
-        Latency::Exponential { low_ns, mean_ns } => {
-            low_ns + crate::choice::exponential(bits, mean_ns)
-        }
-        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
-            if chance(bits, tail_ppm) {
-                crate::choice::between(crate::choice::mix(bits), high_ns, tail_ns)
-            } else {
-                crate::choice::between(crate::choice::mix(bits), low_ns, high_ns)
-            }
-        }
     }
 }
 
