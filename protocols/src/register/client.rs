@@ -86,7 +86,8 @@ impl RegisterClient {
     pub async fn read(&mut self, limit: Duration) -> Result<Option<Vec<u8>>, RegisterError> {
         let deadline = self.env.now() + limit;
         let newest = self.query(deadline).await?;
-        let Newest { tag, value, everywhere } = newest;
+        let Newest { tag, value, everywhere, asked_again } = newest;
+        self.env.sometimes_each("what a read finds", &(asked_again, everywhere));
         if !everywhere && !mutant!(self.env, "register/reads-without-write-back") {
             self.env.sometimes("a read had to write back");
             match self.store(tag, value.clone(), deadline).await {
@@ -131,7 +132,8 @@ impl RegisterClient {
             }
         }
         let everywhere = least == Some(newest.0);
-        Ok(Newest { tag: newest.0, value: newest.1, everywhere })
+        let asked_again = question.asked > 1;
+        Ok(Newest { tag: newest.0, value: newest.1, everywhere, asked_again })
     }
 
     async fn store(
@@ -170,6 +172,7 @@ impl RegisterClient {
             again: self.env.sleep_until(deadline.min(self.env.now() + RETRY)),
             silent: vec![true; self.replicas.len()],
             answered: 0,
+            asked: 0,
             message,
             deadline,
         };
@@ -190,10 +193,13 @@ struct Question<'a> {
     /// Which replicas have not answered; each counts once.
     silent: Vec<bool>,
     answered: usize,
+    /// How often the silent ones were asked.
+    asked: u32,
 }
 
 impl Question<'_> {
     fn ask(&mut self) {
+        self.asked = self.asked.saturating_add(1);
         let all = self.replicas.iter().zip(&self.silent);
         let silent = all.filter(|(_, silent)| **silent).map(|(replica, _)| *replica);
         self.env.trace(|| format!("asks {:?}", self.message));
@@ -238,4 +244,6 @@ struct Newest {
     value: Vec<u8>,
     /// Whether the whole majority has this tag, so that no write-back is needed.
     everywhere: bool,
+    /// Whether somebody was silent for long, before a majority had answered.
+    asked_again: bool,
 }

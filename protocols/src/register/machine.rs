@@ -92,6 +92,7 @@ impl Replica {
         turn.trace(|| format!("persists {record:?}"));
         turn.persist(self, record);
         self.since_snapshot += 1;
+        turn.watermark("records since a snapshot", self.since_snapshot);
         if self.since_snapshot >= RECORDS_MAX {
             self.since_snapshot = 0;
             turn.compact();

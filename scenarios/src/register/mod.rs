@@ -7,9 +7,11 @@ use squall_env::platform::BindError;
 use squall_protocols::register::{RegisterClient, RegisterError, invariants, serve};
 use std::time::Duration;
 
-const LINEARIZABLE: &str = "the history is linearizable";
+/// The property of what clients see.
+pub const LINEARIZABLE: &str = "the history is linearizable";
 const ONE_VALUE: &str = "a tag stands for one value";
-const DURABLE: &str = "what is acknowledged is durable on a majority";
+/// The property of disks.
+pub const DURABLE: &str = "what is acknowledged is durable on a majority";
 
 /// How many operations each client does while there are faults.
 const OPERATIONS: u64 = 20;
@@ -37,6 +39,7 @@ pub fn atomic() -> Scenario {
         .always(ONE_VALUE, invariants::a_tag_stands_for_one_value)
         .audit(DURABLE, invariants::acknowledged_is_durable)
         .sometimes("a read had to write back")
+        .sometimes_each::<(bool, bool)>("what a read finds", ["asked again", "all agree"])
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
 }
@@ -112,7 +115,10 @@ async fn operate(
 pub type Model = Register<Option<u64>>;
 
 /// Reads and records it.
-async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {
+///
+/// # Errors
+/// If no majority answers in time.
+pub async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), RegisterError> {
     let work = async {
         let value = register.read(OPERATION_MAX).await?;
         // What is no number was written by none of these clients, which no write explains.
@@ -122,8 +128,8 @@ async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), Regi
     client.perform::<Model, RegisterError>(RegisterCall::Read, work).await.map(drop)
 }
 
-/// Writes and records it.
-async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
+/// Writes and records it, whatever comes of it.
+pub async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
     let work = async {
         register.write(value.to_le_bytes().to_vec(), OPERATION_MAX).await?;
         Ok(RegisterReturn::Written)

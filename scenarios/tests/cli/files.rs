@@ -77,6 +77,38 @@ fn a_replay_says_by_what_its_overrides_matched() {
 }
 
 #[test]
+fn a_replay_plays_the_script_that_is_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("told.json");
+    let file = file.to_str().unwrap();
+    squall(&format!("run register --seed 3 --save {file}"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut repro: Value = serde_json::from_str(&text).unwrap();
+    let mut told = |node: &str| {
+        let sync = serde_json::json!({"asked": {"node": node, "io": "sync", "nth": 3}});
+        let link = serde_json::json!({"from": "replica-1", "to": "client-1"});
+        repro["plan"]["script"] = serde_json::json!([
+            {"when": sync, "then": {"hold": link}},
+            {"when": {"after-ns": 50_000_000}, "then": {"release": link}},
+        ]);
+        std::fs::write(file, repro.to_string()).unwrap();
+    };
+    told("replica-1");
+    let (first, code) = json(&format!("replay {file} --json"));
+    assert_eq!((code, &first["same_run"]), (0, &false.into()), "{first}");
+    assert_eq!(json(&format!("replay {file} --json")).0["digest"], first["digest"]);
+    let traced = stdout(&squall(&format!("replay {file} --trace")));
+    let step = "the world plays step 1, when replica-1 asks its disk for \"sync\" the 3. time: \
+                what replica-1 sends to client-1 is held";
+    assert!(traced.contains(step), "the trace does not tell the step");
+    told("replica-9");
+    let refused = squall(&format!("replay {file}"));
+    assert_eq!(refused.status.code(), Some(2));
+    let said = stderr(&refused);
+    assert!(said.contains("step 1 of its script") && said.contains("replica-9"), "{said}");
+}
+
+#[test]
 fn check_tells_valid_wrong_and_malformed_files_apart() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

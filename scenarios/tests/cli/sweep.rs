@@ -12,6 +12,7 @@ fn a_sweep_in_json_has_every_field() {
     assert_eq!(scenarios.len(), 1, "a scenario that is named twice runs once");
     let one = &scenarios[0];
     let wanted = [
+        "combinations",
         "events",
         "failures",
         "faults",
@@ -25,13 +26,35 @@ fn a_sweep_in_json_has_every_field() {
         "sim_seconds",
         "sometimes",
         "wall_seconds",
+        "watermarks",
     ];
     assert_eq!(keys(one), wanted);
     assert_eq!((&one["name"], &one["seeds"]), (&"register/atomic".into(), &50.into()));
     assert_eq!(keys(&one["operations"]), ["fail", "ok", "unknown"]);
     assert_eq!(keys(&one["faults"]["loss"]), ["fired", "refused"]);
     assert!(one["sometimes"]["a read had to write back"].as_u64().unwrap() > 0);
+    let mark = &one["watermarks"]["records since a snapshot"];
+    assert!(mark["max"].as_u64().unwrap() > 10 && mark["seed"].as_u64().unwrap() < 50, "{mark}");
+    let reads = &one["combinations"]["what a read finds"];
+    assert_eq!(reads["of"], Value::from(vec!["asked again", "all agree"]));
+    let (seen, unseen) = (reads["seen"].as_object().unwrap(), reads["unseen"].as_array().unwrap());
+    assert_eq!(seen.len() + unseen.len(), 4);
+    assert!(seen["no, yes"].as_u64().unwrap() > 0, "{reads}");
     assert!(one["events"].as_u64().unwrap() > 50 && one["wall_seconds"].is_f64());
+}
+
+#[test]
+fn a_sweep_says_how_high_things_came_and_which_combinations_were_met() {
+    let said = stdout(&squall("sweep register example/http --seeds 60"));
+    let line = |what: &str| said.lines().find(|line| line.starts_with(what));
+    assert!(line("  \"what a read finds\": 4 of 4 combinations").is_some(), "{said}");
+    let (json, _) = json("sweep register --seeds 60 --json");
+    let mark = &json["scenarios"][0]["watermarks"]["records since a snapshot"];
+    let (max, seed) = (&mark["max"], &mark["seed"]);
+    let told = format!("  \"records since a snapshot\": at most {max}, with seed {seed}");
+    assert_eq!(line("  \"records"), Some(told.as_str()));
+    // A scenario without any says nothing of them.
+    assert_eq!(said.lines().filter(|line| line.contains("combinations")).count(), 1);
 }
 
 #[test]

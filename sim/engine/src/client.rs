@@ -3,12 +3,12 @@
 use crate::check::Trial;
 use crate::choice::{Choices, Domain, Entity, below};
 use crate::digest::{Code, hash_bytes};
-use crate::world::with;
+use crate::world::{poll_cue, with};
 use serde::Serialize;
 use squall_check::{Model, Recorder};
 use squall_env::{Env, HasOutcome, Instant, Outcome, outcome_of};
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -141,6 +141,15 @@ impl Client {
         }
     }
 
+    /// Waits until the script of the run gives this cue ([`script::cue`](crate::script::cue)). In
+    /// a run whose script has no such step, or without a script, not at all; and when the world
+    /// heals, every cue is given.
+    pub async fn cue(&self, name: &str) {
+        if let Backend::World { node, token } = &self.backend {
+            poll_fn(|cx| poll_cue((*node, *token), name, cx)).await;
+        }
+    }
+
     /// Does an operation and records its call, its return, and what is known of its effect. One
     /// that is cut off by a crash stays open: its outcome is unknown. What an error says of the
     /// effect is what [`outcome_of`] makes of it, so that a deadline is never taken for a failure.
@@ -252,6 +261,7 @@ impl crate::world::World {
         }
         let process = self.process(node);
         self.note(node, code, [process, detail]);
+        self.play_if_due();
         Some((process, self.now))
     }
 

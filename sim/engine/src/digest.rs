@@ -138,6 +138,7 @@ pub enum Code {
     Property = 42,
     CrashKept = 43,
     Damaged = 44,
+    ScriptStep = 45,
     Listen = 64,
     Unlisten = 65,
     Connect = 66,

@@ -58,7 +58,8 @@
 //! # More
 //!
 //! The [`guide`] has short pages: on the weather and how to ask for it, on what a system promises
-//! to survive, on properties, on what disks keep and connections promise, and the words.
+//! to survive, on properties, on what disks keep and connections promise, and the words. A
+//! [`script`] tells a run step by step instead.
 //!
 //! Deliberately absent: ticks (time jumps from event to event), threads, and links that nobody
 //! uses.
@@ -79,6 +80,7 @@ mod report;
 pub mod repro;
 mod run;
 mod scenario;
+pub mod script;
 mod shrink;
 pub mod table;
 mod tally;
@@ -95,11 +97,12 @@ pub use conditions::{Conditions, NodeConditions, Struck, conditions};
 pub use failure::{Class, Failure};
 pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};
-pub use run::{Outcome as RunOutcome, Watch, run, run_plan};
+pub use run::{Combined, Outcome as RunOutcome, Watch, run, run_plan};
 pub use scenario::{EVENTS_MAX, PENDING_MAX, Scenario};
+pub use script::Script;
 pub use squall_check as check_history;
 pub use squall_env as env;
-pub use squall_env::shown::AuditView;
+pub use squall_env::shown::{AuditMoment, AuditView};
 pub use table::{Fault, FaultSet};
 pub use test::Seeds;
 pub use tolerance::{Most, Tolerance};

@@ -180,7 +180,7 @@ impl Repro {
     /// If the plan does not suit the scenario, or has numbers out of range.
     pub fn check(&self, file: &Path, scenario: &Scenario) -> Result<(), ReproError> {
         let invalid = |source| ReproError::Plan { file: file.to_owned(), source };
-        self.plan.check(&scenario.role_names()).map_err(invalid)
+        scenario.check_plan(&self.plan).map_err(invalid)
     }
 
     /// What a replay says: whether the same property broke, and if the plan has overrides, by what
@@ -229,6 +229,7 @@ pub fn build_id() -> &'static str {
 mod tests {
     use super::*;
     use crate::Tolerance;
+    use crate::script::{Script, end, hold, power_loss, sent, sync};
     use proptest::prelude::*;
 
     fn scenario() -> Scenario {
@@ -245,7 +246,13 @@ mod tests {
 
     fn repro(seed: u64) -> Repro {
         let expected = Expected { property: None, fingerprint: None, digest: None };
-        Repro::new("test/repro", seed, &scenario().plan(seed), expected)
+        let mut plan = scenario().plan(seed);
+        let script = Script::new()
+            .when(sync("node-1").nth(2), power_loss("node-1").named("a"))
+            .when(sent("node-2", "node-1").of_kind(1), hold("node-2", "node-1"))
+            .then(end("a"));
+        plan.script = script.steps().to_vec();
+        Repro::new("test/repro", seed, &plan, expected)
     }
 
     /// The error, in words.

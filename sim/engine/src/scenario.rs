@@ -2,12 +2,14 @@
 
 use crate::check::Judge;
 use crate::client::Client;
-use crate::plan::{self, Forecast, Frame, Plan};
+use crate::plan::{self, Forecast, Frame, Invalid, Plan};
+use crate::script::{self, Script};
+use crate::table::FaultSet;
 use crate::tolerance::Tolerance;
 use crate::world::{Allowance, Bounds, Budget, with};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditView;
-use squall_env::{Env, NodeId, View};
+use squall_env::{Combination, Env, NodeId, View};
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -46,6 +48,26 @@ pub(crate) struct Role {
     pub(crate) start: Start,
 }
 
+/// A situation of which every combination is wanted.
+pub(crate) struct Each {
+    pub(crate) name: &'static str,
+    pub(crate) facets: Vec<&'static str>,
+    pub(crate) values: Vec<&'static [&'static str]>,
+}
+
+impl Each {
+    /// Every combination of its values, the last facet changing first.
+    pub(crate) fn combinations(&self) -> Vec<Vec<&'static str>> {
+        self.values.iter().fold(vec![Vec::new()], |all, values| {
+            let with = |before: &Vec<&'static str>| {
+                let before = before.clone();
+                values.iter().map(move |value| [before.as_slice(), &[*value]].concat())
+            };
+            all.iter().flat_map(with).collect()
+        })
+    }
+}
+
 /// A system under test. Built by chained calls, it is run by [`Scenario::seeds`] or the command
 /// line.
 pub struct Scenario {
@@ -60,7 +82,9 @@ pub struct Scenario {
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
     pub(crate) leader: Option<Maker<LeaderFn>>,
     pub(crate) forecast: Forecast,
+    script: Option<Script>,
     pub(crate) sometimes: Vec<&'static str>,
+    pub(crate) each: Vec<Each>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
     pub(crate) mutant: Option<&'static str>,
     pub(crate) breaks: Option<&'static str>,
@@ -90,7 +114,9 @@ impl Scenario {
             goals: Vec::new(),
             leader: None,
             forecast: Forecast::default(),
+            script: None,
             sometimes: Vec::new(),
+            each: Vec::new(),
             judges: Vec::new(),
             mutant: None,
             breaks: None,
@@ -202,8 +228,10 @@ impl Scenario {
         self
     }
 
-    /// Something expensive that must hold: checked when a node has recovered, when the world heals,
-    /// and at the end.
+    /// Something expensive that must hold: checked when a node has crashed, when one has
+    /// recovered, when the world heals, and at the end. It sees every node's disk as the worst
+    /// crash at that moment could leave it, and can [recover](AuditView::recover) machines from
+    /// it.
     #[must_use]
     pub fn audit<C>(
         mut self,
@@ -222,6 +250,28 @@ impl Scenario {
     #[must_use]
     pub fn sometimes(mut self, name: &'static str) -> Scenario {
         self.sometimes.push(name);
+        self
+    }
+
+    /// A situation with several sides, of which a good test reaches every combination: a tuple of
+    /// two to four flags or enums ([`Facet`](squall_env::Facet)), each with a name. The code
+    /// announces it with [`Env::sometimes_each`]. A sweep of 200 seeds or more fails and says so if
+    /// it never sees one of the combinations.
+    ///
+    /// ```
+    /// use squall::Scenario;
+    ///
+    /// let scenario = Scenario::new("example/reads")
+    ///     .sometimes_each::<(bool, bool)>("how a read ends", ["asked again", "wrote back"]);
+    /// # drop(scenario);
+    /// ```
+    #[must_use]
+    pub fn sometimes_each<C: Combination>(
+        mut self,
+        name: &'static str,
+        facets: C::Names,
+    ) -> Scenario {
+        self.each.push(Each { name, facets: facets.as_ref().to_vec(), values: C::all() });
         self
     }
 
@@ -287,6 +337,49 @@ impl Scenario {
         self
     }
 
+    /// Tells what happens in every run, step by step. There is no other weather then but latency,
+    /// unless it is asked for ([`Scenario::under`]) afterwards; roles have the sizes that the
+    /// script says, and else the least.
+    ///
+    /// Whatever the script is checked against comes before it: roles, tolerance, and the time at
+    /// which the world heals.
+    ///
+    /// # Errors
+    /// [`Invalid::Step`] and its like, if a step cannot be played: it names a node or a link that
+    /// does not exist, comes after the world has healed, or has a fault that is not tolerated.
+    pub fn script(mut self, script: Script) -> Result<Scenario, Invalid> {
+        for size in &script.sizes {
+            let Some(role) = self.roles.iter().find(|role| role.name == size.role) else {
+                let wanted = self.role_names().into_iter().map(str::to_owned).collect();
+                return Err(Invalid::Roles { found: vec![size.role.clone()], wanted });
+            };
+            if !(role.low..=role.high).contains(&size.nodes) {
+                let (role, low, high) = (role.name.clone(), role.low, role.high);
+                return Err(Invalid::Size { role, found: size.nodes, low, high });
+            }
+        }
+        self.forecast = Forecast::surely(FaultSet::default());
+        self.script = Some(script);
+        self.check_plan(&self.plan(0))?;
+        Ok(self)
+    }
+
+    /// Checks that the scenario can run a plan.
+    pub(crate) fn check_plan(&self, plan: &Plan) -> Result<(), Invalid> {
+        plan.check(&self.role_names())?;
+        let clients = self.client_roles();
+        script::suits(&plan.script, self.tolerance.faults(), |node| {
+            node.rsplit_once('-').is_some_and(|(role, _)| clients.contains(&role))
+        })
+    }
+
+    /// How many nodes a role may have.
+    fn size(&self, role: &Role) -> (u16, u16) {
+        let Some(script) = &self.script else { return (role.low, role.high) };
+        let told = script.sizes.iter().rfind(|size| size.role == role.name);
+        told.map_or((role.low, role.low), |size| (size.nodes, size.nodes))
+    }
+
     /// The plan of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
         let roles: Vec<_> = self
@@ -294,7 +387,8 @@ impl Scenario {
             .iter()
             .map(|role| {
                 let client = matches!(role.start, Start::Client(_));
-                (role.name.clone(), role.low, role.high, client)
+                let (low, high) = self.size(role);
+                (role.name.clone(), low, high, client)
             })
             .collect();
         let impairable = self.tolerance.roles();
@@ -308,6 +402,9 @@ impl Scenario {
         };
         let mut plan = plan::draw(seed, &frame);
         plan.mutant = self.mutant.map(str::to_owned);
+        if let Some(script) = &self.script {
+            plan.script = script.steps().to_vec();
+        }
         plan
     }
 

@@ -90,8 +90,8 @@ impl Seeds {
     ///
     /// The failing seed is run again in a fresh process before it is reported, and its plan is
     /// written to a folder ([`Seeds::failures_in`]). A run of 200 seeds or more also fails if it
-    /// never reached one of the scenario's `sometimes`, or if a fault that its plans had never
-    /// fired.
+    /// never reached one of the scenario's `sometimes` or of their combinations, or if a fault that
+    /// its plans had never fired.
     ///
     /// # Panics
     /// If a seed fails, with a report of it; if a variable of the environment does not say what it
@@ -149,7 +149,7 @@ impl Seeds {
                 }
                 return self.reported(seed, &plan, &outcome);
             }
-            tally.add(&outcome);
+            tally.add(seed, &outcome);
         }
         coverage(scenario, &tally)
     }
@@ -375,6 +375,9 @@ fn coverage(scenario: &Scenario, tally: &Tally) -> Result<(), String> {
     let (name, seeds) = (scenario.name(), tally.seeds);
     let unseen = tally.never_seen(scenario).into_iter();
     let unseen = unseen.map(|what| format!("{name}: none of {seeds} seeds reached {what:?}"));
+    let uncombined = tally.never_combined(scenario).into_iter();
+    let unseen = unseen
+        .chain(uncombined.map(|what| format!("{name}: none of {seeds} seeds reached {what}")));
     let unfired = tally.never_fired().into_iter();
     let unfired = unfired.map(|fault| {
         let why = tally.why_never(fault);

@@ -4,6 +4,7 @@ use crate::choice::hash_text;
 use crate::digest::{Code, Entry};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
+use crate::script::Step;
 use crate::table::TABLE;
 use crate::world::Line;
 use squall_env::{NodeId, Roster};
@@ -34,6 +35,8 @@ pub(crate) struct Words {
     roster: Roster,
     /// Texts that digests know by their hash.
     texts: BTreeMap<u64, &'static str>,
+    /// The steps of the run's script.
+    script: Vec<String>,
 }
 
 fn operation(code: u64) -> &'static str {
@@ -60,13 +63,16 @@ impl Words {
     /// The words of this roster.
     fn new(roster: Roster) -> Words {
         let names = roster.all().map(|node| roster.name(node)).collect();
-        Words { names, roster, texts: BTreeMap::new() }
+        Words { names, roster, texts: BTreeMap::new(), script: Vec::new() }
     }
 
     /// The words of a scenario's run.
     pub(crate) fn of(scenario: &Scenario, plan: &Plan) -> Words {
-        let texts = scenario.sometimes.iter().map(|text| (hash_text(text), *text)).collect();
-        Words { texts, ..Words::new(plan.roster()) }
+        let each = scenario.each.iter().map(|each| &each.name);
+        let all = scenario.sometimes.iter().chain(each);
+        let texts = all.map(|text| (hash_text(text), *text)).collect();
+        let script = plan.script.iter().map(Step::line).collect();
+        Words { texts, script, ..Words::new(plan.roster()) }
     }
 
     fn text(&self, hash: u64) -> String {
@@ -174,6 +180,10 @@ impl Words {
             Code::Invoke => format!("begins an operation as process {a} ({b:016x})"),
             Code::Return => format!("ends its operation as process {a} ({b:016x})"),
             Code::Heal => "heals".to_owned(),
+            Code::ScriptStep => {
+                let line = usize::try_from(a).ok().and_then(|at| self.script.get(at));
+                format!("plays step {}, {}", a + 1, line.map_or("", String::as_str))
+            }
             Code::Property => "sees a property fail".to_owned(),
             _ => self.what_of_streams(entry),
         }

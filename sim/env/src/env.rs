@@ -1,6 +1,7 @@
 //! The one handle through which a protocol touches its world.
 
 use crate::address::{Address, NodeId, Port, Roster};
+use crate::combination::Combination;
 use crate::net::{Messages, Socket};
 use crate::platform::{BindError, Platform, Wait};
 use crate::rng::Rng;
@@ -209,6 +210,18 @@ impl Env {
     /// A situation was reached that a good test reaches now and then.
     pub fn sometimes(&self, name: &'static str) {
         self.0.sometimes(name);
+    }
+
+    /// A situation with several sides was reached, each combination of which a good test reaches
+    /// now and then.
+    pub fn sometimes_each<C: Combination>(&self, name: &'static str, combination: &C) {
+        combination.show(|values| self.0.sometimes_each(name, values));
+    }
+
+    /// Something has come to this height, as a queue or the gap between two logs. A test reports
+    /// the greatest of many runs. It is no part of what happens: to call it changes no run.
+    pub fn watermark(&self, name: &'static str, height: u64) {
+        self.0.watermark(name, height);
     }
 
     /// Whether to do the rare thing at this place; see [`buggify!`](crate::buggify).

@@ -21,6 +21,7 @@
 pub mod address;
 mod buggify;
 pub mod codec;
+mod combination;
 pub mod disk;
 mod env;
 mod files;
@@ -40,6 +41,7 @@ mod task;
 pub mod time;
 
 pub use address::{Address, NodeId, Port, Roster};
+pub use combination::{Combination, Facet};
 pub use env::{Either, Elapsed, Env, Sleep, race};
 pub use files::File;
 pub use machine::{Handle, Machine, Never, Position, RequestId, Turn, open};

@@ -181,6 +181,14 @@ pub trait Observer: Send + Sync {
     fn sometimes(&self, name: &'static str) {
         let _ = name;
     }
+    /// A situation was reached in this combination of its values.
+    fn sometimes_each(&self, name: &'static str, values: &[&'static str]) {
+        let _ = (name, values);
+    }
+    /// Something has come to this height.
+    fn watermark(&self, name: &'static str, height: u64) {
+        let _ = (name, height);
+    }
     /// Whether to do the rare thing at this place. See [`buggify!`](crate::buggify).
     fn buggify(&self, name: &'static str) -> bool {
         let _ = name;

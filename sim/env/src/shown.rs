@@ -184,11 +184,25 @@ impl<'a> View<'a> {
     }
 }
 
+/// When an audit takes place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AuditMoment {
+    /// This node has crashed, and is down.
+    Crash(NodeId),
+    /// This node has started anew and says that it is ready.
+    Restart(NodeId),
+    /// All faults are over.
+    Heal,
+    /// The run is over.
+    End,
+}
+
 /// What an audit sees: the live state, and each node's disk as the worst crash now could leave it.
 pub struct AuditView<'a> {
     view: &'a View<'a>,
     roster: &'a Roster,
     disks: &'a [(NodeId, &'a dyn Image)],
+    moment: AuditMoment,
 }
 
 impl<'a> AuditView<'a> {
@@ -197,8 +211,14 @@ impl<'a> AuditView<'a> {
         view: &'a View<'a>,
         roster: &'a Roster,
         disks: &'a [(NodeId, &'a dyn Image)],
+        moment: AuditMoment,
     ) -> AuditView<'a> {
-        AuditView { view, roster, disks }
+        AuditView { view, roster, disks, moment }
+    }
+
+    /// When it takes place.
+    pub fn moment(&self) -> AuditMoment {
+        self.moment
     }
 
     /// The shown state of running nodes.
@@ -214,6 +234,11 @@ impl<'a> AuditView<'a> {
     /// All disks in node order, those of nodes that are down too.
     pub fn disks(&self) -> impl Iterator<Item = (NodeId, &dyn Image)> {
         self.disks.iter().map(|(node, image)| (*node, *image))
+    }
+
+    /// The disk of a node.
+    pub fn disk(&self, node: NodeId) -> Option<&dyn Image> {
+        self.disks().find(|(owner, _)| *owner == node).map(|(_, image)| image)
     }
 
     /// What a machine of a node would recover from its disk after the worst crash.

@@ -4,9 +4,9 @@ use super::found::Found;
 use super::{CLEAN, FAILED, UNDECIDED};
 use crate::failure::Class;
 use crate::report::SEEDS_FOR_COVERAGE;
-use crate::scenario::Scenario;
+use crate::scenario::{Each, Scenario};
 use crate::table::TABLE;
-use crate::tally::Tally;
+use crate::tally::{Tally, Watermark, values};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -45,8 +45,18 @@ struct ScenarioJson<'a> {
     wall_seconds: f64,
     faults: BTreeMap<&'static str, Counts>,
     sometimes: BTreeMap<&'a str, u64>,
+    combinations: BTreeMap<&'static str, CombinationsJson>,
+    watermarks: &'a BTreeMap<String, Watermark>,
     never_fired: Vec<&'static str>,
     never_seen: Vec<&'static str>,
+}
+
+/// How many seeds reached each combination of a situation.
+#[derive(Serialize)]
+struct CombinationsJson {
+    of: Vec<&'static str>,
+    seen: BTreeMap<String, u64>,
+    unseen: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -107,9 +117,36 @@ fn scenario_json<'a>(swept: &'a Swept<'a>) -> ScenarioJson<'a> {
         wall_seconds: swept.wall_seconds,
         faults: faults.collect(),
         sometimes,
+        combinations: combinations(swept),
+        watermarks: &tally.watermarks,
         never_fired: tally.never_fired(),
         never_seen: tally.never_seen(swept.scenario),
     }
+}
+
+fn combinations(swept: &Swept<'_>) -> BTreeMap<&'static str, CombinationsJson> {
+    let of = |each: &Each| {
+        let all = swept.tally.seen(each).into_iter();
+        let named = all.map(|(combination, seeds)| (values(&combination), seeds));
+        let (seen, unseen): (Vec<_>, Vec<_>) = named.partition(|(_, seeds)| *seeds > 0);
+        let (of, seen) = (each.facets.clone(), seen.into_iter().collect());
+        let unseen = unseen.into_iter().map(|(values, _)| values).collect();
+        (each.name, CombinationsJson { of, seen, unseen })
+    };
+    swept.scenario.each.iter().map(of).collect()
+}
+
+/// How many combinations were seen, and how high things came, a line each.
+fn reached(swept: &Swept<'_>) -> Vec<String> {
+    let combined = swept.scenario.each.iter().map(|each| {
+        let all = swept.tally.seen(each);
+        let seen = all.iter().filter(|(_, seeds)| *seeds > 0).count();
+        format!("  {:?}: {seen} of {} combinations were seen", each.name, all.len())
+    });
+    let marks = swept.tally.watermarks.iter();
+    let marks = marks
+        .map(|(name, mark)| format!("  {name:?}: at most {}, with seed {}", mark.max, mark.seed));
+    combined.chain(marks).collect()
 }
 
 /// What is missing in a sweep that is long enough for it to count, in sentences.
@@ -123,7 +160,10 @@ fn missing(swept: &Swept<'_>) -> Vec<String> {
         format!("  the fault {fault:?} was planned and never fired: {why}")
     });
     let unseen = swept.tally.never_seen(swept.scenario).into_iter();
-    unfired.chain(unseen.map(|what| format!("  no seed reached {what:?}"))).collect()
+    let unseen = unseen.map(|what| format!("  no seed reached {what:?}"));
+    let uncombined = swept.tally.never_combined(swept.scenario).into_iter();
+    let uncombined = uncombined.map(|what| format!("  no seed reached {what}"));
+    unfired.chain(unseen).chain(uncombined).collect()
 }
 
 /// The exit code of a sweep.
@@ -146,6 +186,7 @@ pub(super) fn lines(swept: &[Swept<'_>], canary: Option<u64>) -> Vec<String> {
     let mut lines = Vec::new();
     for swept in swept {
         lines.push(summary(swept));
+        lines.extend(reached(swept));
         lines.extend(missing(swept));
     }
     for swept in swept {

@@ -103,7 +103,7 @@ fn run_seed(scenario: &Scenario, seed: u64, plan: &Plan, both: bool, done: &mut 
 }
 
 fn take(outcome: &Outcome, seed: u64, done: &mut Done) {
-    done.tally.add(outcome);
+    done.tally.add(seed, outcome);
     let digest = outcome.digest.to_string();
     if let Some(failure) = &outcome.failure {
         let failure = failure.clone();

@@ -18,7 +18,9 @@ pub use matched::Matched;
 pub(crate) use matched::Name;
 pub use streams::StreamWeather;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
+pub(crate) use words::tell_kind;
 
+use crate::script::{Action, Step};
 use crate::table::{Fault, Group};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,9 @@ pub struct Plan {
     /// Single decisions that are not left to the seed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// What happens step by step, if that is told ([`script`](crate::script)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub script: Vec<Step>,
     /// Other choices of how long things take and in which order they happen, under the same seed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub salt: u64,
@@ -338,6 +343,7 @@ impl Plan {
             weather: Weather::calm(),
             episodes: Vec::new(),
             overrides: Vec::new(),
+            script: Vec::new(),
             salt: 0,
             mutant: None,
         }
@@ -378,7 +384,13 @@ impl Plan {
             Fault::Buggify => weather.buggify,
             Fault::Knobs => weather.knobs,
             _ if fault.row().group == Group::Stream => weather.streams.has(fault),
-            _ => self.episodes.iter().any(|episode| episode.kind.fault() == fault),
+            _ => {
+                let scripted = self.script.iter().any(|step| match &step.then {
+                    Action::Fault { what, .. } => what.fault() == fault,
+                    _ => false,
+                });
+                scripted || self.episodes.iter().any(|episode| episode.kind.fault() == fault)
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which plans can be run: those that are drawn always can, those that are edited perhaps not.
 
-use super::{Fate, Kind, Latency, Override, Plan, Weather, When};
+use super::{Episode, Fate, Kind, Latency, Override, Plan, Weather, When};
+use crate::script::{self, BadStep, STEPS_MAX};
 
 /// Times and durations in a plan are at most this long, in nanoseconds: about eleven days.
 pub const TIME_MAX_NS: u64 = 1_000_000_000_000_000;
@@ -62,6 +63,34 @@ pub enum Invalid {
         /// The receiver.
         to: String,
     },
+    /// Its script wants another number of nodes than a role may have.
+    #[error("its script has {found} nodes of the role {role:?}; {low} to {high} is right")]
+    Size {
+        /// The role.
+        role: String,
+        /// How many the script has.
+        found: u16,
+        /// The least.
+        low: u16,
+        /// The most.
+        high: u16,
+    },
+    /// Its script has too many steps.
+    #[error("its script has {found} steps; at most {STEPS_MAX} is right")]
+    Steps {
+        /// How many it has.
+        found: usize,
+    },
+    /// A step of its script cannot be played.
+    #[error("step {number} of its script ({line}): {why}")]
+    Step {
+        /// Which, from 1.
+        number: usize,
+        /// The step in words.
+        line: String,
+        /// What is wrong with it.
+        why: BadStep,
+    },
     /// A range ends before it begins.
     #[error("{what} goes from {low_ns} ns to {high_ns} ns: the first must not be the greater")]
     Range {
@@ -92,31 +121,12 @@ impl Plan {
         time("`heal_at_ns`", self.heal_at_ns)?;
         self.weather.check()?;
         for episode in &self.episodes {
-            let what = || format!("a time of episode {}", episode.id);
-            let (When::AtNs(from) | When::Step { after_ns: from, .. }) = episode.from;
-            time(&what(), from)?;
-            time(&what(), episode.for_ns.unwrap_or_default())?;
-            let named = episode.kind.nodes().len();
-            let wanted = match &episode.kind {
-                Kind::ClogLink { .. } | Kind::SwappedDisks { .. } if named != 2 => "two",
-                Kind::MajoritiesRing { .. } if named < 3 => "three or more",
-                Kind::Bridge { .. } if named < 2 => "two or more",
-                _ => "",
-            };
-            if !wanted.is_empty() {
-                return Err(Invalid::Named { id: episode.id, wanted, found: named });
-            }
-            let (one, other) = match &episode.kind {
-                Kind::WallStep { by_ns, .. } => (by_ns.unsigned_abs(), 0),
-                Kind::WallStrobe { by_ns, every_ns, .. } => (by_ns.unsigned_abs(), *every_ns),
-                Kind::SlowNode { by_ns: time, .. }
-                | Kind::GracefulStop { grace_ns: time, .. }
-                | Kind::OldDisk { age_ns: time, .. } => (*time, 0),
-                _ => (0, 0),
-            };
-            time(&what(), one)?;
-            time(&what(), other)?;
+            episode.check()?;
         }
+        let nodes = self.nodes.iter();
+        let known: Vec<String> =
+            nodes.flat_map(|r| (1..=r.nodes).map(|n| format!("{}-{n}", r.role))).collect();
+        script::check(&self.script, &known, self.heal_at_ns)?;
         for change in &self.overrides {
             let Override::Message { from, to, at_ns, fate, .. } = change else { continue };
             if change.name().is_none() {
@@ -133,6 +143,36 @@ impl Plan {
             time("when a message is delivered", one)?;
             time("when its copy is delivered", other)?;
         }
+        Ok(())
+    }
+}
+
+impl Episode {
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        let what = || format!("a time of episode {}", self.id);
+        let (When::AtNs(from) | When::Step { after_ns: from, .. }) = self.from;
+        time(&what(), from)?;
+        time(&what(), self.for_ns.unwrap_or_default())?;
+        let named = self.kind.nodes().len();
+        let wanted = match &self.kind {
+            Kind::ClogLink { .. } | Kind::SwappedDisks { .. } if named != 2 => "two",
+            Kind::MajoritiesRing { .. } if named < 3 => "three or more",
+            Kind::Bridge { .. } if named < 2 => "two or more",
+            _ => "",
+        };
+        if !wanted.is_empty() {
+            return Err(Invalid::Named { id: self.id, wanted, found: named });
+        }
+        let (one, other) = match &self.kind {
+            Kind::WallStep { by_ns, .. } => (by_ns.unsigned_abs(), 0),
+            Kind::WallStrobe { by_ns, every_ns, .. } => (by_ns.unsigned_abs(), *every_ns),
+            Kind::SlowNode { by_ns: time, .. }
+            | Kind::GracefulStop { grace_ns: time, .. }
+            | Kind::OldDisk { age_ns: time, .. } => (*time, 0),
+            _ => (0, 0),
+        };
+        time(&what(), one)?;
+        time(&what(), other)?;
         Ok(())
     }
 }

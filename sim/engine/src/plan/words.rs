@@ -18,10 +18,12 @@ impl Plan {
         let mut episodes: Vec<&Episode> = self.episodes.iter().collect();
         episodes.sort_by_key(|episode| (episode.from.earliest_ns(), episode.id));
         lines.extend(episodes.into_iter().map(tell_episode));
-        if self.episodes.is_empty() {
+        if self.episodes.is_empty() && self.script.is_empty() {
             lines.push("no episodes".to_owned());
         }
         lines.extend(self.overrides.iter().map(tell_override));
+        let steps = self.script.iter().enumerate();
+        lines.extend(steps.map(|(at, step)| format!("step {}, {}", at + 1, step.line())));
         if self.salt != 0 {
             lines.push(format!("another set of choices: salt {}", self.salt));
         }
@@ -119,7 +121,7 @@ fn tell_episode(episode: &Episode) -> String {
     }
 }
 
-fn tell_kind(kind: &Kind) -> String {
+pub(crate) fn tell_kind(kind: &Kind) -> String {
     match kind {
         Kind::Crash { node, power_loss: true } => format!("{node} crashes and loses power"),
         Kind::Crash { node, .. } => format!("{node} crashes"),

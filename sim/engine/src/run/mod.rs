@@ -18,7 +18,7 @@ use crate::words::Words;
 use crate::world::{Boot, Installed, Line, Outside, Recorded, Recorder, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
-use squall_env::shown::Place;
+use squall_env::shown::{AuditMoment, Place};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -49,6 +49,17 @@ impl Default for Watch {
     }
 }
 
+/// A situation with several sides that was reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Combined {
+    /// The situation.
+    pub name: &'static str,
+    /// The value of each side.
+    pub values: Vec<&'static str>,
+    /// How often it was.
+    pub times: u64,
+}
+
 /// What came of a run.
 pub struct Outcome {
     /// What happened, in one number for each node.
@@ -69,6 +80,10 @@ pub struct Outcome {
     pub configured: FaultSet,
     /// The situations that were reached, with how often.
     pub sometimes: Vec<(&'static str, u64)>,
+    /// The combinations in which situations with several sides were reached.
+    pub combined: Vec<Combined>,
+    /// How high each watermark came.
+    pub watermarks: Vec<(&'static str, u64)>,
     /// How many of the plan's overrides matched, by what.
     pub overrides: Matched,
     /// The places in the plan of the overrides that matched nothing.
@@ -142,11 +157,14 @@ fn run_once(
     let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
-    world.log = log;
     world.recorder = watch.record.then(Recorder::default);
+    world.set_log(log);
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
+    }
+    if !world.script_is_over() {
+        world.outside.push(Outside::Script);
     }
     let _installed = Installed::new(world);
     let _inside = panics::Inside::new();
@@ -293,7 +311,10 @@ impl Run<'_> {
                 let leader = self.properties.leader();
                 with(|world| world.isolate_leader(slot, leader));
             }
-            Outside::Audit(node) => self.properties.audit(node),
+            Outside::Audit(moment) => self.properties.audit(moment),
+            Outside::Script => {
+                with(World::play_on);
+            }
             Outside::Remains { node, places, audit } => {
                 if audit {
                     properties::audit_remains(node, &places);
@@ -370,7 +391,12 @@ impl Run<'_> {
     }
 
     fn goals_met(&self) -> bool {
-        let clients = || with(|world| world.clients_finished() && world.ready.is_empty());
+        let clients = || {
+            with(|world| {
+                let done = world.clients_finished() && world.ready.is_empty();
+                done && world.script_is_over()
+            })
+        };
         // Without clients a run ends when the faults are over, or whenever it is to be stopped.
         let done = match self.has_clients {
             true => clients().unwrap_or(true),
@@ -382,8 +408,9 @@ impl Run<'_> {
     fn finish(mut self, plan: &Plan) -> Outcome {
         let failed = with(|world| world.failure.is_some()).unwrap_or(true);
         if !failed && self.watch.until_ns == u64::MAX {
+            with(World::check_script);
             self.properties.check();
-            self.properties.audit(None);
+            self.properties.audit(AuditMoment::End);
         }
         let mut operations = Operations::default();
         for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {
@@ -406,7 +433,9 @@ impl Run<'_> {
                 operations,
                 faults: world.faults,
                 configured: configured(plan),
-                sometimes: std::mem::take(&mut world.sometimes),
+                sometimes: std::mem::take(&mut world.observed.sometimes),
+                combined: std::mem::take(&mut world.observed.combined),
+                watermarks: std::mem::take(&mut world.observed.watermarks),
                 overrides,
                 missed,
                 recorded: world.take_recorded(),

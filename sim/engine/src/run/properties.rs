@@ -4,7 +4,7 @@ use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
 use crate::scenario::{AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
 use crate::world::{self, World, with};
-use squall_env::shown::{AuditView, Image, Place};
+use squall_env::shown::{AuditMoment, AuditView, Image, Place};
 use squall_env::{NodeId, Roster, View};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -134,16 +134,19 @@ impl Properties {
 
     /// Runs the engine's own audit for the machines of one node or of all, and the expensive
     /// checks.
-    pub(crate) fn audit(&mut self, node: Option<u32>) {
+    pub(crate) fn audit(&mut self, moment: AuditMoment) {
+        let only = match moment {
+            // What the crashed node had on show is compared apart.
+            AuditMoment::Crash(_) if self.audits.is_empty() => return,
+            AuditMoment::Crash(node) | AuditMoment::Restart(node) => Some(node),
+            AuditMoment::Heal | AuditMoment::End => None,
+        };
         let Some((taken, now)) = with(|world| (world.take_files(), world.now)) else { return };
         let disks: Vec<(NodeId, Files<'_>)> = taken
             .nodes
             .iter()
-            .enumerate()
-            .filter(|(index, _)| {
-                node.is_none_or(|only| only == *index as u32) || !self.audits.is_empty()
-            })
-            .map(|(_, (id, crash, files, _))| {
+            .filter(|(id, ..)| only.is_none_or(|only| only == *id) || !self.audits.is_empty())
+            .map(|(id, crash, files, _)| {
                 let (left, _) = files.after_power_loss(&taken.choices, *crash, taken.losses);
                 (*id, Files(left))
             })
@@ -151,7 +154,7 @@ impl Properties {
         borrow_places(|places| {
             for place in places {
                 let Some(audit) = place.exhibit.audit() else { continue };
-                if node.is_some_and(|only| taken.nodes[only as usize].0 != place.node) {
+                if only.is_some_and(|only| only != place.node) {
                     continue;
                 }
                 let Some((_, disk)) = disks.iter().find(|(node, _)| *node == place.node) else {
@@ -167,7 +170,7 @@ impl Properties {
             let view = View::new(places, now);
             for (name, audit) in &mut self.audits {
                 let images = as_images(&disks);
-                let seen = AuditView::new(&view, &taken.roster, &images);
+                let seen = AuditView::new(&view, &taken.roster, &images, moment);
                 let checked = catch_unwind(AssertUnwindSafe(|| audit(&seen)));
                 fail_unless(name, checked);
             }

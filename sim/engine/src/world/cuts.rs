@@ -2,7 +2,8 @@
 //! and how much a link carries.
 
 use super::World;
-use crate::choice::{Entity, below, mix};
+use crate::choice::{Entity, below, between, chance, exponential, mix};
+use crate::plan::Latency;
 use crate::table::Fault;
 
 /// Nothing passes between some nodes, for as long as an episode lasts.
@@ -18,6 +19,8 @@ enum Shape {
     Ring { place: Vec<Option<u32>>, around: u32, before: u32, behind: u32 },
     /// The side of each node; the bridge is on both.
     Bridge { side: Vec<bool>, bridge: u32 },
+    /// What is on its way waits; nothing is stopped.
+    Held { link: (u32, u32) },
 }
 
 impl Cut {
@@ -45,6 +48,16 @@ impl Cut {
         Some(Cut { episode, shape })
     }
 
+    /// What a script holds on this link.
+    pub(crate) fn held(link: (u32, u32)) -> Cut {
+        Cut { episode: u32::MAX, shape: Shape::Held { link } }
+    }
+
+    /// Whether a script holds this link.
+    pub(crate) fn holds(&self, wanted: (u32, u32)) -> bool {
+        matches!(self.shape, Shape::Held { link } if link == wanted)
+    }
+
     pub(crate) fn stops(&self, from: u32, to: u32) -> bool {
         match &self.shape {
             Shape::Sides { side, both } => {
@@ -63,6 +76,7 @@ impl Cut {
             Shape::Bridge { side, bridge } => {
                 from != *bridge && to != *bridge && side[from as usize] != side[to as usize]
             }
+            Shape::Held { .. } => false,
         }
     }
 }
@@ -104,13 +118,28 @@ impl Clog {
     }
 }
 
+/// Draws how long something takes.
+pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
+    match *latency {
+        Latency::Uniform { low_ns, high_ns } => between(bits, low_ns, high_ns),
+        Latency::Exponential { low_ns, mean_ns } => low_ns + exponential(bits, mean_ns),
+        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
+            if chance(bits, tail_ppm) {
+                between(mix(bits), high_ns, tail_ns)
+            } else {
+                between(mix(bits), low_ns, high_ns)
+            }
+        }
+    }
+}
+
 impl World {
     #[inline]
     pub(crate) fn is_cut(&mut self, from: u32, to: u32) -> bool {
         !self.cuts.is_empty() && self.some_cut_stops(from, to)
     }
 
-    fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
+    pub(crate) fn some_cut_stops(&mut self, from: u32, to: u32) -> bool {
         let Some(cut) = self.cuts.iter().find(|cut| cut.stops(from, to)) else { return false };
         let episode = cut.episode;
         self.episode_fired(episode);

@@ -6,6 +6,7 @@ use super::queue::{Event, Kind as EventKind};
 use crate::digest::Code;
 use crate::plan::{Episode, Kind, When};
 use crate::table::Fault;
+use squall_env::shown::AuditMoment;
 
 /// An episode of the plan.
 pub(super) struct State {
@@ -33,27 +34,38 @@ pub(crate) struct Trigger {
     left: u32,
 }
 
+impl Trigger {
+    /// The next step of the script is due at the node's very next I/O step.
+    pub(super) const SCRIPT: Trigger = Trigger { episode: u32::MAX, after: 0, left: 1 };
+}
+
 impl World {
-    /// Queues the plan's episodes. One that names a node that is not there does nothing.
+    /// Adds an episode, which then waits for its beginning. One that names a node that is not
+    /// there does nothing.
+    pub(super) fn add_episode(&mut self, episode: &Episode) -> u32 {
+        let found = episode.kind.nodes().iter().map(|name| self.roster.find(name));
+        let nodes: Option<Vec<u32>> =
+            found.map(|node| node.and_then(|node| self.index_of(node))).collect();
+        let known = nodes.is_some();
+        self.episodes.push(State {
+            episode: episode.clone(),
+            nodes: nodes.unwrap_or_default(),
+            active: false,
+            over: !known,
+            fired: false,
+            since: None,
+            ended: None,
+            stage: 0,
+            copy: None,
+            until: u64::MAX,
+        });
+        self.episodes.len() as u32 - 1
+    }
+
+    /// Queues the plan's episodes.
     pub(crate) fn plan_episodes(&mut self, episodes: &[Episode]) {
         for (at, episode) in episodes.iter().enumerate() {
-            let found = episode.kind.nodes().iter().map(|name| self.roster.find(name));
-            let nodes: Option<Vec<u32>> =
-                found.map(|node| node.and_then(|node| self.index_of(node))).collect();
-            let slot = at as u32;
-            let known = nodes.is_some();
-            self.episodes.push(State {
-                episode: episode.clone(),
-                nodes: nodes.unwrap_or_default(),
-                active: false,
-                over: !known,
-                fired: false,
-                since: None,
-                ended: None,
-                stage: 0,
-                copy: None,
-                until: u64::MAX,
-            });
+            let slot = self.add_episode(episode);
             match episode.from {
                 When::AtNs(time) => {
                     let event = Event::new(time, episode.id, EventKind::EpisodeBegins, slot);
@@ -112,11 +124,15 @@ impl World {
             trigger.left > 0
         });
         for episode in due {
-            self.strike(episode);
+            if episode == Trigger::SCRIPT.episode {
+                self.play_on();
+            } else {
+                self.strike(episode);
+            }
         }
     }
 
-    fn strike(&mut self, slot: u32) {
+    pub(super) fn strike(&mut self, slot: u32) {
         let state = &self.episodes[slot as usize];
         if state.over || state.active {
             return;
@@ -258,6 +274,7 @@ impl World {
         weather.late_timers_ppm = 0;
         weather.buggify = false;
         self.heal_streams();
-        self.outside.push(super::Outside::Audit(None));
+        self.end_script();
+        self.outside.push(super::Outside::Audit(AuditMoment::Heal));
     }
 }

@@ -63,12 +63,7 @@ impl World {
 
     fn wait_for_stop(&mut self, index: u32, waiter: Waiter) {
         let waiters = &mut self.nodes[index as usize].stop_waiters;
-        let same = |old: &Waiter| match (old, &waiter) {
-            (Waiter::Task(old), Waiter::Task(new)) => old == new,
-            (Waiter::Foreign(old), Waiter::Foreign(new)) => old.will_wake(new),
-            _ => false,
-        };
-        if !waiters.iter().any(same) {
+        if !waiters.iter().any(|old| old.is_same(&waiter)) {
             waiters.push(waiter);
         } else if let Waiter::Foreign(waker) = waiter {
             self.outside.push(Outside::DropWaker(waker));

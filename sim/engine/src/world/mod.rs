@@ -18,6 +18,7 @@ mod net;
 mod observed;
 mod overrides;
 mod platform;
+mod play;
 mod process;
 mod queue;
 mod recorded;
@@ -31,6 +32,7 @@ pub(crate) use files::{Files, Left};
 pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
 pub(crate) use platform::Platform;
+pub(crate) use play::poll_cue;
 pub(crate) use process::{Boot, Node, State};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
@@ -46,7 +48,7 @@ use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
-use squall_env::shown::Place;
+use squall_env::shown::{AuditMoment, Place};
 use squall_env::{NodeId, Roster};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -120,7 +122,9 @@ pub(crate) enum Outside {
     /// An episode wants to know who leads.
     FindLeader(u32),
     /// Compares what is on show with the disks: of one node that has recovered, or of all.
-    Audit(Option<u32>),
+    Audit(AuditMoment),
+    /// The moment of a script's step has come.
+    Script,
 }
 
 /// Numbers of a run.
@@ -153,7 +157,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) choices: Choices,
     pub(crate) weather: Weather,
-    observed: observed::Observed,
+    pub(crate) observed: observed::Observed,
     pub(crate) healed: bool,
     pub(crate) heal_at: u64,
     pub(crate) roster: Arc<Roster>,
@@ -186,13 +190,15 @@ pub(crate) struct World {
     digests: Vec<NodeDigest>,
     pub(crate) log: Option<Log>,
     pub(crate) recorder: Option<Recorder>,
+    /// Whether somebody heeds what goes into the digests: a log or a script.
+    heeded: bool,
+    play: Option<Box<play::Play>>,
     pub(crate) counters: Counters,
     polls_at_this_time: u64,
     guard: runaway::Guard,
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
-    pub(crate) sometimes: Vec<(&'static str, u64)>,
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
@@ -209,10 +215,7 @@ impl World {
         clients: &[&str],
         (budget, bounds): (Budget, Bounds),
     ) -> World {
-        let mut roster = Roster::new("squall");
-        for role in &plan.nodes {
-            roster = roster.with(role.role.clone(), role.nodes);
-        }
+        let roster = Arc::new(plan.roster());
         let choices = Choices::new(seed, plan.salt);
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
         let mut nodes = Vec::with_capacity(all);
@@ -230,7 +233,6 @@ impl World {
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
         // What most runs need at the least: growing step by step costs more than a little room.
         let room = 2 * nodes.len();
-        let roster = Arc::new(roster);
         let mut world = World {
             number: fresh_number(),
             now: 0,
@@ -267,18 +269,20 @@ impl World {
             digests,
             log: None,
             recorder: None,
+            heeded: false,
+            play: None,
             counters: Counters::default(),
             polls_at_this_time: 0,
             guard: runaway::Guard::new(bounds),
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
-            sometimes: Vec::new(),
             failure: None,
             mark: None,
             audits: 0,
         };
         world.plan_episodes(&plan.episodes);
+        world.plan_script(&plan.script);
         world
     }
 
@@ -302,16 +306,9 @@ impl World {
     #[inline]
     pub(crate) fn note(&mut self, node: u32, code: Code, details: [u64; 2]) {
         self.digests[node as usize].add(self.now, code, details);
-        if self.log.is_some() {
+        if self.heeded {
             self.keep(node, code, details);
         }
-    }
-
-    /// Keeps what happened for a reader. Out of the way, because mostly there is none.
-    #[cold]
-    fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
-        let entry = Entry { time: self.now, node: node as u16, code, details };
-        self.log.get_or_insert_default().push(Line::Entry(entry));
     }
 
     /// The number under which the world itself keeps its digest.
@@ -347,6 +344,7 @@ impl World {
             Kind::Restart => self.restart_event(event),
             Kind::Blocking => self.work_event(event),
             Kind::Stream => self.stream_event(event),
+            Kind::Script => self.script_event(event),
             Kind::Mark => {
                 self.advance(event.time());
                 self.mark = Some(event.slot());

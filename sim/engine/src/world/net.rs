@@ -1,11 +1,12 @@
 //! The network: lanes, the fate of each message, partitions, sockets.
 
+pub(crate) use super::cuts::draw_latency;
 use super::queue::{Event, Kind};
 use super::tasks::{TaskId, Waiter};
 use super::{Outside, World, with};
 use crate::choice::{Domain, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
-use crate::plan::{Fate, Latency};
+use crate::plan::Fate;
 use crate::table::Fault;
 use squall_env::platform::{BindError, Closed, DATAGRAM_MAX};
 use squall_env::{Address, Port};
@@ -88,23 +89,6 @@ impl Default for Socket {
     }
 }
 
-/// Draws how long something takes.
-pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
-    match *latency {
-        Latency::Uniform { low_ns, high_ns } => crate::choice::between(bits, low_ns, high_ns),
-        Latency::Exponential { low_ns, mean_ns } => {
-            low_ns + crate::choice::exponential(bits, mean_ns)
-        }
-        Latency::Tail { low_ns, high_ns, tail_ns, tail_ppm } => {
-            if chance(bits, tail_ppm) {
-                crate::choice::between(crate::choice::mix(bits), high_ns, tail_ns)
-            } else {
-                crate::choice::between(crate::choice::mix(bits), low_ns, high_ns)
-            }
-        }
-    }
-}
-
 /// What was decided about one message.
 pub(super) struct Fated {
     hash: u64,
@@ -180,11 +164,11 @@ impl World {
         let target = u64::from(to.port.number()) << 32
             | u64::from(to.node.role()) << 16
             | u64::from(to.node.ordinal());
+        if self.heeded {
+            self.heed_kind(node, to.port.number(), kind);
+        }
         self.note(node, Code::Send, [target, hash]);
         self.counters.messages += 1;
-        if let Some(log) = &mut self.log {
-            log.sent(node, to.port.number(), kind);
-        }
         let Some(to_node) = self.index_of(to.node) else { return };
         if payload.len() > DATAGRAM_MAX {
             self.note(node, Code::Rejected, [payload.len() as u64, 0]);
@@ -392,9 +376,13 @@ impl World {
             return;
         }
         let hash = message.hash;
+        let watched = from != to && !self.cuts.is_empty();
+        if watched && self.holds_back(event, (from, to)) {
+            return;
+        }
         self.advance(event.time());
         // A cut holds for what is on its way as well.
-        if from != to && self.is_cut(from, to) {
+        if watched && self.some_cut_stops(from, to) {
             self.note(to, Code::Cut, [u64::from(from), hash]);
             self.free_message(slot);
             return;

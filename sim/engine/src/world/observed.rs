@@ -1,27 +1,82 @@
-//! What the world tells about its own weather.
+//! What the world tells about its own weather, and what it is told by the code under test.
 
-use super::World;
+use super::{Line, World};
 use crate::conditions::{Conditions, NodeConditions, Struck};
+use crate::digest::{Code, Entry};
 use crate::plan::Weather;
+use crate::run::Combined;
+use crate::trace::Log;
 use std::sync::Arc;
 
 /// What is kept for those who ask.
-pub(super) struct Observed {
+pub(crate) struct Observed {
     /// The weather as it was drawn.
     drawn: Weather,
     /// Whether anybody has asked.
     asked: bool,
     /// What was told last, if it is still so.
     struck: Option<Arc<[Struck]>>,
+    /// The situations that were reached, with how often.
+    pub(crate) sometimes: Vec<(&'static str, u64)>,
+    /// The combinations in which situations were reached.
+    pub(crate) combined: Vec<Combined>,
+    /// How high things came.
+    pub(crate) watermarks: Vec<(&'static str, u64)>,
 }
 
 impl Observed {
     pub(super) fn new(drawn: &Weather) -> Observed {
-        Observed { drawn: drawn.clone(), asked: false, struck: None }
+        Observed {
+            drawn: drawn.clone(),
+            asked: false,
+            struck: None,
+            sometimes: Vec::new(),
+            combined: Vec::new(),
+            watermarks: Vec::new(),
+        }
+    }
+
+    pub(super) fn sometimes(&mut self, name: &'static str) {
+        match self.sometimes.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => self.sometimes.push((name, 1)),
+        }
+    }
+
+    pub(super) fn combined(&mut self, name: &'static str, values: &[&'static str]) {
+        let same = |known: &&mut Combined| known.name == name && known.values == values;
+        match self.combined.iter_mut().find(same) {
+            Some(known) => known.times += 1,
+            None => self.combined.push(Combined { name, values: values.to_vec(), times: 1 }),
+        }
+    }
+
+    pub(super) fn watermark(&mut self, name: &'static str, height: u64) {
+        match self.watermarks.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, most)) => *most = height.max(*most),
+            None => self.watermarks.push((name, height)),
+        }
     }
 }
 
 impl World {
+    /// Keeps what happened for a reader, and tells the script. Out of the way, because mostly
+    /// there is none.
+    #[cold]
+    pub(super) fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
+        if let Some(log) = &mut self.log {
+            let entry = Entry { time: self.now, node: node as u16, code, details };
+            log.push(Line::Entry(entry));
+        }
+        self.heed(node, code, details[0]);
+    }
+
+    /// From here on everything goes into this log.
+    pub(crate) fn set_log(&mut self, log: Option<Log>) {
+        self.heeded |= log.is_some();
+        self.log = log;
+    }
+
     /// The weather and what of it has struck so far.
     pub(crate) fn conditions(&mut self) -> Conditions {
         self.observed.asked = true;

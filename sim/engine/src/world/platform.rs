@@ -3,7 +3,7 @@
 
 use super::streams::{Attempt, Holder, ListeningPort};
 use super::{World, clock, halt, net, with};
-use crate::choice::{Domain, chance, hash_text};
+use crate::choice::{Domain, Entity, chance, hash_text};
 use crate::digest::Code;
 use crate::table::Fault;
 use crate::trace::Log;
@@ -14,7 +14,7 @@ use squall_env::platform::{
     BindError, BoxFuture, ByteStream, Clock, Closed, Datagrams, Disk, Listening, Network, Observer,
     Random, Spawner, Wait,
 };
-use squall_env::shown::{Exhibit, Place};
+use squall_env::shown::{AuditMoment, Exhibit, Place};
 use squall_env::stream::ConnectError;
 use squall_env::{Address, Instant, NodeId, Port, Roster, WallTime};
 use std::sync::Arc;
@@ -178,9 +178,11 @@ impl Observer for Platform {
         self.enter(|world, node| {
             world.note(node, Code::Ready, [0, 0]);
             if world.nodes[node as usize].is_restarted() {
-                world.outside.push(super::Outside::Audit(Some(node)));
+                let moment = AuditMoment::Restart(world.nodes[node as usize].id);
+                world.outside.push(super::Outside::Audit(moment));
             }
             world.is_ready(node);
+            world.play_if_due();
         });
     }
 
@@ -200,11 +202,22 @@ impl Observer for Platform {
     fn sometimes(&self, name: &'static str) {
         self.enter(|world, node| {
             world.note(node, Code::Sometimes, [hash_text(name), 0]);
-            match world.sometimes.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => world.sometimes.push((name, 1)),
-            }
+            world.observed.sometimes(name);
+            world.play_if_due();
         });
+    }
+
+    fn sometimes_each(&self, name: &'static str, values: &[&'static str]) {
+        self.enter(|world, node| {
+            let hash = values.iter().fold(Entity(0), |hash, value| hash.named(value)).0;
+            world.note(node, Code::Sometimes, [hash_text(name), hash]);
+            world.observed.combined(name, values);
+            world.play_if_due();
+        });
+    }
+
+    fn watermark(&self, name: &'static str, height: u64) {
+        self.enter(|world, _| world.observed.watermark(name, height));
     }
 
     fn buggify(&self, name: &'static str) -> bool {

@@ -10,6 +10,7 @@ use crate::choice::{Choices, Domain, Entity, between};
 use crate::digest::Code;
 use crate::plan::Weather;
 use crate::table::Fault;
+use squall_env::shown::AuditMoment;
 use squall_env::{Env, NodeId};
 use std::sync::Arc;
 
@@ -247,6 +248,8 @@ impl World {
         }
         self.note(index, Code::Crash, [episode, u64::from(power_loss)]);
         self.stop(index, episode, power_loss, State::Down);
+        let moment = AuditMoment::Crash(self.nodes[index as usize].id);
+        self.outside.push(Outside::Audit(moment));
     }
 
     fn stop(&mut self, index: u32, episode: u64, power_loss: bool, state: State) {

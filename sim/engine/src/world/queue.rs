@@ -16,6 +16,7 @@ pub(crate) enum Kind {
     Blocking = 6,
     Mark = 7,
     Stream = 8,
+    Script = 9,
 }
 
 const KINDS: [Kind; 16] = [
@@ -28,8 +29,8 @@ const KINDS: [Kind; 16] = [
     Kind::Blocking,
     Kind::Mark,
     Kind::Stream,
+    Kind::Script,
     // No event is made with a number that means nothing.
-    Kind::Mark,
     Kind::Mark,
     Kind::Mark,
     Kind::Mark,

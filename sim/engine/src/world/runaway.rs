@@ -124,6 +124,7 @@ impl World {
         }
         if events + CENSUS >= bounds.events || pending >= bounds.pending / 2 {
             self.log.get_or_insert_default().begin_census(events);
+            self.heeded = true;
         }
         self.guard.next_look = (events + STRIDE).min(bounds.events);
         false

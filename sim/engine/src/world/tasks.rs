@@ -45,6 +45,17 @@ pub(crate) enum Waiter {
     Foreign(Waker),
 }
 
+impl Waiter {
+    /// Whether both stand for the same one.
+    pub(crate) fn is_same(&self, other: &Waiter) -> bool {
+        match (self, other) {
+            (Waiter::Task(one), Waiter::Task(other)) => one == other,
+            (Waiter::Foreign(one), Waiter::Foreign(other)) => one.will_wake(other),
+            _ => false,
+        }
+    }
+}
+
 struct TaskWaker {
     task: TaskId,
     world: u64,

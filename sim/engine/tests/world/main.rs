@@ -6,12 +6,14 @@ mod determinism; // Which choices move with which, and that runs repeat.
 mod disk; // What a power loss keeps.
 mod faults; // Every fault: its effect, and its absence when off.
 mod histories; // What is recorded of operations, and in which order.
+mod kinds; // Each kind of property: shown state, audits, watermarks, combinations.
 mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod ledger_pressure; // The same, when everything strikes at once.
 mod ledger_weather; // The same under weather that is drawn, and what each fault takes.
 mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
+mod script; // What each verb of a script does, and that nothing happens without it.
 mod stream_faults; // What each fault of streams does to connections.
 mod streams; // What a stream promises.
 mod sync; // Channels, semaphores and the like, under cancellation.

@@ -5,7 +5,7 @@ use crate::address::{Address, NodeId, Port};
 use crate::codec;
 use crate::journal::Journal;
 use crate::time::Instant;
-use crate::{Env, WallTime};
+use crate::{Combination, Env, WallTime};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,6 +175,16 @@ impl<M: Machine> Turn<M> {
     /// A situation was reached that a good test reaches now and then.
     pub fn sometimes(&self, name: &'static str) {
         self.env.sometimes(name);
+    }
+
+    /// See [`Env::sometimes_each`].
+    pub fn sometimes_each<C: Combination>(&self, name: &'static str, combination: &C) {
+        self.env.sometimes_each(name, combination);
+    }
+
+    /// Something has come to this height; see [`Env::watermark`].
+    pub fn watermark(&self, name: &'static str, height: u64) {
+        self.env.watermark(name, height);
     }
 
     /// See [`buggify!`](crate::buggify).

@@ -213,6 +213,13 @@ impl World {
             target.held.push(event);
             return;
         }
+        if !self.cuts.is_empty() && !matches!(what, What::Probe) {
+            let connection = &self.streams.connections[slot];
+            let link = (connection.ends[1 - side].node, connection.ends[side].node);
+            if self.holds_back(event, link) {
+                return;
+            }
+        }
         self.streams.pending.give_back(number);
         self.advance(event.time());
         match what {
