@@ -13,6 +13,7 @@ mod loads;
 #[path = "world/streams.rs"]
 mod streams;
 
+use cases::Weather;
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
@@ -34,13 +35,14 @@ fn compare(criterion: &mut Criterion, name: &str) {
     group.finish();
 }
 
-/// Seeds of the register, with the plans that are drawn for them and the checker off.
-fn register(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("register");
+/// Seeds of the register with the checker off: with the plans that a sweep draws for them, and with
+/// a few faults in each.
+fn register(criterion: &mut Criterion, name: &str, weather: Weather) {
+    let mut group = criterion.benchmark_group(name);
     group.sample_size(10).warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(5));
     group.throughput(Throughput::Elements(SEEDS));
-    group.bench_function("squall", |b| b.iter(|| cases::register(0..black_box(SEEDS))));
+    group.bench_function("squall", |b| b.iter(|| cases::register(weather, 0..black_box(SEEDS))));
     group.finish();
 }
 
@@ -49,6 +51,7 @@ fn main() {
     for name in cases::NAMES {
         compare(&mut criterion, name);
     }
-    register(&mut criterion);
+    register(&mut criterion, "register", Weather::Drawn);
+    register(&mut criterion, "register-everyday", Weather::Everyday);
     criterion.final_summary();
 }

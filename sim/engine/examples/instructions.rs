@@ -21,7 +21,7 @@
 //! | `stream-ping-pong`, `connect` | ms of simulated time | 100000 and 200000 |
 //! | `stream-bulk` | ms of simulated time | 2000 and 4000 |
 //! | `create-drop` | worlds | 200 and 400 |
-//! | `register` (no baseline) | seeds | 50 and 100 |
+//! | `register`, `register-everyday` (no baseline) | seeds | 50 and 100 |
 //!
 //! With a file for `--callgrind-out-file`, `callgrind_annotate` shows where they go.
 
@@ -43,9 +43,14 @@ fn measure(name: &str, side: &str, length: Option<&str>) -> Option<u64> {
         Some(text) => Some(text.parse().ok().filter(|length| *length > 0)?),
         None => None,
     };
-    if (name, side) == ("register", "squall") {
+    let weather = match name {
+        "register" => Some(cases::Weather::Drawn),
+        "register-everyday" => Some(cases::Weather::Everyday),
+        _ => None,
+    };
+    if let (Some(weather), "squall") = (weather, side) {
         let seeds = length.unwrap_or(200);
-        let (operations, events) = cases::register(0..seeds);
+        let (operations, events) = cases::register(weather, 0..seeds);
         println!("{operations} operations of clients, {events} events");
         return Some(seeds);
     }
@@ -67,7 +72,10 @@ fn main() -> ExitCode {
     };
     let Some(operations) = measured else {
         eprintln!("usage: instructions LOAD squall|baseline [LENGTH]");
-        eprintln!("loads: {}, register (squall only)", cases::NAMES.join(", "));
+        eprintln!(
+            "loads: {}, register and register-everyday (squall only)",
+            cases::NAMES.join(", ")
+        );
         return ExitCode::from(2);
     };
     println!("{operations} operations");

@@ -2,7 +2,7 @@
 
 use super::baseline::{Floor, Load, MS};
 use super::{loads, streams};
-use squall::plan::{Plan, RoleNodes};
+use squall::plan::{Episode, Kind, Plan, RoleNodes, When};
 use squall::{RunOutcome, Scenario, Watch, run_plan};
 
 /// The names of all cases, in the order in which they are measured.
@@ -104,13 +104,48 @@ fn until(ms: u64) -> u64 {
     ms * MS - 1
 }
 
-/// Runs the register with these seeds, each with the plan that is drawn for it. Gives how many
-/// operations its clients finished, and how many events there were.
-pub(crate) fn register(seeds: std::ops::Range<u64>) -> (u64, u64) {
+/// Which plans the register is run with.
+#[derive(Clone, Copy)]
+pub(crate) enum Weather {
+    /// A little of what happens every day: [`everyday`].
+    Everyday,
+    /// What a sweep draws: a random subset of all faults, most of them far more often.
+    Drawn,
+}
+
+/// Three replicas and three clients with twenty operations each, of which one message in a hundred
+/// is lost and one in a hundred arrives twice; two replicas lose power one after the other, and one
+/// is cut off for a while.
+fn everyday(seed: u64) -> Plan {
+    let roles = ["replica", "client"].map(|role| RoleNodes { role: role.to_owned(), nodes: 3 });
+    let mut plan = Plan::calm(roles.to_vec(), 3_000 * MS);
+    (plan.weather.loss_ppm, plan.weather.duplication_ppm) = (10_000, 10_000);
+    plan.weather.lost_writes = true;
+    let node = |nth: u64| format!("replica-{}", (seed + nth) % 3 + 1);
+    let kinds = [
+        Kind::Crash { node: node(0), power_loss: true },
+        Kind::Crash { node: node(1), power_loss: true },
+        Kind::IsolateOne { node: node(2) },
+    ];
+    let episodes = kinds.into_iter().zip(0..).map(|(kind, id)| {
+        let from = When::AtNs(u64::from(id) * 500 * MS + seed % 16 * MS);
+        Episode { id, kind, from, for_ns: Some(100 * MS) }
+    });
+    plan.episodes = episodes.collect();
+    plan
+}
+
+/// Runs the register with these seeds. Gives how many operations its clients finished, and how
+/// many events there were.
+pub(crate) fn register(weather: Weather, seeds: std::ops::Range<u64>) -> (u64, u64) {
     let scenario = squall_scenarios::register::atomic();
     let (mut operations, mut events) = (0, 0);
     for seed in seeds {
-        let outcome = run(&scenario, seed, &scenario.plan(seed), u64::MAX);
+        let plan = match weather {
+            Weather::Everyday => everyday(seed),
+            Weather::Drawn => scenario.plan(seed),
+        };
+        let outcome = run(&scenario, seed, &plan, u64::MAX);
         let ended = outcome.operations;
         operations += (ended.ok + ended.fail + ended.unknown) as u64;
         events += outcome.events;

@@ -214,13 +214,16 @@ fn next_step(world: &mut World, until: u64) -> Step {
         if world.dirty != 0 {
             return Step::Check;
         }
-        if world.is_livelock() {
-            return Step::Livelock;
+        if !world.ready.is_empty() {
+            if world.is_livelock() {
+                return Step::Livelock;
+            }
+            if let Some((id, future, waker)) = world.next_task() {
+                return Step::Poll(id, future, waker);
+            }
         }
-        if let Some((id, future, waker)) = world.next_task() {
-            return Step::Poll(id, future, waker);
-        }
-        if let Some(mark) = world.mark.take() {
+        if let Some(mark) = world.mark {
+            world.mark = None;
             return Step::Mark(mark);
         }
         if !world.next_event(until) {
