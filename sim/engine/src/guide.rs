@@ -9,6 +9,7 @@
 //! | [`durability`] | What does a disk keep? |
 //! | [`streams`] | What may a program expect of a connection? |
 //! | [`determinism`] | When does a seed repeat what it showed, and when not? |
+//! | [`shrinking`] | What does a failure need, and how is that found? |
 //! | [`glossary`] | Which words does the field use, and which are ours? |
 
 #[doc = include_str!("../guide/weather.md")]
@@ -31,6 +32,9 @@ pub mod streams {}
 
 #[doc = include_str!("../guide/determinism.md")]
 pub mod determinism {}
+
+#[doc = include_str!("../guide/shrinking.md")]
+pub mod shrinking {}
 
 #[doc = include_str!("../guide/glossary.md")]
 pub mod glossary {}
