@@ -26,6 +26,7 @@ mod transactions;
 
 pub use format::Format;
 pub use initial::Initial;
+pub use models::MODELS;
 
 /// What to check a file against.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use squall_check::file::{FileError, Request, check};
+use squall_check::file::{FileError, MODELS, Request, check};
 use squall_check::{Limits, SetCall, SetReturn};
 
 /// A file of each kind of operation, whole before it is damaged.
@@ -184,24 +184,10 @@ const FORMATS: [&str; 8] = [
     "jsonl",
 ];
 
-const MODELS: [&str; 16] = [
-    "register",
-    "cas-register",
-    "append-kv",
-    "multi-register",
-    "set",
-    "counter",
-    "queue",
-    "priority-queue",
-    "stack",
-    "mutex",
-    "fenced-lock",
-    "semaphore",
-    "log",
-    "lease",
-    "list-append",
-    "rw-register",
-];
+/// Those of operations, and the two of transactions.
+fn models() -> Vec<&'static str> {
+    [MODELS, &["list-append", "rw-register"]].concat()
+}
 
 /// Holds a file against a model and says whether it has operations; an error of the file has a
 /// place.
@@ -231,7 +217,7 @@ fn every_seed_is_read_by_something() {
     let mut unread = Vec::new();
     for seed in seeds() {
         let is_read = FORMATS.iter().any(|format| {
-            MODELS
+            models()
                 .iter()
                 .any(|model| judge(seed.as_bytes(), Some(format), Some(model)).expect("a place"))
         });
@@ -262,7 +248,7 @@ proptest! {
         for damage in &damages {
             inflict(damage, &mut bytes, other.as_bytes());
         }
-        for model in MODELS {
+        for model in models() {
             judge(&bytes, None, Some(model))?;
             judge(&bytes, Some(format), Some(model))?;
         }

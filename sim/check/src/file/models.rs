@@ -26,7 +26,7 @@ use crate::read::vocabulary::Vocabulary;
 use crate::value::Value;
 
 /// The models of linearizability, by the names that a request knows them by.
-const NAMES: &[&str] = &[
+pub const MODELS: &[&str] = &[
     "register",
     "cas-register",
     "append-kv",
@@ -96,7 +96,7 @@ pub(super) fn check(
                 "fenced-lock" => run.with(FencedLock::<Value>::new()),
                 "log" => run.with(AppendLog::<Value>::new()),
                 _ => {
-                    let known = NAMES.join(", ");
+                    let known = MODELS.join(", ");
                     Err(FileError::Request(format!("no model {name:?}; there are {known}")))
                 }
             }

@@ -1,25 +1,17 @@
 //! Real histories with known verdicts, which are not part of the project.
 
+#[path = "common/given.rs"]
+mod given;
+
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
 
 use squall_check::file::{Finding, Format, Initial, Request, check};
-
-/// The folder of histories: `histories` in that of `SQUALL_SHARED`, or in `shared` beside the
-/// workspace.
-fn histories() -> PathBuf {
-    let shared = std::env::var_os("SQUALL_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    shared.join("histories")
-}
 
 #[test]
 #[ignore = "needs histories that are not part of the project"]
 fn every_history_of_operations_gets_its_verdict() {
-    let folder = histories();
+    let folder = given::folder();
     let table = std::fs::read_to_string(folder.join("expected.tsv")).expect("the table");
     let mut checked = 0;
     for row in table.lines().skip(1) {

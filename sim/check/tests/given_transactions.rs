@@ -1,25 +1,18 @@
 //! Histories of other projects, with the verdicts those projects give.
 //!
-//! They lie in the folder `histories` of the directory that the environment variable
-//! `SQUALL_SHARED` names, or of `../shared` beside the workspace.
+//! They lie in the folder that the environment variable `SQUALL_HISTORIES` names.
+
+#[path = "common/given.rs"]
+mod given;
 
 use std::fs;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use squall_check::file::{Finding, Format, Request};
 use squall_check::transactions::{
     Anomaly, Initial, Kind, Level, Options, Status, TransactionVerdict, check, read,
 };
-
-fn folder() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("SQUALL_SHARED").map_or(beside, PathBuf::from);
-    let folder = shared.join("histories");
-    assert!(folder.is_dir(), "{} is not there", folder.display());
-    folder
-}
 
 /// The names of levels in the table of expected verdicts.
 fn level(name: &str) -> Level {
@@ -50,7 +43,7 @@ fn expected(text: &str) -> Vec<(Level, bool)> {
 #[test]
 #[ignore = "reads histories that are not part of the project"]
 fn every_file_of_transactions_gets_the_expected_verdict() {
-    let folder = folder();
+    let folder = given::folder();
     let table = fs::read_to_string(folder.join("expected.tsv")).unwrap();
     let mut checked = 0;
     for row in table.lines().skip(1) {
@@ -133,7 +126,7 @@ const BEYOND_ELLE: [(&str, &str); 2] = [
 #[test]
 #[ignore = "reads histories that are not part of the project"]
 fn every_case_of_elle_gets_its_verdict() {
-    let cases = fs::read_to_string(folder().join("elle/derived_cases.jsonl")).unwrap();
+    let cases = fs::read_to_string(given::folder().join("elle/derived_cases.jsonl")).unwrap();
     let mut wrong = Vec::new();
     let mut checked = 0;
     for line in cases.lines() {
@@ -167,7 +160,7 @@ fn every_case_of_elle_gets_its_verdict() {
 #[test]
 #[ignore = "reads histories that are not part of the project"]
 fn where_elle_is_incomplete_the_verdict_is_a_violation() {
-    let cases = fs::read_to_string(folder().join("elle/derived_cases.jsonl")).unwrap();
+    let cases = fs::read_to_string(given::folder().join("elle/derived_cases.jsonl")).unwrap();
     for (name, reason) in BEYOND_ELLE {
         let find = |line: &str| {
             let case: Json = serde_json::from_str(line).unwrap();

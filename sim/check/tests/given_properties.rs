@@ -1,11 +1,12 @@
 //! Cases of Jepsen's checkers, with the counts those checkers give.
 //!
-//! They lie in the folder `histories` of the directory that the environment variable
-//! `SQUALL_SHARED` names, or of `../shared` beside the workspace.
+//! They lie in the folder that the environment variable `SQUALL_HISTORIES` names.
+
+#[path = "common/given.rs"]
+mod given;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 use squall_check::properties::{
@@ -17,9 +18,7 @@ use squall_check::{
 };
 
 fn cases() -> String {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("SQUALL_SHARED").map_or(beside, PathBuf::from);
-    let file = shared.join("histories/jepsen/derived_cases.jsonl");
+    let file = given::folder().join("jepsen/derived_cases.jsonl");
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
