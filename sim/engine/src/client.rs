@@ -6,7 +6,7 @@ use crate::digest::{Code, hash_bytes};
 use crate::world::{poll_cue, with};
 use serde::Serialize;
 use squall_check::{Model, Recorder};
-use squall_env::{Env, HasOutcome, Instant, Outcome, outcome_of};
+use squall_env::{Env, HasOutcome, Instant, Outcome, observe};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -152,7 +152,7 @@ impl Client {
 
     /// Does an operation and records its call, its return, and what is known of its effect. One
     /// that is cut off by a crash stays open: its outcome is unknown. What an error says of the
-    /// effect is what [`outcome_of`] makes of it, so that a deadline is never taken for a failure.
+    /// effect is what [`observe`] makes of it, so that a deadline is never taken for a failure.
     ///
     /// # Errors
     /// What `work` answers.
@@ -169,11 +169,8 @@ impl Client {
             return work.await;
         };
         let id = recorder.invoke(process, input, at);
-        let result = work.await;
-        let (outcome, detail) = match &result {
-            Ok(output) => (Outcome::Done, encode(output)),
-            Err(error) => (outcome_of(error), 0),
-        };
+        let (result, outcome) = observe(work).await;
+        let detail = result.as_ref().map_or(0, encode);
         // A client that crashed in the meantime saw nothing any more.
         let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };
         match (&result, outcome) {

@@ -46,7 +46,7 @@ pub use env::{Either, Elapsed, Env, Sleep, race};
 pub use files::File;
 pub use machine::{Handle, Machine, Never, Position, RequestId, Turn, open};
 pub use net::{MessageSender, Messages, Socket};
-pub use outcome::{HasOutcome, Outcome, outcome_of};
+pub use outcome::{HasOutcome, Outcome, observe};
 pub use rng::Rng;
 pub use shown::{Shown, View};
 pub use stream::{Listener, Stream};

@@ -5,7 +5,10 @@ use crate::machine::RequestError;
 use crate::request::CallError;
 use crate::stream::StreamError;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 
 /// What is known of an operation's effect once its caller stops waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,16 +29,48 @@ pub trait HasOutcome {
     }
 }
 
-/// What an error says about the operation's effect, if that can be.
+thread_local! {
+    /// How many sleeps have ended in futures polled by this thread.
+    static SLEPT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A sleep has ended in the future that is being polled.
+pub(crate) fn count_sleep() {
+    SLEPT.set(SLEPT.get().wrapping_add(1));
+}
+
+/// Does an operation and tells what may be concluded about its effect.
 ///
-/// An error that has a deadline, a missing response or a broken connection among its causes may
-/// call itself not done all it likes: whoever stops waiting does not know. One that knows better,
-/// since nothing that could take effect was sent before, names no such cause.
-pub fn outcome_of<E: HasOutcome + Error + 'static>(error: &E) -> Outcome {
+/// Only an answer can tell that an operation was not done, never a silence. So an error may call
+/// itself [not done](Outcome::NotDone) all it likes: it is [indeterminate](Outcome::Indeterminate)
+/// if a deadline, a missing response or a broken connection is among its causes, and also if any
+/// sleep has ended within `work`, as it does when a limit passes by hand or when an earlier try
+/// that nobody answered is followed by one that is refused.
+pub async fn observe<T, E: HasOutcome + Error + 'static>(
+    work: impl Future<Output = Result<T, E>>,
+) -> (Result<T, E>, Outcome) {
+    let mut work = pin!(work);
+    let mut slept = false;
+    poll_fn(|cx| {
+        let before = SLEPT.get();
+        let polled = work.as_mut().poll(cx);
+        slept |= SLEPT.get() != before;
+        polled.map(|result| {
+            let outcome = match &result {
+                Ok(_) => Outcome::Done,
+                Err(error) => outcome_of(error, slept),
+            };
+            (result, outcome)
+        })
+    })
+    .await
+}
+
+fn outcome_of<E: HasOutcome + Error + 'static>(error: &E, slept: bool) -> Outcome {
     let outcome = error.outcome();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause.filter(|_| outcome == Outcome::NotDone) {
-        if is_silence(error) {
+        if slept || is_silence(error) {
             return Outcome::Indeterminate;
         }
         cause = error.source();

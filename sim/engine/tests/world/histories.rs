@@ -7,6 +7,8 @@ use std::time::Duration;
 
 type Model = Register<u64>;
 
+const MS: Duration = Duration::from_millis(1);
+
 /// An error whose author takes every failure for one without effect.
 #[derive(Debug, thiserror::Error)]
 enum Careless {
@@ -55,6 +57,48 @@ fn a_deadline_is_never_taken_for_not_done() {
         let env = client.env();
         let late = env.timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
         write_and_read(&client, late.map_err(Careless::from), 7).await;
+        Ok(())
+    }));
+}
+
+/// Whether a write may be seen that sleeps before its author takes it for not done.
+fn may_be_seen(name: &str, sleep: Duration) -> bool {
+    is_allowed(name, move |client| async move {
+        let env = client.env().clone();
+        let write = async move {
+            // By hand, and the error names no cause.
+            let reply = squall_env::race(std::future::pending::<()>(), env.sleep(sleep)).await;
+            assert_eq!(reply, squall_env::Either::Right(()));
+            Err(Careless::Refused)
+        };
+        let call = RegisterCall::Write(7);
+        let _: Result<_, Careless> = client.perform::<Model, _>(call, write).await;
+        let read = async { Ok::<_, Careless>(RegisterReturn::Value(7)) };
+        let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_limit_kept_by_hand_is_never_taken_for_not_done() {
+    assert!(may_be_seen("test/by-hand", MS));
+    assert!(may_be_seen("test/by-hand-at-once", Duration::ZERO));
+}
+
+#[test]
+fn what_sleeps_elsewhere_leaves_a_refusal_a_refusal() {
+    // The sleep is another task's, and over before the refusal.
+    assert!(!is_allowed("test/elsewhere", |client| async move {
+        let env = client.env().clone();
+        let other = client.env().spawn("sleeper", async move { env.sleep(MS).await });
+        let write = async move {
+            let _ = other.await;
+            Err(Careless::Refused)
+        };
+        let call = RegisterCall::Write(7);
+        let _: Result<_, Careless> = client.perform::<Model, _>(call, write).await;
+        let read = async { Ok::<_, Careless>(RegisterReturn::Value(7)) };
+        let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
         Ok(())
     }));
 }
