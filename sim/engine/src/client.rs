@@ -169,7 +169,7 @@ impl Client {
             return work.await;
         };
         let id = recorder.invoke(process, input, at);
-        let (result, outcome) = observe(work).await;
+        let (result, outcome) = observe(&self.env, work).await;
         let detail = result.as_ref().map_or(0, encode);
         // A client that crashed in the meantime saw nothing any more.
         let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };

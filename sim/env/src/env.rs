@@ -3,7 +3,6 @@
 use crate::address::{Address, NodeId, Port, Roster};
 use crate::combination::Combination;
 use crate::net::{Messages, Socket};
-use crate::outcome::count_sleep;
 use crate::platform::{BindError, Platform, Wait};
 use crate::rng::Rng;
 use crate::shown::{Exhibit, Shown};
@@ -279,7 +278,7 @@ impl Future for Sleep<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.env.0.poll_sleep(this.until, &mut this.wait, cx).map(|()| count_sleep())
+        this.env.0.poll_sleep(this.until, &mut this.wait, cx)
     }
 }
 

@@ -20,7 +20,6 @@
 //! [`Executor`]. Its library asks the system's clock when a stream is reset, to forget it after
 //! half a minute; no run takes that long.
 
-use crate::outcome::count_sleep;
 use crate::{Env, Instant};
 use ::hyper::rt;
 use std::future::Future;
@@ -154,7 +153,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let wait = this.wait.get_mut().unwrap_or_else(PoisonError::into_inner);
-        this.env.platform().poll_sleep(this.until, wait, cx).map(|()| count_sleep())
+        this.env.platform().poll_sleep(this.until, wait, cx)
     }
 }
 

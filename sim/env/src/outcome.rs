@@ -1,11 +1,10 @@
 //! The three ways in which an operation can end.
 
-use crate::env::Elapsed;
+use crate::env::{Elapsed, Env};
 use crate::machine::RequestError;
 use crate::request::CallError;
 use crate::stream::StreamError;
 use serde::{Deserialize, Serialize};
-use std::cell::Cell;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -29,32 +28,23 @@ pub trait HasOutcome {
     }
 }
 
-thread_local! {
-    /// How many sleeps have ended in futures polled by this thread.
-    static SLEPT: Cell<u64> = const { Cell::new(0) };
-}
-
-/// A sleep has ended in the future that is being polled.
-pub(crate) fn count_sleep() {
-    SLEPT.set(SLEPT.get().wrapping_add(1));
-}
-
 /// Does an operation and tells what may be concluded about its effect.
 ///
 /// Only an answer can tell that an operation was not done, never a silence. So an error may call
 /// itself [not done](Outcome::NotDone) all it likes: it is [indeterminate](Outcome::Indeterminate)
 /// if a deadline, a missing response or a broken connection is among its causes, and also if any
 /// sleep has ended within `work`, as it does when a limit passes by hand or when an earlier try
-/// that nobody answered is followed by one that is refused.
+/// that nobody answered is followed by one that is refused. Sleeps of other tasks are not seen.
 pub async fn observe<T, E: HasOutcome + Error + 'static>(
+    env: &Env,
     work: impl Future<Output = Result<T, E>>,
 ) -> (Result<T, E>, Outcome) {
     let mut work = pin!(work);
     let mut slept = false;
     poll_fn(|cx| {
-        let before = SLEPT.get();
+        let before = env.platform().slept();
         let polled = work.as_mut().poll(cx);
-        slept |= SLEPT.get() != before;
+        slept |= env.platform().slept() != before;
         polled.map(|result| {
             let outcome = match &result {
                 Ok(_) => Outcome::Done,

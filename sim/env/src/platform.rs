@@ -37,6 +37,8 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> WallTime;
     /// Ready once the monotonic clock has reached `until`: perhaps late, never early.
     fn poll_sleep(&self, until: Instant, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<()>;
+    /// How many sleeps of this node have been found to be over.
+    fn slept(&self) -> u64;
     /// Forgets the timer of a sleep that is given up.
     fn cancel(&self, wait: &mut Wait);
 }

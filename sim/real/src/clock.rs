@@ -2,6 +2,7 @@
 
 use squall_env::platform::Wait;
 use squall_env::{Instant, WallTime};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
@@ -13,11 +14,12 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// The clocks of one node. The monotonic one is at its origin when the node starts.
 pub(crate) struct SystemClock {
     origin: system::Moment,
+    slept: AtomicU64,
 }
 
 impl SystemClock {
     pub(crate) fn new() -> SystemClock {
-        SystemClock { origin: system::now() }
+        SystemClock { origin: system::now(), slept: AtomicU64::new(0) }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -32,6 +34,11 @@ impl SystemClock {
         })
     }
 
+    /// How many sleeps have been found to be over.
+    pub(crate) fn slept(&self) -> u64 {
+        self.slept.load(Ordering::Relaxed)
+    }
+
     /// The runtime's timer only says when to look again; this clock alone says when it is time.
     pub(crate) fn poll_sleep(
         &self,
@@ -44,6 +51,7 @@ impl SystemClock {
             let left = until - self.now();
             if left.is_zero() {
                 wait.own = None;
+                self.slept.fetch_add(1, Ordering::Relaxed);
                 return Poll::Ready(());
             }
             let timer = wait.own.get_or_insert_with(|| {

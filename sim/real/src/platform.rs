@@ -46,6 +46,10 @@ impl Clock for Real {
         self.clock.poll_sleep(&self.tasks.runtime, until, wait, cx)
     }
 
+    fn slept(&self) -> u64 {
+        self.clock.slept()
+    }
+
     fn cancel(&self, wait: &mut Wait) {
         wait.own = None;
     }

@@ -242,6 +242,11 @@ impl World {
         self.tell(waiter);
     }
 
+    /// How many sleeps of the node have been found to be over.
+    pub(crate) fn slept(&self, node: u32) -> u64 {
+        self.nodes[node as usize].slept
+    }
+
     /// Forgets every timer of a node that goes down.
     pub(crate) fn drop_timers(&mut self, node: u32) {
         for slot in 0..self.timers.len() {
@@ -273,6 +278,7 @@ pub(crate) fn poll_sleep(
             }
             if world.nodes[node as usize].clock.local(world.now) >= until.as_nanos() {
                 world.cancel_timer(node, wait);
+                world.nodes[node as usize].slept += 1;
                 return Some(Poll::Ready(()));
             }
             let own = world.own_waker(cx);

@@ -59,6 +59,12 @@ impl Clock for Platform {
         WallTime::from_unix_nanos(wall.unwrap_or_default())
     }
 
+    fn slept(&self) -> u64 {
+        let (node, token) = (self.node, self.token);
+        let slept = |world: &mut World| world.alive(node, token).then(|| world.slept(node));
+        with(slept).flatten().unwrap_or(0)
+    }
+
     fn poll_sleep(&self, until: Instant, wait: &mut Wait, cx: &mut Context<'_>) -> Poll<()> {
         clock::poll_sleep(self.node, self.token, until, wait, cx)
     }

@@ -83,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) triggers: Vec<super::fault::Trigger>,
     /// How many operations the client has begun.
     pub(crate) operations: u64,
+    /// How many of its sleeps have been found to be over.
+    pub(crate) slept: u64,
     pub(crate) processes: u64,
     exits: u64,
 }
@@ -160,6 +162,7 @@ impl Node {
             disk: NodeDisk::default(),
             triggers: Vec::new(),
             operations: 0,
+            slept: 0,
             processes: 0,
             exits: 0,
         }
