@@ -59,16 +59,16 @@ pub fn acknowledged_is_durable() -> impl FnMut(&AuditView<'_>) -> Result<(), Str
     |audit| {
         let known = audit.view().up::<Acknowledged>().map(|client| client.0).max();
         let Some(newest) = known.filter(|tag| *tag > Tag::default()) else { return Ok(()) };
-        let (mut replicas, mut having) = (0, 0);
+        let replicas = audit.roster().nodes("replica").count();
+        let mut having = 0;
         for (node, _) in audit.disks() {
             if audit.roster().role(node) == "replica" {
                 let recovered = audit.recover::<Replica>(node, NAME, &())?;
-                replicas += 1;
                 having += usize::from(recovered.tag() >= newest);
             }
-        }
-        if having * 2 > replicas {
-            return Ok(());
+            if having * 2 > replicas {
+                return Ok(());
+            }
         }
         Err(format!("{newest:?} is acknowledged and on {having} of {replicas} disks"))
     }

@@ -220,7 +220,11 @@ impl Client {
 }
 
 fn encode(value: &impl Serialize) -> u64 {
-    postcard::to_stdvec(value).map_or(0, |bytes| hash_bytes(&bytes))
+    // Most fit: a buffer of their own for each of them would cost more than all the rest.
+    match postcard::to_slice(value, &mut [0; 128]) {
+        Ok(bytes) => hash_bytes(bytes),
+        Err(_) => postcard::to_stdvec(value).map_or(0, |bytes| hash_bytes(&bytes)),
+    }
 }
 
 impl crate::world::World {
