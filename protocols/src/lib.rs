@@ -2,6 +2,8 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
+//! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 
+pub mod raft;
 pub mod register;

@@ -1,0 +1,386 @@
+//! A member of the cluster.
+
+use super::configuration::Configuration;
+use super::elections::Role;
+use super::log::{Entry, Index, Log, Payload, Term};
+use super::message::Message;
+use super::sessions::{SESSIONS_MAX, Seen, Sessions};
+use super::state_machine::StateMachine;
+use serde::{Deserialize, Serialize};
+use squall_env::machine::RequestId;
+use squall_env::{Address, Instant, Machine, NodeId, Position, Turn, mutant};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The name of the member's journal and port.
+pub const NAME: &str = "raft";
+
+/// What a member is started with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The members of a new cluster, the same on each of them.
+    pub voters: Vec<NodeId>,
+    /// A follower that hears from no leader for this long, or up to twice as long, asks for votes;
+    /// it waits twice as long after each election that came to nothing, up to sixteen times.
+    pub election_timeout: Duration,
+    /// How often a leader tells its followers that it is there: well below the election timeout.
+    pub heartbeat: Duration,
+    /// The most entries in a message.
+    pub entries_max: usize,
+    /// The most bytes of entries in a message, but for a single entry.
+    pub bytes_max: usize,
+    /// The most messages with entries that are under way to a follower.
+    pub under_way_max: usize,
+    /// The most bytes of entries that may wait to be committed; beyond it proposals are refused.
+    pub uncommitted_max: usize,
+}
+
+impl Config {
+    /// The thesis's times for a local network (section 9.3): 150 to 300 ms, a heartbeat every
+    /// 50 ms; messages of at most 64 KiB, and 64 of them under way.
+    pub fn of(voters: Vec<NodeId>) -> Config {
+        Config {
+            voters,
+            election_timeout: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(50),
+            entries_max: 1_024,
+            bytes_max: 64 << 10,
+            under_way_max: 64,
+            uncommitted_max: 16 << 20,
+        }
+    }
+}
+
+/// What a member remembers of elections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HardState {
+    /// The latest term that it has seen.
+    pub term: Term,
+    /// For whom it voted in that term.
+    pub vote: Option<NodeId>,
+}
+
+/// What a member persists.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Record {
+    /// Another term, or a vote in it.
+    HardState(HardState),
+    /// Entries behind `previous`; what stood there before goes.
+    Entries {
+        /// The index of the entry before them.
+        previous: Index,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
+}
+
+/// The durable state as a whole.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    hard: HardState,
+    base: (Index, Term),
+    entries: Vec<Entry>,
+}
+
+/// What the own node asks of its member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request<S: StateMachine> {
+    /// Open a session.
+    OpenSession,
+    /// Replicate a command and apply it, once however often it is proposed.
+    Propose {
+        /// The session, which was opened before.
+        session: u64,
+        /// One more than that of the session's last command, which is no longer under way.
+        sequence: u64,
+        /// The command.
+        command: S::Command,
+    },
+    /// Answer a question from a state that holds every command that was answered before.
+    Read(S::Query),
+}
+
+/// What it answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply<S: StateMachine> {
+    /// The session is open.
+    Session(u64),
+    /// The command is committed and applied.
+    Applied(S::Output),
+    /// The session is not open, or a later command of it was applied.
+    NoSession,
+    /// The question's answer.
+    Answer(S::Answer),
+    /// Nothing was done: another member leads, perhaps this one.
+    NotLeader(Option<NodeId>),
+    /// Nothing was done: too much waits to be committed.
+    Busy,
+    /// This proposal was never committed and never will be: another leader's entry took its place.
+    Overwritten,
+}
+
+/// The timers of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timer {
+    /// Nobody has been heard of for too long.
+    Election,
+    /// The followers want to hear from their leader.
+    Heartbeat,
+    /// A leader looks whether a quorum still answers (section 6.2).
+    Quorum,
+}
+
+/// A member of the cluster. `S` is what the cluster replicates.
+pub struct Raft<S: StateMachine> {
+    pub(super) config: Config,
+    pub(super) hard: HardState,
+    pub(super) log: Log,
+    // From here on everything is lost in a crash.
+    pub(super) configuration: Configuration,
+    pub(super) role: Role<S>,
+    pub(super) leader: Option<NodeId>,
+    /// How many elections in a row have come to nothing here; see [`Raft::patience`].
+    pub(super) setbacks: u32,
+    /// When the leader was heard of last.
+    pub(super) heard: Option<Instant>,
+    pub(super) commit: Index,
+    pub(super) applied: Index,
+    pub(super) state: S,
+    pub(super) sessions: Sessions<S::Output>,
+    pub(super) durable: Durable,
+    /// Proposals that wait for their entry to be applied, with the term in which it was appended.
+    pub(super) proposed: BTreeMap<Index, (Term, RequestId)>,
+}
+
+/// How far the own log is durable.
+#[derive(Default)]
+pub(super) struct Durable {
+    pub(super) index: Index,
+    /// The last index after each record that is on its way to the disk.
+    under_way: VecDeque<(Position, Index)>,
+    /// The record of the vote for itself.
+    pub(super) vote: Position,
+}
+
+impl Durable {
+    /// Entries behind `previous` up to `last` are on their way. What stood there before is gone,
+    /// so that a sync that is under way says nothing of those that took its place.
+    fn replaced(&mut self, previous: Index, last: Index, at: Position) {
+        self.index = self.index.min(previous);
+        for (_, index) in &mut self.under_way {
+            *index = (*index).min(previous);
+        }
+        self.under_way.push_back((at, last));
+    }
+
+    fn reached(&mut self, upto: Position) {
+        while let Some((_, index)) = self.under_way.pop_front_if(|(at, _)| *at <= upto) {
+            self.index = index;
+        }
+    }
+}
+
+impl<S: StateMachine> Raft<S> {
+    /// The latest term that it has seen.
+    pub fn term(&self) -> Term {
+        self.hard.term
+    }
+
+    /// For whom it voted in its term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.hard.vote
+    }
+
+    /// Whether it leads its term.
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// How far it knows the log to be committed.
+    pub fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// How far it has applied the log.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What it has applied so far.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// Who takes part.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    pub(super) fn address(&self, node: NodeId, turn: &Turn<Self>) -> Address {
+        Address::new(node, turn.my_address().port)
+    }
+
+    pub(super) fn others(&self, turn: &Turn<Self>) -> Vec<NodeId> {
+        let me = turn.me();
+        self.configuration.members().into_iter().filter(|node| *node != me).collect()
+    }
+
+    pub(super) fn persist_hard(&mut self, hard: HardState, turn: &mut Turn<Self>) -> Position {
+        turn.trace(|| format!("persists {hard:?}"));
+        turn.persist(self, Record::HardState(hard))
+    }
+
+    pub(super) fn persist_entries(
+        &mut self,
+        previous: Index,
+        entries: Vec<Entry>,
+        turn: &mut Turn<Self>,
+    ) {
+        let at = turn.persist(self, Record::Entries { previous, entries });
+        self.durable.replaced(previous, self.log.last_index(), at);
+    }
+
+    /// Applies what is committed, in order, and answers those who proposed it.
+    pub(super) fn apply_committed(&mut self, turn: &mut Turn<Self>) {
+        while self.applied < self.commit {
+            let index = self.applied + 1;
+            let Some(entry) = self.log.entry(index) else { return };
+            let (term, payload) = (entry.term, entry.payload.clone());
+            let reply = self.apply_entry(index, payload, turn);
+            self.applied = index;
+            if let Some((proposed, id)) = self.proposed.remove(&index) {
+                turn.reply(id, if proposed == term { reply } else { Reply::Overwritten });
+            }
+        }
+    }
+
+    fn apply_entry(&mut self, index: Index, payload: Payload, turn: &mut Turn<Self>) -> Reply<S> {
+        let Payload::Command { session, sequence, command } = payload else {
+            if payload == Payload::NoOp {
+                return Reply::Overwritten;
+            }
+            self.sessions.open(index);
+            return Reply::Session(index);
+        };
+        match self.sessions.look_up(session, sequence, index) {
+            Seen::Before(output) if !mutant!(turn, "raft/applies-again") => {
+                return Reply::Applied(output);
+            }
+            Seen::Gone => return Reply::NoSession,
+            Seen::New | Seen::Before(_) => {}
+        }
+        // What nobody can read does nothing anywhere.
+        let Ok(command) = postcard::from_bytes(&command) else { return Reply::Overwritten };
+        let output = self.state.apply(index, command);
+        self.sessions.keep(session, sequence, output.clone());
+        Reply::Applied(output)
+    }
+}
+
+impl<S: StateMachine> Machine for Raft<S> {
+    type Config = Config;
+    type Timer = Timer;
+    type Message = Message;
+    type Request = Request<S>;
+    type Reply = Reply<S>;
+    type Record = Record;
+    type Snapshot = Snapshot;
+
+    fn restore(config: &Config, snapshot: Option<Snapshot>) -> Raft<S> {
+        let (hard, log) = match snapshot {
+            None => (HardState::default(), Log::default()),
+            Some(Snapshot { hard, base: (index, term), entries }) => {
+                let mut log = Log::behind(index, term);
+                log.replace(index, &entries);
+                (hard, log)
+            }
+        };
+        let start = log.base().0;
+        Raft {
+            config: config.clone(),
+            hard,
+            log,
+            configuration: Configuration::of(config.voters.iter().copied()),
+            role: Role::Follower,
+            leader: None,
+            setbacks: 0,
+            heard: None,
+            commit: start,
+            applied: start,
+            state: S::default(),
+            sessions: Sessions::new(SESSIONS_MAX),
+            durable: Durable::default(),
+            proposed: BTreeMap::new(),
+        }
+    }
+
+    fn apply(&mut self, record: &Record) {
+        match record {
+            Record::HardState(hard) => self.hard = *hard,
+            Record::Entries { previous, entries } => self.log.replace(*previous, entries),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let entries = self.log.entries().cloned().collect();
+        Snapshot { hard: self.hard, base: self.log.base(), entries }
+    }
+
+    fn on_start(&mut self, turn: &mut Turn<Self>) {
+        self.durable.index = self.log.last_index();
+        self.wait_for_leader(turn);
+    }
+
+    fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Self>) {
+        if !self.configuration.is_voter(from.node) {
+            return turn.reject(from, "not a member of the cluster");
+        }
+        let node = from.node;
+        match message {
+            Message::RequestVote { term, last_index, last_term, pre_vote } => {
+                self.on_request_vote(node, term, (last_term, last_index), pre_vote, turn);
+            }
+            Message::Vote { term, granted, pre_vote } => {
+                self.on_vote(node, term, granted, pre_vote, turn);
+            }
+            Message::AppendEntries { .. } => self.on_append_entries(from, message, turn),
+            Message::Appended { term, matched, round } => {
+                self.on_appended(node, term, matched, round, turn);
+            }
+            Message::Refused { term, previous_index, hint_index, hint_term, round } => {
+                let hint = (hint_index, hint_term);
+                self.on_refused(node, term, previous_index, hint, round, turn);
+            }
+        }
+    }
+
+    fn on_request(&mut self, id: RequestId, request: Request<S>, turn: &mut Turn<Self>) {
+        match request {
+            Request::OpenSession => self.propose(id, Payload::OpenSession, turn),
+            Request::Propose { session, sequence, command } => {
+                let command = postcard::to_stdvec(&command).expect("a command can be encoded");
+                self.propose(id, Payload::Command { session, sequence, command }, turn);
+            }
+            Request::Read(query) => self.read(id, query, turn),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, turn: &mut Turn<Self>) {
+        match timer {
+            Timer::Election => self.on_election_timeout(turn),
+            Timer::Heartbeat => self.on_heartbeat_due(turn),
+            Timer::Quorum => self.on_quorum_due(turn),
+        }
+    }
+
+    fn on_durable(&mut self, upto: Position, turn: &mut Turn<Self>) {
+        self.durable.reached(upto);
+        self.count_own_vote(upto, turn);
+        self.advance_commit(turn);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the members of a cluster tell each other.
+
+use super::log::{Entry, Index, Term};
+use serde::{Deserialize, Serialize};
+
+/// The remote procedure calls of Raft (Ongaro, 2014, figure 3.1), each way a message of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Message {
+    /// A candidate asks for a vote.
+    RequestVote {
+        /// The term in which it wants to lead.
+        term: Term,
+        /// The index of the last entry of its log.
+        last_index: Index,
+        /// The term of that entry.
+        last_term: Term,
+        /// It only asks whether it could win (section 9.6): nobody changes its term for that.
+        pre_vote: bool,
+    },
+    /// The answer to `RequestVote`.
+    Vote {
+        /// The term that was asked for if granted, else the voter's own.
+        term: Term,
+        /// Whether the candidate has the vote.
+        granted: bool,
+        /// Whether it was only asked whether it would vote so.
+        pre_vote: bool,
+    },
+    /// The leader's entries, or none of them: then a heartbeat.
+    AppendEntries {
+        /// The leader's term.
+        term: Term,
+        /// The index of the entry before these.
+        previous_index: Index,
+        /// The term of that entry.
+        previous_term: Term,
+        /// To be stored behind it.
+        entries: Vec<Entry>,
+        /// How far the leader knows the log to be committed.
+        commit: Index,
+        /// Counts the leader's heartbeats.
+        round: u64,
+    },
+    /// The follower's log agrees with the leader's up to an index, and is durable to there.
+    Appended {
+        /// The follower's term.
+        term: Term,
+        /// How far the logs are known to agree.
+        matched: Index,
+        /// The round of the question.
+        round: u64,
+    },
+    /// The entry before those that were sent is missing or another one; or the leader's term is
+    /// over.
+    Refused {
+        /// The follower's term.
+        term: Term,
+        /// The index of the entry that was missing.
+        previous_index: Index,
+        /// Where the logs may agree at the latest.
+        hint_index: Index,
+        /// The follower's term there.
+        hint_term: Term,
+        /// The round of the question.
+        round: u64,
+    },
+}

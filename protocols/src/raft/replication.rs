@@ -1,0 +1,361 @@
+//! Log replication (Ongaro, 2014, sections 3.5, 3.6 and 10.2), and reads that need no entry of
+//! their own (section 6.4).
+
+use super::elections::Role;
+use super::log::{Entry, Index, Log, Payload, Term};
+use super::machine::{Raft, Reply, Timer};
+use super::message::Message;
+use super::progress::{Pace, Progress};
+use super::state_machine::StateMachine;
+use squall_env::machine::RequestId;
+use squall_env::{Address, NodeId, Turn, mutant};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+
+/// What only a leader knows.
+pub(super) struct Leadership<S: StateMachine> {
+    progress: BTreeMap<NodeId, Progress>,
+    /// Counts heartbeats.
+    round: u64,
+    reads: VecDeque<PendingRead<S>>,
+    /// How many bytes of entries wait to be committed.
+    uncommitted: usize,
+}
+
+/// A question that waits until a quorum has shown that this is still the leader, and until
+/// everything is applied that was committed when the question came.
+struct PendingRead<S: StateMachine> {
+    id: RequestId,
+    query: S::Query,
+    index: Index,
+    round: u64,
+}
+
+impl<S: StateMachine> Leadership<S> {
+    pub(super) fn new(followers: Vec<NodeId>, log: &Log, commit: Index) -> Leadership<S> {
+        let last = log.last_index();
+        let progress = followers.into_iter().map(|node| (node, Progress::behind(last)));
+        Leadership {
+            progress: progress.collect(),
+            round: 0,
+            reads: VecDeque::new(),
+            uncommitted: size_of(log, commit + 1..=last),
+        }
+    }
+}
+
+fn size_of(log: &Log, indexes: RangeInclusive<Index>) -> usize {
+    indexes.filter_map(|index| log.entry(index)).map(Entry::size).sum()
+}
+
+impl<S: StateMachine> Raft<S> {
+    /// Takes an entry, if this member leads and has room for it.
+    pub(super) fn propose(&mut self, id: RequestId, payload: Payload, turn: &mut Turn<Self>) {
+        let Role::Leader(leadership) = &self.role else {
+            return turn.reply(id, Reply::NotLeader(self.leader));
+        };
+        if leadership.uncommitted >= self.config.uncommitted_max {
+            return turn.reply(id, Reply::Busy);
+        }
+        self.proposed.insert(self.log.last_index() + 1, (self.hard.term, id));
+        self.append(payload, turn);
+    }
+
+    /// Appends an entry to the leader's log. The followers get it while the own disk still writes.
+    pub(super) fn append(&mut self, payload: Payload, turn: &mut Turn<Self>) {
+        let entry = Entry { term: self.hard.term, payload };
+        if let Role::Leader(leadership) = &mut self.role {
+            leadership.uncommitted += entry.size();
+        }
+        self.persist_entries(self.log.last_index(), vec![entry], turn);
+        for node in self.others(turn) {
+            self.replicate(node, false, turn);
+        }
+    }
+
+    /// Sends a follower what it lacks, as far as its pace allows; and something in any case if it
+    /// must hear from its leader.
+    fn replicate(&mut self, node: NodeId, must: bool, turn: &mut Turn<Self>) {
+        let to = self.address(node, turn);
+        let (term, commit, config) = (self.hard.term, self.commit, &self.config);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let round = leadership.round;
+        let Some(progress) = leadership.progress.get_mut(&node) else { return };
+        let mut must = must;
+        loop {
+            let free = progress.may_send(config.under_way_max);
+            let behind = progress.next <= self.log.last_index();
+            if !(must || free && behind) {
+                return;
+            }
+            let previous_index = progress.next - 1;
+            // The log begins with the snapshot, which nobody is behind yet.
+            let Some(previous_term) = self.log.term_at(previous_index) else { return };
+            let most = if free { config.entries_max } else { 0 };
+            let entries = self.log.from(progress.next, most, config.bytes_max);
+            if !entries.is_empty() {
+                progress.sent(previous_index + entries.len() as u64);
+            }
+            turn.send_early(
+                to,
+                Message::AppendEntries {
+                    term,
+                    previous_index,
+                    previous_term,
+                    entries,
+                    commit,
+                    round,
+                },
+            );
+            must = false;
+        }
+    }
+
+    pub(super) fn on_heartbeat_due(&mut self, turn: &mut Turn<Self>) {
+        let Role::Leader(leadership) = &mut self.role else { return };
+        // Whoever is asked where the logs part is asked again: the question may be lost.
+        for progress in leadership.progress.values_mut() {
+            if let Pace::Probe { waiting } = &mut progress.pace {
+                *waiting = false;
+            }
+        }
+        turn.arm(Timer::Heartbeat, self.config.heartbeat);
+        self.next_round(turn);
+    }
+
+    fn next_round(&mut self, turn: &mut Turn<Self>) {
+        if let Role::Leader(leadership) = &mut self.role {
+            leadership.round += 1;
+        }
+        for node in self.others(turn) {
+            self.replicate(node, true, turn);
+        }
+    }
+
+    /// Steps down if no quorum has answered for an election timeout: somebody else may lead by
+    /// now, and whoever asks this member should rather ask others.
+    pub(super) fn on_quorum_due(&mut self, turn: &mut Turn<Self>) {
+        let me = turn.me();
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let progress = &mut leadership.progress;
+        let heard =
+            |node| node == me || progress.get(&node).is_some_and(|progress| progress.active);
+        if !self.configuration.is_quorum(heard) {
+            turn.sometimes("a leader without a quorum steps down");
+            self.setbacks += 1;
+            return self.follow(self.hard.term, None, turn);
+        }
+        for progress in progress.values_mut() {
+            progress.active = false;
+        }
+        self.setbacks = 0;
+        turn.arm(Timer::Quorum, self.config.election_timeout);
+    }
+
+    pub(super) fn on_append_entries(
+        &mut self,
+        from: Address,
+        message: Message,
+        turn: &mut Turn<Self>,
+    ) {
+        let Message::AppendEntries { term, previous_index, previous_term, entries, commit, round } =
+            message
+        else {
+            return;
+        };
+        if term < self.hard.term {
+            return self.refuse(from, previous_index, (0, 0), round, turn);
+        }
+        if term == self.hard.term && self.is_leader() {
+            return turn.reject(from, "two leaders in one term");
+        }
+        self.follow(term, Some(from.node), turn);
+        self.heard = Some(turn.now());
+        self.setbacks = 0;
+        self.wait_for_leader(turn);
+        if self.log.term_at(previous_index) != Some(previous_term)
+            && previous_index >= self.log.base().0
+        {
+            let hint = self.log.agrees_at_most(previous_index, previous_term);
+            return self.refuse(from, previous_index, hint, round, turn);
+        }
+        let matched = previous_index + entries.len() as u64;
+        if !self.store(previous_index, entries, turn) {
+            return turn.reject(from, "a committed entry would be overwritten");
+        }
+        // Behind what this message has shown to agree, the log may be another one.
+        let known = if mutant!(turn, "raft/commits-unverified-entries") {
+            self.log.last_index()
+        } else {
+            matched
+        };
+        self.commit = self.commit.max(commit.min(known));
+        self.apply_committed(turn);
+        let answer = Message::Appended { term: self.hard.term, matched, round };
+        if mutant!(turn, "raft/acknowledges-before-durable") {
+            return turn.send_early(from, answer);
+        }
+        turn.send(from, answer);
+    }
+
+    fn refuse(
+        &mut self,
+        to: Address,
+        previous_index: Index,
+        (hint_index, hint_term): (Index, Term),
+        round: u64,
+        turn: &mut Turn<Self>,
+    ) {
+        let term = self.hard.term;
+        turn.send(to, Message::Refused { term, previous_index, hint_index, hint_term, round });
+    }
+
+    /// Stores what is new of these entries. An entry of another term goes with all behind it; an
+    /// equal one stays, for a late message may be shorter than the log. False if that would take a
+    /// committed entry away.
+    fn store(&mut self, previous: Index, entries: Vec<Entry>, turn: &mut Turn<Self>) -> bool {
+        let known = entries.iter().zip(previous + 1..).take_while(|(entry, index)| {
+            *index <= self.log.base().0 || self.log.term_at(*index) == Some(entry.term)
+        });
+        let known = known.count();
+        let keep = previous + known as u64;
+        if known == entries.len() {
+            return true;
+        }
+        if keep < self.commit && !mutant!(turn, "raft/commits-unverified-entries") {
+            return false;
+        }
+        if keep < self.log.last_index() {
+            turn.sometimes("a follower's entries were overwritten");
+        }
+        self.persist_entries(keep, entries.into_iter().skip(known).collect(), turn);
+        true
+    }
+
+    pub(super) fn on_appended(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        matched: Index,
+        round: u64,
+        turn: &mut Turn<Self>,
+    ) {
+        if !self.is_answered(node, term, round, turn) {
+            return;
+        }
+        let last = self.log.last_index();
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let Some(progress) = leadership.progress.get_mut(&node) else { return };
+        if matched > last {
+            return turn.reject(self.address(node, turn), "it has what the leader never sent");
+        }
+        if progress.accepted(matched) {
+            self.advance_commit(turn);
+        }
+        self.replicate(node, false, turn);
+        self.answer_reads(turn);
+    }
+
+    pub(super) fn on_refused(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        previous: Index,
+        (hint_index, hint_term): (Index, Term),
+        round: u64,
+        turn: &mut Turn<Self>,
+    ) {
+        if !self.is_answered(node, term, round, turn) {
+            return;
+        }
+        let (next, _) = self.log.agrees_at_most(hint_index, hint_term);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let Some(progress) = leadership.progress.get_mut(&node) else { return };
+        if progress.refused(previous, next + 1) {
+            turn.sometimes("a follower's log did not match");
+            self.replicate(node, true, turn);
+        }
+        self.answer_reads(turn);
+    }
+
+    /// Takes note of a follower's answer, whatever it says. Whether this member led when it asked
+    /// and still does.
+    fn is_answered(&mut self, node: NodeId, term: Term, round: u64, turn: &mut Turn<Self>) -> bool {
+        if term > self.hard.term {
+            self.follow(term, None, turn);
+            return false;
+        }
+        let Role::Leader(leadership) = &mut self.role else { return false };
+        let Some(progress) = leadership.progress.get_mut(&node) else { return false };
+        if term < self.hard.term {
+            return false;
+        }
+        progress.active = true;
+        progress.round = progress.round.max(round.min(leadership.round));
+        true
+    }
+
+    /// Commits what a quorum has durably, if it is of the leader's own term: an entry of an
+    /// earlier one may still be overwritten, however many have it (section 3.6.2).
+    pub(super) fn advance_commit(&mut self, turn: &mut Turn<Self>) {
+        let me = turn.me();
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let own = if mutant!(turn, "raft/counts-undurable-entries") {
+            self.log.last_index()
+        } else {
+            self.durable.index
+        };
+        let reached = self.configuration.committed(|node| match leadership.progress.get(&node) {
+            Some(progress) => progress.matched,
+            None if node == me => own,
+            None => 0,
+        });
+        if reached > self.commit && self.log.term_at(reached) == Some(self.hard.term) {
+            leadership.uncommitted -= size_of(&self.log, self.commit + 1..=reached);
+            self.commit = reached;
+            self.apply_committed(turn);
+            self.answer_reads(turn);
+        }
+    }
+
+    /// Takes a question, if this member leads.
+    pub(super) fn read(&mut self, id: RequestId, query: S::Query, turn: &mut Turn<Self>) {
+        let (leader, commit) = (self.leader, self.commit);
+        let sure = self.log.term_at(commit) == Some(self.hard.term);
+        let Role::Leader(leadership) = &mut self.role else {
+            return turn.reply(id, Reply::NotLeader(leader));
+        };
+        // Before its first entry is committed, a leader does not know what else is: then that
+        // entry is waited for.
+        let index = if sure { commit } else { self.log.last_index() };
+        let round = leadership.round + 1;
+        leadership.reads.push_back(PendingRead { id, query, index, round });
+        self.next_round(turn);
+        self.answer_reads(turn);
+    }
+
+    /// Answers the questions for which it is certain that no other leader had committed anything
+    /// when they came.
+    fn answer_reads(&mut self, turn: &mut Turn<Self>) {
+        let me = turn.me();
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let progress = &leadership.progress;
+        while let Some(read) = leadership.reads.front() {
+            let led = |node| {
+                node == me || progress.get(&node).is_some_and(|asked| asked.round >= read.round)
+            };
+            if self.applied < read.index || !self.configuration.is_quorum(led) {
+                return;
+            }
+            let Some(read) = leadership.reads.pop_front() else { return };
+            turn.reply(read.id, Reply::Answer(self.state.query(&read.query)));
+        }
+    }
+
+    /// Sends those who ask to the next leader.
+    pub(super) fn give_up_reads(&mut self, leadership: Leadership<S>, turn: &mut Turn<Self>) {
+        for read in leadership.reads {
+            turn.reply(read.id, Reply::NotLeader(self.leader));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! A node that is a member, and the client that finds its way to the leader.
+
+use super::machine::{Config, NAME, Raft, Reply, Request};
+use super::state_machine::StateMachine;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use squall_env::machine::{OpenError, StopReason};
+use squall_env::platform::{BindError, Closed};
+use squall_env::request::{CallError, Caller, ReplyTo, Responder};
+use squall_env::{
+    Address, Either, Env, Handle, HasOutcome, Instant, NodeId, Outcome, Port, open, race,
+};
+use std::time::Duration;
+
+/// Where members take what clients ask.
+const SERVICE: &str = "raft service";
+
+/// After how long a client asks again who leads.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// How long a question waits for one member before another one is asked, at first.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What a client asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Ask<C, Q> {
+    OpenSession,
+    Propose { session: u64, sequence: u64, command: C },
+    Read(Q),
+}
+
+/// What a member tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Tell<O, A> {
+    Session(u64),
+    Applied(O),
+    NoSession,
+    Answer(A),
+    NotLeader(Option<NodeId>),
+    Busy,
+    Overwritten,
+}
+
+type Question<S> = Ask<<S as StateMachine>::Command, <S as StateMachine>::Query>;
+type Told<S> = Tell<<S as StateMachine>::Output, <S as StateMachine>::Answer>;
+
+/// A state machine whose questions and answers can travel.
+pub trait Served:
+    StateMachine<
+        Command: Clone,
+        Query: Clone + Serialize + DeserializeOwned,
+        Output: Serialize + DeserializeOwned,
+        Answer: Serialize + DeserializeOwned,
+    >
+{
+}
+
+impl<S> Served for S where
+    S: StateMachine<
+            Command: Clone,
+            Query: Clone + Serialize + DeserializeOwned,
+            Output: Serialize + DeserializeOwned,
+            Answer: Serialize + DeserializeOwned,
+        >
+{
+}
+
+/// Why a member stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its port is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It had to stop.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+    /// The node has stopped.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// A node that is a member of the cluster and serves clients.
+///
+/// # Errors
+/// If the member cannot be opened or has to stop; the node should then be started anew.
+pub async fn serve<S: Served>(env: Env, config: Config) -> Result<(), ServeError> {
+    let (member, run) = open::<Raft<S>>(&env, NAME, config).await?;
+    let mut asked: Responder<Question<S>, Told<S>> = Responder::open(&env, Port::named(SERVICE))?;
+    env.ready();
+    let serving = async {
+        loop {
+            let (question, back) = asked.receive().await?;
+            let member = member.clone();
+            env.spawn("request", answer(member, question, back));
+        }
+    };
+    match race(run, serving).await {
+        Either::Left(stopped) => Ok(stopped?),
+        Either::Right(closed) => closed,
+    }
+}
+
+async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back: ReplyTo<Told<S>>) {
+    let request = match question {
+        Ask::OpenSession => Request::OpenSession,
+        Ask::Propose { session, sequence, command } => {
+            Request::Propose { session, sequence, command }
+        }
+        Ask::Read(query) => Request::Read(query),
+    };
+    let reply = match member.request(request).await {
+        Ok(reply) => reply,
+        Err(error) if error.outcome() == Outcome::NotDone => Reply::Busy,
+        // The client learns by its deadline that nobody knows.
+        Err(_) => return,
+    };
+    back.reply(match reply {
+        Reply::Session(session) => Tell::Session(session),
+        Reply::NoSession => Tell::NoSession,
+        Reply::Applied(output) => Tell::Applied(output),
+        Reply::Answer(answer) => Tell::Answer(answer),
+        Reply::NotLeader(leader) => Tell::NotLeader(leader),
+        Reply::Busy => Tell::Busy,
+        Reply::Overwritten => Tell::Overwritten,
+    });
+}
+
+/// Why a client got no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody led, or whoever did had no room, until the time was over. Nothing was done.
+    #[error("no leader took it in time; nothing was done")]
+    Unavailable,
+    /// The session ended while it was under way. It may have been done.
+    #[error("the session ended; it may have been done")]
+    NoSession,
+    /// Whoever was asked has not answered. It may have been done.
+    #[error("{0}")]
+    Unanswered(#[from] CallError),
+}
+
+impl HasOutcome for ClientError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            ClientError::Unavailable => Outcome::NotDone,
+            ClientError::NoSession => Outcome::Indeterminate,
+            ClientError::Unanswered(error) => error.outcome(),
+        }
+    }
+}
+
+/// A client of the cluster.
+pub struct RaftClient<S: Served> {
+    env: Env,
+    caller: Caller<Question<S>, Told<S>>,
+    members: Vec<NodeId>,
+    /// The session, and the number of its last command.
+    session: Option<(u64, u64)>,
+    /// Whom it asks first.
+    next: NodeId,
+    /// How long it waits for one member: twice as long after each that did not answer, for on a
+    /// slow network no answer at all might come within a fixed time.
+    patience: Duration,
+}
+
+impl<S: Served> RaftClient<S> {
+    /// A client of these members.
+    ///
+    /// # Errors
+    /// If the node has stopped.
+    ///
+    /// # Panics
+    /// If there are no members.
+    pub fn open(env: &Env, members: Vec<NodeId>) -> Result<RaftClient<S>, BindError> {
+        let next = members[env.random_below(members.len() as u64) as usize];
+        let caller = Caller::open(env)?;
+        Ok(RaftClient {
+            env: env.clone(),
+            caller,
+            members,
+            session: None,
+            next,
+            patience: PATIENCE,
+        })
+    }
+
+    /// Has a command replicated and applied, once.
+    ///
+    /// # Errors
+    /// [`ClientError`], which knows the outcome.
+    pub async fn propose(
+        &mut self,
+        command: &S::Command,
+        limit: Duration,
+    ) -> Result<S::Output, ClientError> {
+        let until = self.env.now() + limit;
+        let (session, sequence) = self.next_command(until).await?;
+        let ask = Ask::Propose { session, sequence, command: command.clone() };
+        match self.ask_until(ask, until).await? {
+            Tell::Applied(output) => Ok(output),
+            _ => {
+                self.session = None;
+                Err(ClientError::NoSession)
+            }
+        }
+    }
+
+    /// The session and the number of its next command. Nobody waits for one that was given up.
+    async fn next_command(&mut self, until: Instant) -> Result<(u64, u64), ClientError> {
+        let (session, last) = match self.session {
+            Some(session) => session,
+            None => match self.ask_until(Ask::OpenSession, until).await {
+                Ok(Tell::Session(session)) => (session, 0),
+                // That a session may be open which nobody uses harms nobody.
+                _ => return Err(ClientError::Unavailable),
+            },
+        };
+        self.session = Some((session, last + 1));
+        Ok((session, last + 1))
+    }
+
+    /// Asks for the state that holds every command that was answered before.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn read(
+        &mut self,
+        query: &S::Query,
+        limit: Duration,
+    ) -> Result<S::Answer, ClientError> {
+        let until = self.env.now() + limit;
+        match self.ask_until(Ask::Read(query.clone()), until).await? {
+            Tell::Answer(answer) => Ok(answer),
+            _ => Err(ClientError::Unavailable),
+        }
+    }
+
+    /// Asks one member after the other until somebody leads and answers. Whatever is asked may be
+    /// asked again.
+    async fn ask_until(
+        &mut self,
+        ask: Question<S>,
+        until: Instant,
+    ) -> Result<Told<S>, ClientError> {
+        let mut unanswered = None;
+        loop {
+            let left = (until - self.env.now()).min(self.patience);
+            match self.ask(ask.clone(), left).await {
+                Ok(told @ (Tell::NotLeader(_) | Tell::Busy | Tell::Overwritten)) => {
+                    self.look_elsewhere(&told).await;
+                }
+                Ok(told) => return Ok(told),
+                Err(error) => unanswered = Some(error),
+            }
+            if self.env.now() >= until {
+                return Err(unanswered.unwrap_or(ClientError::Unavailable));
+            }
+        }
+    }
+
+    async fn ask(&mut self, ask: Question<S>, limit: Duration) -> Result<Told<S>, ClientError> {
+        let to = Address::new(self.next, Port::named(SERVICE));
+        let told = self.caller.call(to, ask, limit).await;
+        self.patience = match told {
+            Ok(_) => PATIENCE.max(self.patience / 2),
+            Err(_) => {
+                self.ask_anyone();
+                self.patience * 2
+            }
+        };
+        Ok(told?)
+    }
+
+    fn ask_anyone(&mut self) {
+        let nth = self.env.random_below(self.members.len() as u64) as usize;
+        self.next = self.members[nth];
+    }
+
+    async fn look_elsewhere(&mut self, told: &Told<S>) {
+        match told {
+            Tell::NotLeader(Some(leader)) if *leader != self.next => self.next = *leader,
+            _ => {
+                self.ask_anyone();
+                self.env.sleep(RETRY).await;
+            }
+        }
+    }
+}

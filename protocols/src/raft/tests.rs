@@ -1,0 +1,97 @@
+//! Quorums, logs and a leader's pace, each by itself.
+
+use super::configuration::{Configuration, Election};
+use super::log::{Entry, Log, Payload};
+use super::progress::Progress;
+use squall_env::NodeId;
+use std::collections::BTreeMap;
+
+fn node(ordinal: u16) -> NodeId {
+    NodeId::new(0, ordinal)
+}
+
+fn entries(terms: &[u64]) -> Vec<Entry> {
+    terms.iter().map(|term| Entry { term: *term, payload: Payload::NoOp }).collect()
+}
+
+fn log(terms: &[u64]) -> Log {
+    let mut log = Log::default();
+    log.replace(0, &entries(terms));
+    log
+}
+
+#[test]
+fn a_majority_of_both_halves_decides() {
+    let joint = Configuration::of([1, 2, 3].map(node)).joint_with([3, 4, 5].map(node));
+    let votes = |yes: &[u16], no: &[u16]| {
+        let all = yes.iter().map(|n| (node(*n), true));
+        let votes: BTreeMap<_, _> = all.chain(no.iter().map(|n| (node(*n), false))).collect();
+        joint.tally(&votes)
+    };
+    assert_eq!(votes(&[1, 2], &[]), Election::Pending);
+    assert_eq!(votes(&[1, 2, 4, 5], &[]), Election::Won);
+    assert_eq!(votes(&[1, 3, 4], &[]), Election::Won);
+    assert_eq!(votes(&[1, 2, 3], &[4, 5]), Election::Lost);
+    assert_eq!(Configuration::default().tally(&BTreeMap::new()), Election::Won);
+}
+
+#[test]
+fn the_committed_index_is_what_a_majority_of_both_halves_has() {
+    let reached = |n: NodeId| [0, 13, 100, 7, 50, 50][usize::from(n.ordinal())];
+    assert_eq!(Configuration::of([1, 2, 3].map(node)).committed(reached), 13);
+    assert_eq!(Configuration::of([1, 2].map(node)).committed(reached), 13);
+    assert_eq!(Configuration::of([4, 5, 3, 1].map(node)).committed(reached), 13);
+    let joint = Configuration::of([1, 2, 3].map(node)).joint_with([4, 5].map(node));
+    assert_eq!(joint.committed(reached), 13);
+    assert_eq!(Configuration::default().committed(reached), u64::MAX);
+}
+
+#[test]
+fn an_entry_that_takes_the_place_of_another_takes_all_behind_it() {
+    let mut log = log(&[1, 1, 2, 2]);
+    log.replace(2, &entries(&[3]));
+    assert_eq!((log.last_index(), log.last_term()), (3, 3));
+    assert_eq!([0, 1, 2, 3, 4].map(|i| log.term_at(i)), [Some(0), Some(1), Some(1), Some(3), None]);
+    assert_eq!(log.bytes(), 24);
+}
+
+#[test]
+fn the_search_for_the_last_common_entry_skips_whole_terms() {
+    let leader = log(&[1, 1, 1, 4, 4, 5, 5, 6, 6, 6]);
+    // Figure 3.6 (f) of the thesis: the follower's terms 2 and 3 are nowhere in the leader's log.
+    let follower = log(&[1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3]);
+    let (index, term) = follower.agrees_at_most(10, 6);
+    assert_eq!((index, term), (10, 3));
+    assert_eq!(leader.agrees_at_most(index, term), (3, 1));
+}
+
+#[test]
+fn late_answers_move_a_leader_neither_back_nor_into_a_search() {
+    let mut progress = Progress::behind(10);
+    progress.sent(10);
+    assert!(!progress.may_send(8), "one question at a time");
+    assert!(progress.refused(10, 4));
+    assert_eq!(progress.next, 4);
+    assert!(!progress.refused(10, 2), "the answer to a question asked before");
+    assert!(progress.accepted(6));
+    progress.sent(9);
+    assert_eq!((progress.matched, progress.next), (6, 10));
+    assert!(!progress.accepted(5), "an answer that was overtaken");
+    assert!(!progress.refused(6, 3), "it has had that entry since");
+    assert_eq!((progress.matched, progress.next), (6, 10));
+    assert!(progress.refused(9, 7), "a message was lost");
+    assert_eq!(progress.next, 7);
+}
+
+#[test]
+fn no_more_than_so_many_messages_are_under_way() {
+    let mut progress = Progress::behind(0);
+    progress.accepted(0);
+    for last in 1..=3 {
+        assert!(progress.may_send(3));
+        progress.sent(last);
+    }
+    assert!(!progress.may_send(3));
+    progress.accepted(2);
+    assert!(progress.may_send(3));
+}

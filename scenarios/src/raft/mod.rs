@@ -1,0 +1,141 @@
+//! Scenarios of Raft.
+
+use serde::{Deserialize, Serialize};
+use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
+use squall_check::{Register, RegisterCall, RegisterReturn};
+use squall_env::platform::BindError;
+use squall_env::{Env, NodeId};
+use squall_protocols::raft::{
+    ClientError, Config, Index, RaftClient, ServeError, StateMachine, invariants, serve,
+};
+use std::time::Duration;
+
+/// The property of what clients see.
+pub const LINEARIZABLE: &str = "the history is linearizable";
+const ONE_LEADER: &str = "a term has at most one leader";
+const COMMITTED: &str = "committed entries are the same everywhere and for ever";
+const LOGS_MATCH: &str = "logs with an entry of the same index and term are the same up to there";
+const NEVER_BACK: &str = "term, vote, commit and applied index never go back";
+const DURABLE: &str = "what is committed is durable on a majority";
+
+/// How many operations each client does while there are faults.
+const OPERATIONS: u64 = 20;
+
+/// How long a client waits for one operation.
+const OPERATION_MAX: Duration = Duration::from_millis(1_500);
+
+/// One value that is written and read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Value(Option<u64>);
+
+/// Writes the value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Write(u64);
+
+impl StateMachine for Value {
+    type Command = Write;
+    type Output = ();
+    type Query = ();
+    type Answer = Option<u64>;
+
+    fn apply(&mut self, _: Index, Write(value): Write) {
+        self.0 = Some(value);
+    }
+
+    fn query(&self, (): &()) -> Option<u64> {
+        self.0
+    }
+}
+
+fn members(env: &Env) -> Vec<NodeId> {
+    env.peers("member")
+}
+
+async fn member(env: Env) -> Result<(), ServeError> {
+    let config = Config::of(members(&env));
+    serve::<Value>(env, config).await
+}
+
+/// A register on a cluster of three or five members, of which a minority at a time may crash,
+/// lose what it had not synced, stand still, or have a failing disk.
+pub fn register() -> Scenario {
+    Scenario::new("raft/register")
+        .nodes("member", 3..=5, member)
+        .clients("client", 2..=4, workload)
+        .tolerates(
+            Tolerance::minority_impaired("member")
+                .impaired("client", Most::Any)
+                .any_network()
+                .but_not(Fault::QueueOverflow)
+                .any_clock()
+                // Raft never asks for the time of day.
+                .but_not(Fault::WallDrift)
+                .crashes()
+                .lost_unsynced_writes()
+                .failing_disks(),
+        )
+        .always(ONE_LEADER, invariants::one_leader_in_a_term::<Value>)
+        .always(COMMITTED, invariants::committed_entries_agree::<Value>)
+        .always(LOGS_MATCH, invariants::logs_match::<Value>)
+        .always(NEVER_BACK, invariants::members_never_go_back::<Value>)
+        .audit(DURABLE, || invariants::committed_is_durable::<Value>("member"))
+        .sometimes("an election was lost")
+        .sometimes("a leader without a quorum steps down")
+        .sometimes("a follower's entries were overwritten")
+        .sometimes("a follower's log did not match")
+        .check(linearizable(Register::<Option<u64>>::new(None)))
+        .finishes_within(Duration::from_secs(30))
+}
+
+/// Reads and writes at random while there are faults, and then reads once more.
+async fn workload(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let mut raft = RaftClient::open(&env, members(&env))?;
+    while let Some(operation) = client.next_operation(OPERATIONS) {
+        let pause_max = if operation.draw(0, 5) == 0 { 1_000_000 } else { 10_000 };
+        env.sleep(Duration::from_micros(operation.draw(2, pause_max))).await;
+        // What came of it is recorded.
+        let _ = operate(&client, &mut raft, operation).await;
+    }
+    client.after_heal().await;
+    while read(&client, &mut raft).await.is_err() {}
+    Ok(())
+}
+
+async fn operate(
+    client: &Client,
+    raft: &mut RaftClient<Value>,
+    operation: Operation,
+) -> Result<(), ClientError> {
+    if operation.draw(1, 2) == 0 {
+        return read(client, raft).await;
+    }
+    let value = u64::from(client.env().me().ordinal()) << 32 | operation.number();
+    let write = async {
+        raft.propose(&Write(value), OPERATION_MAX).await?;
+        Ok(RegisterReturn::Written)
+    };
+    let call = RegisterCall::Write(Some(value));
+    client.perform::<Register<Option<u64>>, ClientError>(call, write).await.map(drop)
+}
+
+async fn read(client: &Client, raft: &mut RaftClient<Value>) -> Result<(), ClientError> {
+    let read = async { Ok(RegisterReturn::Value(raft.read(&(), OPERATION_MAX).await?)) };
+    let call = RegisterCall::Read;
+    client.perform::<Register<Option<u64>>, ClientError>(call, read).await.map(drop)
+}
+
+/// One line of Raft gone wrong, each in its own way, under the plans of the good code.
+pub fn mutants() -> Vec<Scenario> {
+    let mutant = |switch: &'static str, breaks| {
+        register().mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
+    };
+    vec![
+        mutant("raft/votes-twice-in-a-term", NEVER_BACK),
+        mutant("raft/votes-for-older-logs", COMMITTED),
+        mutant("raft/acknowledges-before-durable", DURABLE),
+        mutant("raft/counts-undurable-entries", DURABLE),
+        mutant("raft/commits-unverified-entries", COMMITTED),
+        mutant("raft/applies-again", LINEARIZABLE),
+    ]
+}

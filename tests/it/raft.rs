@@ -1,0 +1,25 @@
+use squall::run;
+use squall_scenarios::raft::{mutants, register};
+
+#[test]
+fn a_cluster_keeps_one_register_as_long_as_a_majority_runs() {
+    register().seeds(0..300).run();
+}
+
+#[test]
+fn every_mutant_breaks_the_property_that_it_names() {
+    for mutant in mutants() {
+        let property = mutant.broken_property().expect("a mutant names what it breaks");
+        let breaks = |seed| run(&mutant, seed).failure.is_some_and(|f| f.property == property);
+        assert!((0..2_000).any(breaks), "{} was not found", mutant.name());
+    }
+}
+
+#[test]
+fn a_run_is_the_same_twice_whatever_the_weather() {
+    for seed in 0..100 {
+        let (first, second) = (run(&register(), seed), run(&register(), seed));
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(first.events, second.events, "seed {seed}");
+    }
+}
