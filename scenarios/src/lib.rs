@@ -23,7 +23,7 @@ pub fn specimens() -> Vec<Scenario> {
     engine
         .chain(raft::mutants())
         .chain(register::mutants())
-        .chain([kv::specimen()])
+        .chain([kv::specimen(), specimens::recovery::forgets()])
         .chain(weather::specimens())
         .collect()
 }

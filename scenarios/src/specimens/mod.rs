@@ -1,3 +1,4 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
 pub mod engine;
+pub mod recovery;

@@ -1,5 +1,6 @@
 //! The `squall` command as its users start it.
 
+mod crash_points;
 mod files;
 mod run;
 mod shrink;

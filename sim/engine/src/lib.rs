@@ -107,4 +107,4 @@ pub use table::{Fault, FaultSet};
 pub use test::Seeds;
 pub use tolerance::{Most, Tolerance};
 pub use twice::{Difference, twice};
-pub use world::{Recorded, RecordedMessage};
+pub use world::{Recorded, RecordedMessage, Steps};

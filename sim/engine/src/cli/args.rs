@@ -71,6 +71,18 @@ pub(super) struct SweepArgs {
     /// Runs no seed twice
     #[arg(long, conflicts_with = "twice")]
     pub(super) once: bool,
+    /// In calm weather, crashes each node at each of its I/O steps in turn, and again at each step
+    /// of the recovery that follows; one seed, unless more are asked for
+    #[arg(long, conflicts_with_all = ["time", "weather", "twice", "once"])]
+    pub(super) crash_points: bool,
+    /// Has each client do its first N operations only, so that the workload is small
+    #[arg(long, value_name = "N", requires = "crash_points")]
+    pub(super) operations: Option<u64>,
+    /// Tries so many crash points of each scenario at most
+    #[arg(long, value_name = "N", requires = "crash_points")]
+    #[arg(default_value_t = super::crash_points::POINTS_MAX)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) points: u64,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -35,6 +35,7 @@
 mod args;
 mod canary;
 mod check;
+mod crash_points;
 mod found;
 mod library;
 mod output;

@@ -4,7 +4,7 @@ use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
 use crate::trace::Wanted;
-use crate::world::Recorded;
+use crate::world::{Recorded, Steps};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -62,6 +62,8 @@ pub(super) struct Single {
     pub(super) entries: Option<PathBuf>,
     /// Whether to write down what the run is made of.
     pub(super) record: bool,
+    /// Whether to count the I/O steps of each node.
+    pub(super) steps: bool,
 }
 
 /// What a worker says, on its standard output.
@@ -92,6 +94,8 @@ pub(super) struct Done {
     pub(super) last: Option<Last>,
     /// What the run was made of, if that was wanted.
     pub(super) recorded: Option<Recorded>,
+    /// The I/O steps of each node, if they were wanted.
+    pub(super) steps: Vec<Steps>,
 }
 
 /// How a run ended.
@@ -113,6 +117,7 @@ impl Done {
         self.busy_ns += other.busy_ns;
         self.last = other.last.or(self.last.take());
         self.recorded = other.recorded.or(self.recorded.take());
+        self.steps = other.steps;
     }
 }
 

@@ -8,7 +8,7 @@ use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
 use super::protocol::{Ask, Batch, Done, Single, Twice};
 use super::report::{self, Swept};
-use super::{Trouble, canary, single};
+use super::{Trouble, canary, crash_points, single};
 use crate::report::NOT_ALIKE;
 use crate::scenario::Scenario;
 use crate::tally::Tally;
@@ -63,6 +63,9 @@ pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Resul
     let chosen = library.resolve(&args.names)?;
     if chosen.is_empty() {
         return Err(Trouble::Usage("there are no scenarios to run".to_owned()));
+    }
+    if args.crash_points {
+        return crash_points::sweep(&chosen, range.unwrap_or((0, 1)), args, out);
     }
     let canary = canary::scenario();
     let mut parts: Vec<Part<'_>> = chosen.into_iter().map(Part::new).collect();

@@ -143,10 +143,11 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
             return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
-    } else if single.record {
-        let watch = Watch { record: true, ..Watch::default() };
+    } else if single.record || single.steps {
+        let watch = Watch { record: single.record, steps: single.steps, ..Watch::default() };
         let mut outcome = run_plan(scenario, single.seed, &plan, watch);
         done.recorded = outcome.recorded.take();
+        done.steps = std::mem::take(&mut outcome.steps);
         take(&outcome, single.seed, &mut done);
     } else {
         run_seed(scenario, single.seed, &plan, single.twice, &mut done);

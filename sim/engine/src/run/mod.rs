@@ -15,7 +15,9 @@ use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use crate::words::Words;
-use crate::world::{Boot, Installed, Line, Outside, Recorded, Recorder, TaskId, World, with};
+use crate::world::{
+    Boot, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
+};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
 use squall_env::shown::{AuditMoment, Place};
@@ -37,6 +39,8 @@ pub struct Watch {
     pub log: bool,
     /// Whether to write down what became of each message, as [`Outcome::recorded`].
     pub record: bool,
+    /// Whether to count the I/O steps of each node, as [`Outcome::steps`].
+    pub steps: bool,
     /// Whether histories are judged.
     pub judge: bool,
     /// Stops the run at this time, in nanoseconds, whatever its state.
@@ -45,7 +49,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Watch {
-        Watch { log: false, record: false, judge: true, until_ns: u64::MAX }
+        Watch { log: false, record: false, steps: false, judge: true, until_ns: u64::MAX }
     }
 }
 
@@ -90,6 +94,8 @@ pub struct Outcome {
     missed: Vec<usize>,
     /// What it was made of, if that was asked for.
     pub recorded: Option<Recorded>,
+    /// The I/O steps of each node, in roster order, if they were counted.
+    pub steps: Vec<Steps>,
     pub(crate) log: Vec<Line>,
 }
 
@@ -159,6 +165,9 @@ fn run_once(
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
     world.recorder = watch.record.then(Recorder::default);
     world.set_log(log);
+    if watch.steps {
+        world.count_steps();
+    }
     world.mark_at(plan.heal_at_ns, MARK_HEAL);
     for node in 0..world.nodes.len() as u32 {
         world.outside.push(Outside::Boot(node));
@@ -442,6 +451,7 @@ impl Run<'_> {
                 overrides,
                 missed,
                 recorded: world.take_recorded(),
+                steps: std::mem::take(&mut world.steps),
                 log: world.log.take().map(Log::into_lines).unwrap_or_default(),
             }
         });

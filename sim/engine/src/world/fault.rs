@@ -37,6 +37,9 @@ pub(crate) struct Trigger {
 impl Trigger {
     /// The next step of the script is due at the node's very next I/O step.
     pub(super) const SCRIPT: Trigger = Trigger { episode: u32::MAX, after: 0, left: 1 };
+
+    /// Nothing is ever due; but the node's steps are counted.
+    pub(super) const COUNT: Trigger = Trigger { episode: u32::MAX - 1, after: 0, left: u32::MAX };
 }
 
 impl World {
@@ -112,6 +115,7 @@ impl World {
     }
 
     fn count_step(&mut self, node: u32) {
+        self.counted_step(node);
         let now = self.now;
         let mut due = Vec::new();
         self.nodes[node as usize].triggers.retain_mut(|trigger| {

@@ -23,6 +23,7 @@ mod process;
 mod queue;
 mod recorded;
 mod runaway;
+mod steps;
 mod streams;
 mod strike;
 mod tasks;
@@ -37,6 +38,7 @@ pub(crate) use process::{Boot, Node, State};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
 pub(crate) use runaway::{Bounds, Census};
+pub use steps::Steps;
 pub(crate) use tasks::TaskId;
 
 use crate::choice::{Choices, Entity};
@@ -202,6 +204,8 @@ pub(crate) struct World {
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
+    /// How many I/O steps each node has taken, if they are counted.
+    pub(crate) steps: Vec<Steps>,
 }
 
 /// A million polls without time moving is a livelock.
@@ -280,6 +284,7 @@ impl World {
             failure: None,
             mark: None,
             audits: 0,
+            steps: Vec::new(),
         };
         world.plan_episodes(&plan.episodes);
         world.plan_script(&plan.script);
