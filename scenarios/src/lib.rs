@@ -23,7 +23,7 @@ pub fn specimens() -> Vec<Scenario> {
     engine
         .chain(raft::mutants())
         .chain(register::mutants())
-        .chain([kv::specimen(), specimens::recovery::forgets()])
+        .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain(weather::specimens())
         .collect()
 }

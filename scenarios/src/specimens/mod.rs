@@ -2,3 +2,4 @@
 
 pub mod engine;
 pub mod recovery;
+pub mod repair;

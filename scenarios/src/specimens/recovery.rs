@@ -4,7 +4,7 @@
 
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::disk::DiskError;
-use squall_env::{Env, File, Port, View};
+use squall_env::{Address, Env, File, Messages, Port, Shown, View};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
@@ -36,15 +36,15 @@ pub fn forgets() -> Scenario {
 }
 
 fn scenario(scenario: Scenario) -> Scenario {
+    finish::<NUMBERS>(scenario, &[Fault::Crash, Fault::CrashInRecovery, Fault::LostWrites])
+}
+
+/// A store's scenario with its client, what it survives, and what must hold.
+pub(super) fn finish<const NUMBERS: u64>(scenario: Scenario, faults: &[Fault]) -> Scenario {
+    let none = Tolerance::nothing().impaired("store", Most::Any);
     scenario
-        .clients("client", 1..=1, load)
-        .tolerates(
-            Tolerance::nothing()
-                .impaired("store", Most::Any)
-                .fault(Fault::Crash)
-                .fault(Fault::CrashInRecovery)
-                .fault(Fault::LostWrites),
-        )
+        .clients("client", 1..=1, load::<NUMBERS>)
+        .tolerates(faults.iter().fold(none, |all, fault| all.fault(*fault)))
         .always(KEPT, || {
             |view: &View<'_>| {
                 let told: BTreeSet<u64> =
@@ -61,23 +61,48 @@ fn scenario(scenario: Scenario) -> Scenario {
         })
 }
 
+/// What a store answers with.
+pub(super) struct Store {
+    env: Env,
+    held: Shown<Held>,
+    messages: Messages<u64>,
+}
+
+impl Store {
+    /// A store that has recovered these numbers.
+    pub(super) fn open(env: &Env, kept: BTreeSet<u64>) -> Result<Store, String> {
+        let held = env.show("held", Held(kept));
+        let messages = env.messages::<u64>(Port::named("store")).map_err(text)?;
+        env.ready();
+        Ok(Store { env: env.clone(), held, messages })
+    }
+
+    /// The next number to keep, and who asks.
+    pub(super) async fn asked(&mut self) -> Result<(Address, u64), String> {
+        self.messages.receive().await.map_err(text)
+    }
+
+    /// Says that a number is kept.
+    pub(super) fn keep(&mut self, who: Address, number: u64) {
+        self.held.update(&self.env, |held| held.0.insert(number));
+        self.messages.send(who, &number);
+    }
+}
+
 /// The numbers in a file, eight bytes each. What is left of one that is cut short is none.
-fn numbers(bytes: &[u8]) -> impl Iterator<Item = u64> {
+pub(super) fn numbers(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let words = bytes.chunks_exact(8);
     words.map(|word| word.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 async fn serve<const FORGETS: bool>(env: Env) -> Result<(), String> {
     let (kept, mut log) = recover(&env, FORGETS).await.map_err(text)?;
-    let held = env.show("held", Held(kept));
-    let mut messages = env.messages::<u64>(Port::named("store")).map_err(text)?;
-    env.ready();
+    let mut store = Store::open(&env, kept)?;
     loop {
-        let (from, number) = messages.receive().await.map_err(text)?;
+        let (from, number) = store.asked().await?;
         log.append(number.to_le_bytes().to_vec()).await.map_err(text)?;
         log.sync().await.map_err(text)?;
-        held.update(&env, |held| held.0.insert(number));
-        messages.send(from, &number);
+        store.keep(from, number);
     }
 }
 
@@ -102,7 +127,7 @@ async fn recover(env: &Env, forgets: bool) -> Result<(BTreeSet<u64>, File), Disk
 }
 
 /// Has numbers kept, one after the other, each until it is.
-async fn load(client: Client) -> Result<(), String> {
+async fn load<const NUMBERS: u64>(client: Client) -> Result<(), String> {
     let env = client.env().clone();
     let told = env.show("acknowledged", Acknowledged(BTreeSet::new()));
     let mut messages = env.messages::<u64>(Port::named("client")).map_err(text)?;
@@ -124,6 +149,6 @@ async fn load(client: Client) -> Result<(), String> {
     Ok(())
 }
 
-fn text(error: impl Display) -> String {
+pub(super) fn text(error: impl Display) -> String {
     error.to_string()
 }

@@ -4,7 +4,9 @@ mod crash_points;
 mod files;
 mod run;
 mod shrink;
+mod strategies;
 mod sweep;
+mod why;
 
 use serde_json::Value;
 use std::process::{Command, Output};

@@ -13,6 +13,7 @@ fn a_sweep_in_json_has_every_field() {
     let one = &scenarios[0];
     let wanted = [
         "combinations",
+        "coverage",
         "events",
         "failures",
         "faults",
@@ -87,7 +88,8 @@ fn every_class_of_failure_is_reported_as_what_it_is() {
         let failures = one["failures"].as_array().unwrap();
         assert!(!failures.is_empty(), "{name} did not fail");
         for failure in failures {
-            let wanted = ["at_ns", "class", "digest", "fingerprint", "property", "seed"];
+            let wanted =
+                ["at_ns", "class", "digest", "file", "fingerprint", "property", "seed", "strategy"];
             assert_eq!(keys(failure), wanted);
             assert_eq!(failure["class"], class, "{name}");
             let ended = !["hang", "abort"].contains(&class);

@@ -146,6 +146,8 @@ pub fn hash_text(text: &str) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Choices {
     root: u64,
+    /// What it was when the run began.
+    first: u64,
     key: u64,
     salt: u64,
 }
@@ -156,7 +158,18 @@ impl Choices {
     pub fn new(seed: u64, salt: u64) -> Choices {
         let mut chacha = ChaCha12Rng::seed_from_u64(seed);
         let (root, key) = (chacha.next_u64(), chacha.next_u64());
-        Choices { root, key, salt: if salt == 0 { 0 } else { mix(salt) } }
+        Choices { root, first: key, key, salt: if salt == 0 { 0 } else { mix(salt) } }
+    }
+
+    /// From here on all choices are others, but those that hold for a whole run.
+    pub(crate) fn reroll(&mut self, salt: u64) {
+        self.key = mix(self.key ^ mix(salt));
+    }
+
+    /// As [`Choices::draw`], for what holds for a whole run, whenever it is asked for.
+    #[inline]
+    pub(crate) fn draw_lasting(&self, domain: Domain, entity: Entity, n: u64) -> u64 {
+        Choices { key: self.first, ..*self }.draw(domain, entity, n)
     }
 
     /// The entity that all others are within.

@@ -9,6 +9,7 @@
 //! | [`durability`] | What does a disk keep? |
 //! | [`streams`] | What may a program expect of a connection? |
 //! | [`determinism`] | When does a seed repeat what it showed, and when not? |
+//! | [`finding`] | Which ways of looking are there, and when did a failure become likely? |
 //! | [`shrinking`] | What does a failure need, and how is that found? |
 //! | [`glossary`] | Which words does the field use, and which are ours? |
 
@@ -32,6 +33,9 @@ pub mod streams {}
 
 #[doc = include_str!("../guide/determinism.md")]
 pub mod determinism {}
+
+#[doc = include_str!("../guide/finding.md")]
+pub mod finding {}
 
 #[doc = include_str!("../guide/shrinking.md")]
 pub mod shrinking {}

@@ -2,7 +2,7 @@
 
 use crate::check::Judge;
 use crate::client::Client;
-use crate::plan::{self, Forecast, Frame, Invalid, Plan};
+use crate::plan::{self, Forecast, Invalid, Plan};
 use crate::script::{self, Script};
 use crate::table::FaultSet;
 use crate::tolerance::Tolerance;
@@ -13,11 +13,13 @@ use squall_env::{Combination, Env, NodeId, View};
 use std::fmt::Display;
 use std::future::Future;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) type CheckFn = Box<dyn FnMut(&View<'_>) -> Result<(), String>>;
 pub(crate) type AuditFn = Box<dyn FnMut(&AuditView<'_>) -> Result<(), String>>;
 pub(crate) type GoalFn = Box<dyn FnMut(&View<'_>) -> bool>;
+pub(crate) type AbstractionFn = dyn Fn(&View<'_>) -> u64 + Send + Sync;
 pub(crate) type LeaderFn = Box<dyn FnMut(&View<'_>) -> Option<NodeId>>;
 type Maker<T> = Box<dyn Fn() -> T + Send + Sync>;
 
@@ -79,10 +81,11 @@ pub struct Scenario {
     pub(crate) bounds: Bounds,
     pub(crate) always: Vec<(&'static str, Maker<CheckFn>)>,
     pub(crate) audits: Vec<(&'static str, Maker<AuditFn>)>,
+    pub(crate) abstractions: Vec<(&'static str, Arc<AbstractionFn>)>,
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
     pub(crate) leader: Option<Maker<LeaderFn>>,
     pub(crate) forecast: Forecast,
-    script: Option<Script>,
+    pub(crate) script: Option<Script>,
     pub(crate) sometimes: Vec<&'static str>,
     pub(crate) each: Vec<Each>,
     pub(crate) judges: Vec<Box<dyn Judge>>,
@@ -111,6 +114,7 @@ impl Scenario {
             bounds: Bounds { events: EVENTS_MAX, pending: PENDING_MAX },
             always: Vec::new(),
             audits: Vec::new(),
+            abstractions: Vec::new(),
             goals: Vec::new(),
             leader: None,
             forecast: Forecast::default(),
@@ -253,6 +257,30 @@ impl Scenario {
         self
     }
 
+    /// What of the state makes one situation another, as a number: a search that goes by what is
+    /// new (`--strategy coverage`) keeps plans that give a number which no other gave. The fewer
+    /// numbers there are the better it can tell progress from noise: phases, who leads, how many
+    /// agree. It runs after changes of what it looked at, and only in such a search.
+    ///
+    /// ```
+    /// use squall::{Scenario, env::View};
+    ///
+    /// struct Phase(u64);
+    /// let furthest =
+    ///     |view: &View<'_>| view.up::<Phase>().map(|phase| phase.0).max().unwrap_or_default();
+    /// let scenario = Scenario::new("example/phases").abstraction("the furthest phase", furthest);
+    /// # drop(scenario);
+    /// ```
+    #[must_use]
+    pub fn abstraction(
+        mut self,
+        name: &'static str,
+        look: impl Fn(&View<'_>) -> u64 + Send + Sync + 'static,
+    ) -> Scenario {
+        self.abstractions.push((name, Arc::new(look)));
+        self
+    }
+
     /// A situation with several sides, of which a good test reaches every combination: a tuple of
     /// two to four flags or enums ([`Facet`](squall_env::Facet)), each with a name. The code
     /// announces it with [`Env::sometimes_each`]. A sweep of 200 seeds or more fails and says so if
@@ -374,38 +402,10 @@ impl Scenario {
     }
 
     /// How many nodes a role may have.
-    fn size(&self, role: &Role) -> (u16, u16) {
+    pub(crate) fn size(&self, role: &Role) -> (u16, u16) {
         let Some(script) = &self.script else { return (role.low, role.high) };
         let told = script.sizes.iter().rfind(|size| size.role == role.name);
         told.map_or((role.low, role.low), |size| (size.nodes, size.nodes))
-    }
-
-    /// The plan of a seed.
-    pub fn plan(&self, seed: u64) -> Plan {
-        let roles: Vec<_> = self
-            .roles
-            .iter()
-            .map(|role| {
-                let client = matches!(role.start, Start::Client(_));
-                let (low, high) = self.size(role);
-                (role.name.clone(), low, high, client)
-            })
-            .collect();
-        let impairable = self.tolerance.roles();
-        let frame = Frame {
-            roles: &roles,
-            forecast: &self.forecast,
-            tolerated: self.tolerance.faults(),
-            impairable: &impairable,
-            has_leader: self.leader.is_some(),
-            heal_at_ns: self.heal_after.as_nanos() as u64,
-        };
-        let mut plan = plan::draw(seed, &frame);
-        plan.mutant = self.mutant.map(str::to_owned);
-        if let Some(script) = &self.script {
-            plan.script = script.steps().to_vec();
-        }
-        plan
     }
 
     /// How many nodes of each role it may have, as in `3..=5 replica, 2 client`.

@@ -15,6 +15,7 @@ use crate::scenario::Scenario;
 use crate::shrink::{CHILD_VARIABLE, Children, RUNS_MAX, Subject, serve, shrink};
 use crate::tally::Tally;
 use crate::trace::{Ends, Log, Wanted};
+use crate::why::tested;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -30,6 +31,7 @@ const REPLAY: &str = "SQUALL_REPLAY";
 const TRACE: &str = "SQUALL_TRACE";
 const PROBE: &str = "SQUALL_PROBE";
 const SHRINK: &str = "SQUALL_SHRINK";
+const WHY: &str = "SQUALL_WHY";
 
 /// For how long a failure is shrunk.
 const SHRINK_TIME: Duration = Duration::from_secs(10);
@@ -44,6 +46,7 @@ const SHRINK_TIME: Duration = Duration::from_secs(10);
 /// | `SQUALL_SEEDS=0..5000` or `5000` | runs these seeds instead (from 0, if it is one number) |
 /// | `SQUALL_WEATHER=network,-loss` | another weather; see [`Forecast`] for the words |
 /// | `SQUALL_SHRINK=60s` or `0` | shrinks a failure for so long, or not; without it 10 s |
+/// | `SQUALL_WHY=1` | says when a failure became likely, and what happened then |
 /// | `SQUALL_REPLAY=file` | replays a repro file exactly, in the tests of its scenario |
 /// | `SQUALL_TRACE=1` | prints everything that happens in the run that fails or is named |
 /// | `SQUALL_LOG=info,my_crate=trace` | prints the events of `tracing` of that run that pass |
@@ -175,10 +178,17 @@ impl Seeds {
             Some(test) if strange.is_empty() => self.shrunk(test, seed, plan, failure)?,
             _ => None,
         };
+        let why = match &test {
+            Some(test) if strange.is_empty() && set(WHY) => {
+                tested(&self.scenario, test, (seed, plan), outcome)?
+            }
+            _ => Vec::new(),
+        };
         let whole = || report::lines(name, seed, failure, plan);
         let small = shrunk.as_ref().map(|(lines, _)| lines.clone());
         let mut lines = small.unwrap_or_else(whole);
         lines.push(String::new());
+        lines.extend(why);
         lines.extend(strange);
         let cargo = format!("cargo test {}", test.as_deref().unwrap_or_default());
         let cargo = cargo.trim();
@@ -340,10 +350,14 @@ impl Seeds {
     }
 }
 
+/// Whether a variable asks for something.
+fn set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
 /// Which lines of a trace are asked for.
 fn wanted() -> Result<Option<Wanted>, String> {
-    let world = env::var_os(TRACE).is_some_and(|value| !value.is_empty());
-    Wanted::read(world, |name| env::var(name).ok())
+    Wanted::read(set(TRACE), |name| env::var(name).ok())
 }
 
 /// Runs a single seed, and prints its trace if that is wanted.

@@ -97,6 +97,52 @@ fn a_failure_is_shrunk_for_as_long_as_is_wanted() {
     }
 }
 
+/// One client waits, draws a number, and shows it a little later.
+fn drawing_later() -> Scenario {
+    Scenario::new("test/why")
+        .clients("client", 1..=1, |client: Client| async move {
+            let env = client.env();
+            env.sleep(Duration::from_millis(500)).await;
+            let number = env.random_below(8);
+            env.sleep(Duration::from_millis(500)).await;
+            let shown = env.show("number", Number(number));
+            env.sleep(Duration::from_millis(1)).await;
+            drop(shown);
+            Ok::<(), String>(())
+        })
+        .always("no three is drawn", || {
+            |view: &View<'_>| match view.up::<Number>().any(|number| number.0 == 3) {
+                true => Err("3 was drawn".to_owned()),
+                false => Ok(()),
+            }
+        })
+}
+
+#[test]
+#[ignore = "it fails on purpose; the test below starts it"]
+fn fails_with_a_why() {
+    let folder = tempfile::tempdir().unwrap();
+    drawing_later().seeds(0..100).failures_in(folder.path()).run();
+}
+
+#[test]
+fn a_failing_test_says_why_if_it_is_asked_to() {
+    for wanted in [true, false] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "fails_with_a_why"])
+            .env("SQUALL_SHRINK", "0")
+            .env("SQUALL_WHY", if wanted { "1" } else { "" })
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success(), "{printed}");
+        // The draw comes at half of the time, and with it the failure.
+        let said = printed.contains("it became likely between 0.49") && printed.contains("100 %");
+        assert_eq!(said, wanted, "{printed}");
+        assert_eq!(printed.contains("  why:"), wanted, "{printed}");
+    }
+}
+
 /// One client draws a number and says so before it shows it.
 fn saying() -> Scenario {
     Scenario::new("test/says")

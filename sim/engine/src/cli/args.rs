@@ -30,6 +30,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Leaves out of a failing run whatever its failure does not need
     Shrink(ShrinkArgs),
+    /// Says when a run's failure became likely, and what happened then
+    Why(WhyArgs),
     /// Checks histories in files against a model
     Check(CheckArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
@@ -71,6 +73,10 @@ pub(super) struct SweepArgs {
     /// Runs no seed twice
     #[arg(long, conflicts_with = "twice")]
     pub(super) once: bool,
+    /// How plans are drawn: `all` draws one seed in eight by `pct`, the others by `random`, and
+    /// adds a run by `coverage` for every eight
+    #[arg(long, value_name = "STRATEGY", value_enum, default_value_t = Looking::All)]
+    pub(super) strategy: Looking,
     /// In calm weather, crashes each node at each of its I/O steps in turn, and again at each step
     /// of the recovery that follows; one seed, unless more are asked for
     #[arg(long, conflicts_with_all = ["time", "weather", "twice", "once"])]
@@ -86,6 +92,31 @@ pub(super) struct SweepArgs {
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Which strategies a sweep uses.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Looking {
+    /// Random subsets of faults at random times
+    Random,
+    /// The same, with priorities of tasks and links
+    Pct,
+    /// Altered plans that reached something new
+    Coverage,
+    /// Each of them
+    All,
+}
+
+impl Looking {
+    /// The strategy of every seed, if it is the same for all.
+    pub(super) fn only(self) -> Option<crate::search::Strategy> {
+        use crate::search::Strategy;
+        match self {
+            Looking::Random => Some(Strategy::Random),
+            Looking::Pct => Some(Strategy::Pct),
+            Looking::Coverage | Looking::All => None,
+        }
+    }
 }
 
 #[derive(Args, Debug, Clone)]
@@ -156,6 +187,32 @@ pub(super) struct ShrinkArgs {
 }
 
 #[derive(Args, Debug, Clone)]
+pub(super) struct WhyArgs {
+    /// The scenario, or a repro file
+    pub(super) name: String,
+    /// The seed; a repro file has its own
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// The weather of the seed's plan, as in `run`
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather, requires = "seed")]
+    pub(super) weather: Option<String>,
+    /// How many futures are run of each time
+    #[arg(long, value_name = "N", default_value_t = crate::why::SAMPLES)]
+    #[arg(value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(super) samples: u64,
+    /// Draws the probability against time
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
+    /// How many workers there are; as many as processors, if it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
 pub(super) struct CheckArgs {
     /// The files, each a history
     #[arg(required = true, value_name = "FILE")]
@@ -193,6 +250,9 @@ pub(super) struct SpecimensArgs {
     /// Shrinks nothing
     #[arg(long)]
     pub(super) no_shrink: bool,
+    /// Has each strategy look for each of them, and counts the runs that it takes
+    #[arg(long)]
+    pub(super) strategies: bool,
     /// Prints a line of JSON for each
     #[arg(long)]
     pub(super) json: bool,
@@ -215,6 +275,7 @@ impl Command {
             Command::Sweep(args) => args.weather.as_deref(),
             Command::Run(args) => args.weather.as_deref(),
             Command::Shrink(args) => args.weather.as_deref(),
+            Command::Why(args) => args.weather.as_deref(),
             _ => None,
         }
     }

@@ -28,7 +28,7 @@ pub(super) const POINTS_MAX: u64 = 100_000;
 const DOWN_NS: u64 = 20_000_000;
 
 /// Where repro files go, as those of failing tests.
-const FOLDER: &str = "squall-failures";
+pub(super) const FOLDER: &str = "squall-failures";
 
 /// A crash at one I/O step, and perhaps another at one of the recovery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,8 +1,11 @@
 //! A failure that a sweep has found.
 
 use crate::failure::{Class, Failure};
+use crate::plan::Plan;
 use crate::report::NOT_REPRODUCIBLE;
+use crate::search::Strategy;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// A seed and its failure.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -11,6 +14,12 @@ pub(super) struct Found {
     pub(super) failure: Failure,
     /// None if the run did not end.
     pub(super) digest: Option<String>,
+    /// Which way of looking has found it.
+    pub(super) strategy: Strategy,
+    /// The plan, if it is not the seed's.
+    pub(super) plan: Option<Box<Plan>>,
+    /// Where that plan was written to.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Found {
@@ -27,7 +36,8 @@ impl Found {
         };
         let failure =
             Failure { class, property: property.to_owned(), place: String::new(), story, at_ns: 0 };
-        Found { seed, failure, digest: None }
+        let (strategy, plan) = (Strategy::of(seed), None);
+        Found { seed, failure, digest: None, strategy, plan, file: None }
     }
 
     /// The same seed, which a fresh process has seen end in another way.
@@ -53,7 +63,7 @@ impl Found {
             story,
             at_ns: self.failure.at_ns,
         };
-        Found { seed: self.seed, failure, digest: self.digest.clone() }
+        Found { failure, ..self.clone() }
     }
 
     /// Whether two processes have seen the same failure.

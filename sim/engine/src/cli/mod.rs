@@ -35,6 +35,7 @@
 mod args;
 mod canary;
 mod check;
+mod coverage;
 mod crash_points;
 mod found;
 mod library;
@@ -46,7 +47,9 @@ mod report;
 mod shrink;
 mod single;
 mod specimens;
+mod strategies;
 mod sweep;
+mod why;
 mod worker;
 
 use crate::scenario::Scenario;
@@ -144,6 +147,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Shrink(args) => shrink::shrink(library, &args, &mut out),
+        Command::Why(args) => why::why(library, &args, &mut out),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
         Command::Lint(args) => lint(&args, &mut out),

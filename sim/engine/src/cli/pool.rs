@@ -119,6 +119,13 @@ impl Slot<'_> {
             (Ok(done), _) => Ok(done),
             (Err(NoAnswer::Death(death)), Ask::Batch(batch)) => self.split(batch, *death),
             (Err(NoAnswer::Death(death)), Ask::Single(_)) => dead(*death),
+            (Err(NoAnswer::Death(death)), Ask::Seek(_)) => {
+                // What it began with is the number of the run.
+                let runs = death.found.as_ref().map_or(1, |found| found.seed + 1);
+                let mut done = dead(*death)?;
+                done.tally.seeds = runs;
+                Ok(done)
+            }
             (Err(NoAnswer::Trouble(trouble)), _) => Err(trouble),
         }
     }

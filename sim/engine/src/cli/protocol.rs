@@ -2,6 +2,7 @@
 
 use super::found::Found;
 use crate::plan::{Matched, Plan};
+use crate::search::{Reached, Strategy};
 use crate::tally::Tally;
 use crate::trace::Wanted;
 use crate::world::{Recorded, Steps};
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(super) enum Ask {
     Batch(Batch),
     Single(Box<Single>),
+    Seek(Seek),
 }
 
 /// Seeds of one scenario: from the first, up to and without the second.
@@ -27,6 +29,20 @@ pub(super) struct Batch {
     pub(super) digests: bool,
     /// Ends the batch with the first seed that breaks this property.
     pub(super) stop_at: Option<String>,
+    /// How plans are drawn; without it, as each seed has it.
+    pub(super) strategy: Option<Strategy>,
+}
+
+/// Runs of one scenario by one strategy, up to the first that breaks a property.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Seek {
+    pub(super) scenario: String,
+    pub(super) strategy: Strategy,
+    /// The first seed.
+    pub(super) from: u64,
+    /// How many runs there are at most.
+    pub(super) most: u64,
+    pub(super) property: String,
 }
 
 /// Which seeds are run twice in one process, and compared.
@@ -64,6 +80,8 @@ pub(super) struct Single {
     pub(super) record: bool,
     /// Whether to count the I/O steps of each node.
     pub(super) steps: bool,
+    /// Whether to note what the run reaches.
+    pub(super) reach: bool,
 }
 
 /// What a worker says, on its standard output.
@@ -96,6 +114,10 @@ pub(super) struct Done {
     pub(super) recorded: Option<Recorded>,
     /// The I/O steps of each node, if they were wanted.
     pub(super) steps: Vec<Steps>,
+    /// What the run has reached, if that was wanted.
+    pub(super) reached: Reached,
+    /// When the episodes of the last run struck, by their ids, in nanoseconds.
+    pub(super) struck: Vec<(u32, u64)>,
 }
 
 /// How a run ended.
@@ -118,6 +140,8 @@ impl Done {
         self.last = other.last.or(self.last.take());
         self.recorded = other.recorded.or(self.recorded.take());
         self.steps = other.steps;
+        self.reached = other.reached;
+        self.struck = other.struck;
     }
 }
 

@@ -1,14 +1,19 @@
 //! What a sweep says: for people, and for programs.
 
+use super::coverage::Covered;
+use super::crash_points::FOLDER;
 use super::found::Found;
-use super::{CLEAN, FAILED, UNDECIDED};
+use super::{CLEAN, FAILED, Trouble, UNDECIDED};
 use crate::failure::Class;
 use crate::report::SEEDS_FOR_COVERAGE;
+use crate::repro::{Expected, Repro};
 use crate::scenario::{Each, Scenario};
+use crate::search::Strategy;
 use crate::table::TABLE;
 use crate::tally::{Tally, Watermark, values};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// What came of the seeds of one scenario.
 pub(super) struct Swept<'a> {
@@ -18,6 +23,8 @@ pub(super) struct Swept<'a> {
     /// How many of the seeds were run twice.
     pub(super) twice: u64,
     pub(super) wall_seconds: f64,
+    /// What came of the runs that went by what is new.
+    pub(super) covered: Covered,
 }
 
 #[derive(Serialize)]
@@ -49,6 +56,7 @@ struct ScenarioJson<'a> {
     watermarks: &'a BTreeMap<String, Watermark>,
     never_fired: Vec<&'static str>,
     never_seen: Vec<&'static str>,
+    coverage: &'a Covered,
 }
 
 /// How many seeds reached each combination of a situation.
@@ -67,6 +75,9 @@ struct FailureJson<'a> {
     fingerprint: String,
     at_ns: Option<u64>,
     digest: Option<&'a str>,
+    strategy: Strategy,
+    /// Where the plan is, if it is not the seed's.
+    file: Option<&'a Path>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +115,8 @@ fn scenario_json<'a>(swept: &'a Swept<'a>) -> ScenarioJson<'a> {
         fingerprint: found.failure.fingerprint(),
         at_ns: found.at_ns(),
         digest: found.digest.as_deref(),
+        strategy: found.strategy,
+        file: found.file.as_deref(),
     };
     ScenarioJson {
         name: swept.scenario.name(),
@@ -121,6 +134,7 @@ fn scenario_json<'a>(swept: &'a Swept<'a>) -> ScenarioJson<'a> {
         watermarks: &tally.watermarks,
         never_fired: tally.never_fired(),
         never_seen: tally.never_seen(swept.scenario),
+        coverage: &swept.covered,
     }
 }
 
@@ -138,6 +152,9 @@ fn combinations(swept: &Swept<'_>) -> BTreeMap<&'static str, CombinationsJson> {
 
 /// How many combinations were seen, and how high things came, a line each.
 fn reached(swept: &Swept<'_>) -> Vec<String> {
+    let Covered { runs, kept, .. } = &swept.covered;
+    let searched = (*runs > 0)
+        .then(|| format!("  runs more by coverage: {runs}; of them {kept} reached something new"));
     let combined = swept.scenario.each.iter().map(|each| {
         let all = swept.tally.seen(each);
         let seen = all.iter().filter(|(_, seeds)| *seeds > 0).count();
@@ -146,7 +163,7 @@ fn reached(swept: &Swept<'_>) -> Vec<String> {
     let marks = swept.tally.watermarks.iter();
     let marks = marks
         .map(|(name, mark)| format!("  {name:?}: at most {}, with seed {}", mark.max, mark.seed));
-    combined.chain(marks).collect()
+    searched.into_iter().chain(combined).chain(marks).collect()
 }
 
 /// What is missing in a sweep that is long enough for it to count, in sentences.
@@ -249,7 +266,10 @@ fn failures(swept: &Swept<'_>) -> Vec<String> {
             group.len(),
             seeds.join(", ")
         ));
-        lines.push(format!("  to see it again: {}", again(swept.scenario, fastest.seed)));
+        let by: BTreeSet<&str> = group.iter().map(|found| found.strategy.name()).collect();
+        let by: Vec<&str> = by.into_iter().collect();
+        lines.push(format!("  found by: {}", by.join(", ")));
+        lines.push(format!("  to see it again: {}", again(swept.scenario, fastest)));
         lines.push(String::new());
     }
     lines
@@ -257,14 +277,54 @@ fn failures(swept: &Swept<'_>) -> Vec<String> {
 
 /// A failure in full.
 pub(super) fn failure(scenario: &Scenario, found: &Found) -> Vec<String> {
-    let plan = scenario.plan(found.seed);
+    let drawn = || scenario.plan(found.seed);
+    let plan = found.plan.as_deref().cloned().unwrap_or_else(drawn);
     crate::report::lines(scenario.name(), found.seed, &found.failure, &plan)
 }
 
-/// The command that shows a seed.
-fn again(scenario: &Scenario, seed: u64) -> String {
+/// The command that shows what was found.
+fn again(scenario: &Scenario, found: &Found) -> String {
     let program = std::env::current_exe().ok();
     let program = program.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_owned());
     let program = program.map_or("squall".to_owned(), |name| name.to_string_lossy().into_owned());
-    format!("{program} run {} --seed {seed} --trace", scenario.name())
+    match &found.file {
+        Some(file) => format!("{program} replay {} --trace", file.display()),
+        None => format!("{program} run {} --seed {} --trace", scenario.name(), found.seed),
+    }
+}
+
+/// The fastest of each fingerprint.
+fn fastest<'a>(found: impl Iterator<Item = &'a Found>) -> BTreeMap<String, &'a Found> {
+    let mut fastest: BTreeMap<String, &Found> = BTreeMap::new();
+    for found in found {
+        let known = fastest.entry(found.failure.fingerprint()).or_insert(found);
+        if (found.at_ns(), found.seed) < (known.at_ns(), known.seed) {
+            *known = found;
+        }
+    }
+    fastest
+}
+
+/// Writes repro files of failures whose plans are not those of their seeds: of each fingerprint the
+/// fastest.
+pub(super) fn keep_plans(scenario: &Scenario, found: &mut [Found]) -> Result<(), Trouble> {
+    let wanted: Vec<Found> = fastest(found.iter()).into_values().cloned().collect();
+    for found in found.iter_mut().filter(|found| wanted.contains(found)) {
+        let Some(plan) = &found.plan else { continue };
+        let (name, seed) = (scenario.name(), found.seed);
+        let plain = Repro::file_name(name, seed);
+        let stem = plain.strip_suffix(".json").unwrap_or(&plain);
+        let hash = crate::choice::hash_text(&plan.lines().join("\n")) as u32;
+        let file = format!("{stem}-{}-{hash:08x}.json", found.strategy.name());
+        let file = Path::new(FOLDER).join(file);
+        let expected = Expected {
+            property: Some(found.failure.property.clone()),
+            fingerprint: Some(found.failure.fingerprint()),
+            digest: found.digest.clone(),
+        };
+        let written = Repro::new(name, seed, plan, expected).write(&file);
+        written.map_err(|error| Trouble::Infrastructure(error.to_string()))?;
+        found.file = Some(file);
+    }
+    Ok(())
 }

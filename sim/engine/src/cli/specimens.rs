@@ -7,6 +7,7 @@ use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
 use super::protocol::{Ask, Batch, Twice};
 use super::shrink::shrink_in;
+use super::strategies::strategies;
 use super::{CLEAN, FAILED, Trouble};
 use crate::report::NOT_ALIKE;
 use crate::run::POLL_MAX_VARIABLE;
@@ -16,10 +17,10 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// So many disjoint ranges of seeds are searched.
-const RANGES: u64 = 30;
+pub(super) const RANGES: u64 = 30;
 
 /// A range is given up after so many seeds.
-const RANGE: u64 = 1_000;
+pub(super) const RANGE: u64 = 1_000;
 
 /// A specimen that hangs does so in every range; the workers here notice it after so many seconds.
 const POLL_MAX_S: u64 = 1;
@@ -67,6 +68,9 @@ pub(super) fn specimens(
     let mut pool = Pool::new(args.jobs);
     if std::env::var_os(POLL_MAX_VARIABLE).is_none() {
         pool = pool.with_variable(POLL_MAX_VARIABLE, POLL_MAX_S.to_string());
+    }
+    if args.strategies {
+        return strategies(library, &args.names, &pool, args.json, out);
     }
     let mut exit = CLEAN;
     for scenario in chosen {
@@ -143,6 +147,7 @@ fn search(pool: &Pool, scenario: &Scenario, property: &str) -> Result<Search, Tr
             // Of runs that are no function of their seed, a single one shows nothing.
             twice: if property == NOT_ALIKE { Twice::All } else { Twice::None },
             digests: false,
+            strategy: None,
             stop_at: Some(property.to_owned()),
         };
         Job { of: 0, ask: Ask::Batch(batch), fresh: false }
@@ -169,7 +174,7 @@ fn search(pool: &Pool, scenario: &Scenario, property: &str) -> Result<Search, Tr
 
 /// The median; none if half of the ranges or more were given up. Between two numbers it is their
 /// mean, rounded up.
-fn median(counts: Vec<Option<u64>>) -> Option<u64> {
+pub(super) fn median(counts: Vec<Option<u64>>) -> Option<u64> {
     let mut known: Vec<u64> = counts.iter().flatten().copied().collect();
     known.sort_unstable();
     let all = counts.len();

@@ -1,16 +1,18 @@
 //! Sweeps: many seeds of many scenarios, and nothing that one seed does to its process stops
 //! another.
 
-use super::args::SweepArgs;
+use super::args::{Looking, SweepArgs};
+use super::coverage::Covered;
 use super::found::Found;
 use super::library::Library;
 use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
 use super::protocol::{Ask, Batch, Done, Single, Twice};
 use super::report::{self, Swept};
-use super::{Trouble, canary, crash_points, single};
+use super::{Trouble, canary, coverage, crash_points, single};
 use crate::report::NOT_ALIKE;
 use crate::scenario::Scenario;
+use crate::search::Strategy;
 use crate::tally::Tally;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,23 +25,28 @@ const BATCH: u64 = 16;
 /// into the next is found by itself, and costs next to nothing.
 const TWICE_ONE_IN: u64 = 50;
 
+/// Of a sweep by all strategies, so many runs of others come before one that goes by what is new.
+const COVERAGE_ONE_IN: u64 = 8;
+
 /// How long a sweep without any bound goes on.
-const TIME: Duration = Duration::from_secs(60);
+pub(super) const TIME: Duration = Duration::from_secs(60);
 
 /// What came of one scenario so far.
-struct Part<'a> {
-    scenario: &'a Scenario,
+pub(super) struct Part<'a> {
+    pub(super) scenario: &'a Scenario,
     tally: Tally,
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
     busy_ns: u64,
     twice: u64,
     digests: BTreeMap<u64, Option<String>>,
+    pub(super) covered: Covered,
 }
 
 impl<'a> Part<'a> {
     fn new(scenario: &'a Scenario) -> Part<'a> {
         let (tally, digests) = (Tally::default(), BTreeMap::new());
-        Part { scenario, tally, found: Vec::new(), busy_ns: 0, twice: 0, digests }
+        let covered = Covered::default();
+        Part { scenario, tally, found: Vec::new(), busy_ns: 0, twice: 0, digests, covered }
     }
 
     fn take(&mut self, done: Done) {
@@ -74,10 +81,15 @@ pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Resul
     run_all(&pool, &mut parts, args, range)?;
     let canary_found = parts.pop().and_then(|part| first_canary(&part.found));
     confirm(&pool, &mut parts)?;
-    if args.twice {
-        compare_with_others(&pool, &mut parts)?;
+    let next = if args.strategy == Looking::Coverage { 1 } else { COVERAGE_ONE_IN };
+    if matches!(args.strategy, Looking::Coverage | Looking::All) {
+        coverage::cover(&pool, &mut parts, (args.time, next), range)?;
     }
-    let swept: Vec<Swept<'_>> = parts.into_iter().map(|part| swept(part, pool.workers())).collect();
+    if args.twice {
+        compare_with_others(&pool, &mut parts, args.strategy.only())?;
+    }
+    let all = parts.into_iter().map(|part| swept(part, pool.workers()));
+    let swept: Vec<Swept<'_>> = all.collect::<Result<_, _>>()?;
     let exit = report::exit(&swept, canary_found);
     if args.json {
         out.json(&report::json(&swept, canary_found, exit))?;
@@ -87,15 +99,18 @@ pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Resul
     Ok(exit)
 }
 
-fn swept(mut part: Part<'_>, workers: usize) -> Swept<'_> {
-    part.found.sort_by_key(|found| found.seed);
-    Swept {
+fn swept(mut part: Part<'_>, workers: usize) -> Result<Swept<'_>, Trouble> {
+    part.found.append(&mut part.covered.found);
+    part.found.sort_by_key(|found| (found.seed, found.strategy));
+    report::keep_plans(part.scenario, &mut part.found)?;
+    Ok(Swept {
         scenario: part.scenario,
         tally: part.tally,
         found: part.found,
         twice: part.twice,
         wall_seconds: part.busy_ns as f64 / 1e9 / workers as f64,
-    }
+        covered: part.covered,
+    })
 }
 
 /// After how many seeds the canary was found.
@@ -127,6 +142,7 @@ struct Supply<'a> {
     end: u64,
     deadline: Option<Instant>,
     twice: Twice,
+    strategy: Option<Strategy>,
 }
 
 impl Supply<'_> {
@@ -139,6 +155,7 @@ impl Supply<'_> {
             twice: if canary { Twice::None } else { self.twice },
             digests: self.twice == Twice::All,
             stop_at: None,
+            strategy: self.strategy.filter(|_| !canary),
         });
         Job { of, ask, fresh: false }
     }
@@ -171,8 +188,14 @@ fn run_all(
     range: Option<(u64, u64)>,
 ) -> Result<(), Trouble> {
     let names: Vec<&str> = parts.iter().map(|part| part.scenario.name()).collect();
-    let (from, end) = range.unwrap_or((0, u64::MAX));
+    let (from, end) = match (range, args.strategy) {
+        // Its runs come later, and are no seeds.
+        (_, Looking::Coverage) => (0, 0),
+        (range, _) => range.unwrap_or((0, u64::MAX)),
+    };
     let time = args.time.or((range.is_none()).then_some(TIME));
+    // What is left of it is for runs that go by what is new.
+    let time = time.filter(|_| args.strategy != Looking::Coverage).map(|time| time * 7 / 8);
     let scenarios = names.len() as u64 - 1;
     let total = range.filter(|_| args.time.is_none());
     let total = total.map(|(from, to)| (to - from).saturating_mul(scenarios) + canary::SEEDS);
@@ -189,6 +212,7 @@ fn run_all(
             (false, true) => Twice::None,
             (false, false) => Twice::OneIn(TWICE_ONE_IN),
         },
+        strategy: args.strategy.only(),
     };
     let canary_at = parts.len() - 1;
     let result = pool.work(
@@ -210,7 +234,8 @@ fn confirm(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Trouble> {
     for (of, part) in parts.iter().enumerate() {
         for found in part.found.iter().filter(|found| found.failure.property != NOT_ALIKE) {
             let scenario = part.scenario.name().to_owned();
-            let single = Single { scenario, seed: found.seed, ..Single::default() };
+            let plan = found.plan.as_deref().cloned();
+            let single = Single { scenario, seed: found.seed, plan, ..Single::default() };
             jobs.push(Job { of, ask: Ask::Single(Box::new(single)), fresh: true });
         }
     }
@@ -232,7 +257,11 @@ fn confirm(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Trouble> {
 }
 
 /// Runs all seeds once more, in workers that have seen none of them, and compares the digests.
-fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Trouble> {
+fn compare_with_others(
+    pool: &Pool,
+    parts: &mut [Part<'_>],
+    strategy: Option<Strategy>,
+) -> Result<(), Trouble> {
     let mut jobs = Vec::new();
     for (of, part) in parts.iter().enumerate() {
         // Runs of neighbouring seeds, as they were handed out.
@@ -242,7 +271,8 @@ fn compare_with_others(pool: &Pool, parts: &mut [Part<'_>]) -> Result<(), Troubl
             let scenario = part.scenario.name().to_owned();
             let (from, to) = (*from, last + 1);
             let twice = Twice::None;
-            let batch = Batch { scenario, from, to, twice, digests: true, stop_at: None };
+            let (digests, stop_at) = (true, None);
+            let batch = Batch { scenario, from, to, twice, digests, stop_at, strategy };
             jobs.push(Job { of, ask: Ask::Batch(batch), fresh: false });
         }
     }

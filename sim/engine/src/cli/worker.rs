@@ -2,15 +2,17 @@
 
 use super::found::Found;
 use super::library::Library;
-use super::protocol::{Ask, Batch, Done, Last, MARK, Say, Single};
+use super::protocol::{Ask, Batch, Done, Last, MARK, Say, Seek, Single};
 use crate::failure::{Class, Failure};
 use crate::plan::Plan;
 use crate::report::NOT_ALIKE;
 use crate::run::{Outcome, Watch, run_logged, run_plan};
 use crate::scenario::Scenario;
+use crate::search::{Candidate, Reached, Search, Strategy, reached};
 use crate::trace::Log;
 use crate::twice::{entries, twice};
 use crate::words::Words;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -44,6 +46,7 @@ fn work(library: &Library, ask: &Ask) -> io::Result<()> {
     let name = match ask {
         Ask::Batch(batch) => &batch.scenario,
         Ask::Single(single) => &single.scenario,
+        Ask::Seek(seek) => &seek.scenario,
     };
     let Some(scenario) = library.find(name) else {
         return say(&Say::Unable(format!("a worker was asked for the unknown scenario {name:?}")));
@@ -51,6 +54,7 @@ fn work(library: &Library, ask: &Ask) -> io::Result<()> {
     let began = Instant::now();
     let mut done = match ask {
         Ask::Batch(batch) => work_batch(scenario, batch)?,
+        Ask::Seek(seek) => work_seek(scenario, seek)?,
         Ask::Single(single) => match work_single(scenario, single)? {
             Ok(done) => done,
             Err(why) => return say(&Say::Unable(why)),
@@ -65,7 +69,14 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
     for seed in batch.from..batch.to {
         say(&Say::Begin(seed))?;
         let before = done.found.len();
-        run_seed(scenario, seed, &scenario.plan(seed), batch.twice.has(seed), &mut done);
+        let strategy = batch.strategy.unwrap_or(Strategy::of(seed));
+        let plan = scenario.plan_by(seed, strategy);
+        run_seed(scenario, seed, &plan, batch.twice.has(seed), &mut done);
+        if strategy != Strategy::of(seed) {
+            for found in &mut done.found[before..] {
+                (found.strategy, found.plan) = (strategy, Some(Box::new(plan.clone())));
+            }
+        }
         let digest = done.last.as_ref().map(|last| last.digest.clone());
         if batch.digests {
             done.digests.push((seed, digest));
@@ -73,6 +84,36 @@ fn work_batch(scenario: &Scenario, batch: &Batch) -> io::Result<Done> {
         let wanted = batch.stop_at.as_ref();
         if done.found[before..].iter().any(|found| Some(&found.failure.property) == wanted) {
             break;
+        }
+    }
+    Ok(done)
+}
+
+/// Runs plans of a strategy one after the other, and says which number each has.
+fn work_seek(scenario: &Scenario, seek: &Seek) -> io::Result<Done> {
+    let mut done = Done::default();
+    let mut search = Search::new(scenario, seek.from);
+    let mut waiting = VecDeque::new();
+    let is_led = seek.strategy == Strategy::Coverage;
+    while done.tally.seeds < seek.most {
+        if waiting.is_empty() && is_led {
+            waiting = search.generation().into();
+        }
+        let drawn = || {
+            let seed = seek.from + done.tally.seeds;
+            Candidate::drawn(scenario, seed, seek.strategy)
+        };
+        let next = waiting.pop_front().unwrap_or_else(drawn);
+        say(&Say::Begin(done.tally.seeds))?;
+        let watch = Watch { reach: is_led, ..Watch::default() };
+        let mut outcome = run_plan(scenario, next.seed, &next.plan, watch);
+        take(&outcome, next.seed, &mut done);
+        if done.found.iter().any(|found| found.failure.property == seek.property) {
+            break;
+        }
+        if is_led {
+            // What a run has reached may steer the next generation, and nothing before it.
+            search.learn(&next, &reached(&mut outcome));
         }
     }
     Ok(done)
@@ -107,8 +148,10 @@ fn take(outcome: &Outcome, seed: u64, done: &mut Done) {
     let digest = outcome.digest.to_string();
     if let Some(failure) = &outcome.failure {
         let failure = failure.clone();
-        done.found.push(Found { seed, failure, digest: Some(digest.clone()) });
+        let (digest, strategy) = (Some(digest.clone()), Strategy::of(seed));
+        done.found.push(Found { seed, failure, digest, strategy, plan: None, file: None });
     }
+    done.struck = outcome.struck.clone();
     done.last = Some(Last {
         digest,
         end_ns: outcome.end_ns,
@@ -143,12 +186,14 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
             return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
-    } else if single.record || single.steps {
-        let watch = Watch { record: single.record, steps: single.steps, ..Watch::default() };
+    } else if single.record || single.steps || single.reach {
+        let Single { record, steps, reach, .. } = *single;
+        let watch = Watch { record, steps, reach, ..Watch::default() };
         let mut outcome = run_plan(scenario, single.seed, &plan, watch);
         done.recorded = outcome.recorded.take();
         done.steps = std::mem::take(&mut outcome.steps);
         take(&outcome, single.seed, &mut done);
+        done.reached = if reach { reached(&mut outcome) } else { Reached::new() };
     } else {
         run_seed(scenario, single.seed, &plan, single.twice, &mut done);
     }

@@ -132,33 +132,71 @@ fn draw_weather(seed: u64, on: FaultSet) -> Weather {
 }
 
 fn draw_episodes(seed: u64, on: FaultSet, frame: &Frame<'_>, nodes: &[RoleNodes]) -> Vec<Episode> {
+    let mut episodes = Vec::new();
+    for fault in on.iter() {
+        let mut stream = Stream::new(seed, fault.name());
+        let count = stream.log_uniform(1, EPISODES_MAX);
+        let (first, from_ns) = (0, 0);
+        let more = More { fault, first, count, from_ns };
+        push_episodes(&mut stream, more, frame, nodes, &mut episodes);
+    }
+    episodes
+}
+
+/// Episodes that are drawn beside those of a seed.
+#[derive(Clone, Copy)]
+pub(crate) struct More {
+    /// Of which kind.
+    pub(crate) fault: Fault,
+    /// Which the first of them is, among those of its kind.
+    pub(crate) first: u64,
+    /// How many.
+    pub(crate) count: u64,
+    /// When they begin at the earliest, in nanoseconds.
+    pub(crate) from_ns: u64,
+}
+
+/// So many episodes, each drawn as those of a seed are.
+pub(crate) fn more_episodes(
+    seed: u64,
+    more: More,
+    frame: &Frame<'_>,
+    nodes: &[RoleNodes],
+) -> Vec<Episode> {
+    let mut episodes = Vec::new();
+    let mut stream = Stream::new(seed, more.fault.name());
+    push_episodes(&mut stream, more, frame, nodes, &mut episodes);
+    episodes
+}
+
+fn push_episodes(
+    stream: &mut Stream,
+    more: More,
+    frame: &Frame<'_>,
+    nodes: &[RoleNodes],
+    episodes: &mut Vec<Episode>,
+) {
     let names = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
         let roles = nodes.iter().filter(|r| wanted(&r.role));
         roles.flat_map(|r| (1..=r.nodes).map(|n| format!("{}-{n}", r.role))).collect()
     };
     let everybody = names(&|_| true);
     let impairable = names(&|role| frame.impairable.iter().any(|name| name == role));
-    let mut episodes = Vec::new();
-    for fault in on.iter() {
-        let mut stream = Stream::new(seed, fault.name());
-        let count = stream.log_uniform(1, EPISODES_MAX);
-        for number in 0..count {
-            let mut draw = EpisodeDraw {
-                at: stream.between(0, frame.heal_at_ns * 9 / 10),
-                length: stream.log_uniform(MS, frame.heal_at_ns / 2),
-                power_loss: stream.chance(750_000),
-                bits: stream.bits(),
-                stream: &mut stream,
-                everybody: &everybody,
-                impairable: &impairable,
-                has_leader: frame.has_leader,
-            };
-            // The id says which fault and which of its kind, so that others keep theirs.
-            let id = (fault as u32) * 10_000 + number as u32;
-            draw.push(fault, id, &mut episodes);
-        }
+    for number in more.first..more.first + more.count {
+        let mut draw = EpisodeDraw {
+            at: stream.between(more.from_ns, (frame.heal_at_ns * 9 / 10).max(more.from_ns)),
+            length: stream.log_uniform(MS, frame.heal_at_ns / 2),
+            power_loss: stream.chance(750_000),
+            bits: stream.bits(),
+            stream: &mut *stream,
+            everybody: &everybody,
+            impairable: &impairable,
+            has_leader: frame.has_leader,
+        };
+        // The id says which fault and which of its kind, so that others keep theirs.
+        let id = (more.fault as u32) * 10_000 + number as u32;
+        draw.push(more.fault, id, episodes);
     }
-    episodes
 }
 
 struct EpisodeDraw<'a> {

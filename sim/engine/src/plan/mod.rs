@@ -7,15 +7,20 @@ mod draw;
 mod forecast;
 mod kind;
 mod matched;
+mod pct;
+mod reroll;
 mod streams;
 mod valid;
 mod words;
 
 pub use draw::{Frame, draw};
+pub(crate) use draw::{More, more_episodes};
 pub use forecast::{Forecast, WEATHER_VARIABLE};
 pub use kind::Kind;
 pub use matched::Matched;
 pub(crate) use matched::Name;
+pub use pct::Pct;
+pub use reroll::Reroll;
 pub use streams::StreamWeather;
 pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
 pub(crate) use words::tell_kind;
@@ -48,6 +53,12 @@ pub struct Plan {
     /// Other choices of how long things take and in which order they happen, under the same seed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub salt: u64,
+    /// Priorities in place of random orders and latencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pct: Option<Pct>,
+    /// From when on everything is drawn anew, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rerolls: Vec<Reroll>,
     /// The deliberate bug that is switched on, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
@@ -215,6 +226,14 @@ pub enum When {
 }
 
 impl When {
+    /// The same at another time, in nanoseconds.
+    pub(crate) fn at(self, time: u64) -> When {
+        match self {
+            When::AtNs(_) => When::AtNs(time),
+            When::Step { number, .. } => When::Step { after_ns: time, number },
+        }
+    }
+
     /// The earliest time at which it may be, in nanoseconds.
     pub(crate) fn earliest_ns(self) -> u64 {
         match self {
@@ -345,8 +364,19 @@ impl Plan {
             overrides: Vec::new(),
             script: Vec::new(),
             salt: 0,
+            pct: None,
+            rerolls: Vec::new(),
             mutant: None,
         }
+    }
+
+    /// Adds an episode, under another number if its own is taken.
+    pub(crate) fn add(&mut self, mut episode: Episode) {
+        let ids = || self.episodes.iter().map(|other| other.id);
+        if ids().any(|id| id == episode.id) {
+            episode.id = ids().max().unwrap_or_default().saturating_add(1);
+        }
+        self.episodes.push(episode);
     }
 
     /// The nodes that the plan has.

@@ -120,6 +120,9 @@ impl Plan {
         }
         time("`heal_at_ns`", self.heal_at_ns)?;
         self.weather.check()?;
+        for reroll in &self.rerolls {
+            time("`from_ns` of a reroll", reroll.from_ns)?;
+        }
         for episode in &self.episodes {
             episode.check()?;
         }

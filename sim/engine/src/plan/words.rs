@@ -27,6 +27,8 @@ impl Plan {
         if self.salt != 0 {
             lines.push(format!("another set of choices: salt {}", self.salt));
         }
+        lines.extend(self.pct.as_ref().map(super::Pct::line));
+        lines.extend(self.rerolls.iter().map(|reroll| reroll.line()));
         if let Some(mutant) = &self.mutant {
             lines.push(format!("deliberate bug: {mutant}"));
         }

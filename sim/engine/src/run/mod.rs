@@ -1,5 +1,6 @@
 //! One run of a scenario: a pure function of build, scenario, seed and plan.
 
+mod guard;
 mod panics;
 mod properties;
 mod verdicts;
@@ -10,17 +11,19 @@ use crate::client::Client;
 use crate::digest::Digest;
 use crate::events;
 use crate::failure::{Class, Failure};
-use crate::plan::{Matched, Plan};
+use crate::plan::{Matched, Plan, Reroll};
 use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use crate::words::Words;
+pub use crate::world::Combined;
 use crate::world::{
-    Boot, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
+    Boot, Features, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
 };
+use guard::{drop_places, drop_quietly, guarded};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
-use squall_env::shown::{AuditMoment, Place};
+use squall_env::shown::AuditMoment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +34,7 @@ pub(crate) use watchdog::{HANG, POLL_MAX_VARIABLE};
 const MARK_HEAL: u32 = 0;
 const MARK_LATE: u32 = 1;
 const MARK_GOAL: u32 = 2;
+const MARK_REROLL: u32 = 3;
 
 /// How a run is watched. None of it changes what happens.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,8 @@ pub struct Watch {
     pub record: bool,
     /// Whether to count the I/O steps of each node, as [`Outcome::steps`].
     pub steps: bool,
+    /// Whether to note what the run reaches, for a search that goes by what is new.
+    pub reach: bool,
     /// Whether histories are judged.
     pub judge: bool,
     /// Stops the run at this time, in nanoseconds, whatever its state.
@@ -49,19 +55,15 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Watch {
-        Watch { log: false, record: false, steps: false, judge: true, until_ns: u64::MAX }
+        Watch {
+            log: false,
+            record: false,
+            steps: false,
+            reach: false,
+            judge: true,
+            until_ns: u64::MAX,
+        }
     }
-}
-
-/// A situation with several sides that was reached.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Combined {
-    /// The situation.
-    pub name: &'static str,
-    /// The value of each side.
-    pub values: Vec<&'static str>,
-    /// How often it was.
-    pub times: u64,
 }
 
 /// What came of a run.
@@ -96,6 +98,10 @@ pub struct Outcome {
     pub recorded: Option<Recorded>,
     /// The I/O steps of each node, in roster order, if they were counted.
     pub steps: Vec<Steps>,
+    /// What the run has reached and when at first, if somebody wants to know.
+    pub(crate) reached: Vec<(u64, u64)>,
+    /// When episodes struck, by their ids.
+    pub(crate) struck: Vec<(u32, u64)>,
     pub(crate) log: Vec<Line>,
 }
 
@@ -165,6 +171,13 @@ fn run_once(
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
     world.recorder = watch.record.then(Recorder::default);
     world.set_log(log);
+    world.noted.features = watch.reach.then(Features::default);
+    for (mark, reroll) in (MARK_REROLL..).zip(&plan.rerolls) {
+        match reroll.from_ns {
+            0 => world.reroll(reroll.salt),
+            at_ns => world.mark_at(at_ns, mark),
+        }
+    }
     if watch.steps {
         world.count_steps();
     }
@@ -181,7 +194,8 @@ fn run_once(
     let mut run = Run {
         scenario,
         trials: Arc::new(trials),
-        properties: Properties::new(scenario),
+        properties: Properties::new(scenario, watch.reach),
+        rerolls: plan.rerolls.clone(),
         has_clients: !clients.is_empty(),
         watchdog: watchdog::Watch::new(&scenario.name, seed),
         outside: Vec::new(),
@@ -195,6 +209,8 @@ struct Run<'a> {
     scenario: &'a Scenario,
     trials: Arc<Vec<Box<dyn Trial>>>,
     properties: Properties,
+    /// When choices are drawn anew.
+    rerolls: Vec<Reroll>,
     has_clients: bool,
     watchdog: watchdog::Watch,
     outside: Vec<Outside>,
@@ -370,6 +386,10 @@ impl Run<'_> {
                 });
                 self.properties.healed();
             }
+            MARK_REROLL.. => {
+                let reroll = self.rerolls.get((mark - MARK_REROLL) as usize);
+                with(|world| reroll.map(|reroll| world.reroll(reroll.salt)));
+            }
             MARK_GOAL => {
                 let bounds = self.scenario.goals.iter().map(|(name, within, _)| (*name, *within));
                 with(|world| {
@@ -451,7 +471,9 @@ impl Run<'_> {
                 overrides,
                 missed,
                 recorded: world.take_recorded(),
-                steps: std::mem::take(&mut world.steps),
+                steps: std::mem::take(&mut world.noted.steps),
+                struck: world.struck(),
+                reached: world.noted.features.take().map(Features::into_list).unwrap_or_default(),
                 log: world.log.take().map(Log::into_lines).unwrap_or_default(),
             }
         });
@@ -472,25 +494,4 @@ fn next_after(world: &mut World, _until: u64, _left: &BoxFuture<'static, ()>) ->
 fn configured(plan: &Plan) -> FaultSet {
     let on = FaultSet::ALL.iter().filter(|fault| plan.configures(*fault));
     on.fold(FaultSet::default(), FaultSet::with)
-}
-
-/// Runs user code that is not a task. A panic in it fails the run.
-fn guarded(work: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        let panic = panics::take();
-        with(|world| world.panicked(&panic));
-    }
-}
-
-/// Drops a future whose node is down: a panic in one of its destructors has no effect any more.
-fn drop_quietly(future: BoxFuture<'static, ()>) {
-    if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
-        panics::take();
-    }
-}
-
-fn drop_places(places: Vec<Place>) {
-    if catch_unwind(AssertUnwindSafe(|| drop(places))).is_err() {
-        panics::take();
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
-use crate::scenario::{AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
+use crate::scenario::{AbstractionFn, AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
 use crate::world::{self, World, with};
 use squall_env::shown::{AuditMoment, AuditView, Image, Place};
 use squall_env::{NodeId, Roster, View};
@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 pub(crate) struct Properties {
     always: Vec<Always>,
+    /// What the scenario wants to be told apart, if somebody wants to know.
+    abstractions: Vec<Abstraction>,
     audits: Vec<(&'static str, AuditFn)>,
     goals: Vec<Goal>,
     leader: Option<LeaderFn>,
@@ -20,6 +22,13 @@ pub(crate) struct Properties {
 struct Always {
     name: &'static str,
     check: CheckFn,
+    /// What it looked at when it last ran.
+    read: u64,
+}
+
+struct Abstraction {
+    name: &'static str,
+    look: Arc<AbstractionFn>,
     /// What it looked at when it last ran.
     read: u64,
 }
@@ -52,13 +61,34 @@ impl Image for Files<'_> {
     }
 }
 
+impl Abstraction {
+    /// Looks again, if something that it looked at has changed.
+    fn look(&mut self, places: &[Place], (now, dirty): (u64, u64)) {
+        if dirty & self.read == 0 && dirty != u64::MAX {
+            return;
+        }
+        let view = View::new(places, now);
+        match catch_unwind(AssertUnwindSafe(|| (self.look)(&view))) {
+            Ok(value) => {
+                with(|world| world.abstracted(self.name, value));
+            }
+            Err(panic) => fail_unless(self.name, Err(panic)),
+        }
+        self.read = view.read_bits();
+    }
+}
+
 impl Properties {
-    pub(crate) fn new(scenario: &Scenario) -> Properties {
+    pub(crate) fn new(scenario: &Scenario, reach: bool) -> Properties {
+        let abstractions = scenario.abstractions.iter().filter(|_| reach);
         let always = scenario.always.iter();
         let goals = scenario.goals.iter();
         Properties {
             always: always
                 .map(|(name, make)| Always { name, check: make(), read: u64::MAX })
+                .collect(),
+            abstractions: abstractions
+                .map(|(name, look)| Abstraction { name, look: Arc::clone(look), read: u64::MAX })
                 .collect(),
             audits: scenario.audits.iter().map(|(name, make)| (*name, make())).collect(),
             goals: goals
@@ -111,7 +141,7 @@ impl Properties {
         let Some((dirty, now)) = with(|world| (std::mem::take(&mut world.dirty), world.now)) else {
             return;
         };
-        if self.always.is_empty() && self.goals.is_empty() {
+        if self.always.is_empty() && self.goals.is_empty() && self.abstractions.is_empty() {
             return;
         }
         borrow_places(|places| {
@@ -125,6 +155,9 @@ impl Properties {
                 let before = if dirty == u64::MAX { 0 } else { property.read };
                 property.read = before | view.read_bits();
                 fail_unless(property.name, checked);
+            }
+            for abstraction in &mut self.abstractions {
+                abstraction.look(places, (now, dirty));
             }
             for goal in self.goals.iter_mut().filter(|goal| self.healed && !goal.reached) {
                 goal.reached = (goal.check)(&View::new(places, now));

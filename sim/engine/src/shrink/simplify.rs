@@ -10,6 +10,12 @@ pub(super) fn simpler(plan: &Plan, keeps_heal: bool) -> Vec<Plan> {
     if plan.salt != 0 {
         plans.push(Plan { salt: 0, ..plan.clone() });
     }
+    if plan.pct.is_some() {
+        plans.push(Plan { pct: None, ..plan.clone() });
+    }
+    if !plan.rerolls.is_empty() {
+        plans.push(Plan { rerolls: Vec::new(), ..plan.clone() });
+    }
     if !keeps_heal {
         let heals = [0, plan.heal_at_ns / 2, round(plan.heal_at_ns, 1_000 * MS)];
         plans.extend(heals.map(|heal_at_ns| Plan { heal_at_ns, ..plan.clone() }));

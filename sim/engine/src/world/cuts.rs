@@ -162,14 +162,14 @@ impl World {
         extra
     }
 
-    fn link(&self, from: u32, to: u32) -> Entity {
+    pub(super) fn link(&self, from: u32, to: u32) -> Entity {
         let (from, to) = (&self.nodes[from as usize], &self.nodes[to as usize]);
         Entity(from.entity.0.rotate_left(1) ^ to.entity.0)
     }
 
     /// What a link takes longer than others, always.
     pub(crate) fn slow_link(&self, from: u32, to: u32) -> u64 {
-        let bits = self.choices.draw(crate::choice::Domain::Link, self.link(from, to), 0);
+        let bits = self.choices.draw_lasting(crate::choice::Domain::Link, self.link(from, to), 0);
         if bits & 3 == 0 { below(mix(bits), self.weather.slow_link_ns) } else { 0 }
     }
 

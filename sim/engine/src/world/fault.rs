@@ -253,6 +253,7 @@ impl World {
     /// role that may fail as a whole: nobody would be left to serve.
     pub(crate) fn heal(&mut self) {
         self.healed = true;
+        self.priorities = None;
         self.note(self.itself(), Code::Heal, [0, 0]);
         for slot in 0..self.episodes.len() as u32 {
             let state = &self.episodes[slot as usize];

@@ -9,7 +9,9 @@ mod clock;
 mod cuts;
 mod damage;
 mod disk;
+mod end;
 mod fault;
+mod features;
 mod files;
 mod halt;
 mod inode;
@@ -19,6 +21,7 @@ mod observed;
 mod overrides;
 mod platform;
 mod play;
+mod priorities;
 mod process;
 mod queue;
 mod recorded;
@@ -29,9 +32,11 @@ mod strike;
 mod tasks;
 mod waits;
 
+pub(crate) use features::{Features, Noted};
 pub(crate) use files::{Files, Left};
 pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
+pub use observed::Combined;
 pub(crate) use platform::Platform;
 pub(crate) use play::poll_cue;
 pub(crate) use process::{Boot, Node, State};
@@ -183,6 +188,7 @@ pub(crate) struct World {
     /// Until when each link is busy, by its entity.
     busy: Counts,
     episodes: Vec<fault::State>,
+    priorities: Option<Box<priorities::Priorities>>,
     overrides: overrides::Overrides,
     mutant: Option<String>,
     pub(crate) budget: Budget,
@@ -204,8 +210,7 @@ pub(crate) struct World {
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
-    /// How many I/O steps each node has taken, if they are counted.
-    pub(crate) steps: Vec<Steps>,
+    pub(crate) noted: Noted,
 }
 
 /// A million polls without time moving is a livelock.
@@ -265,6 +270,7 @@ impl World {
             clogs: Vec::new(),
             busy: Counts::default(),
             episodes: Vec::new(),
+            priorities: plan.pct.as_ref().map(priorities::Priorities::new),
             mutant: plan.mutant.clone(),
             budget,
             faults: [Counter::default(); Fault::COUNT],
@@ -284,7 +290,7 @@ impl World {
             failure: None,
             mark: None,
             audits: 0,
-            steps: Vec::new(),
+            noted: Noted::default(),
         };
         world.plan_episodes(&plan.episodes);
         world.plan_script(&plan.script);
@@ -475,25 +481,5 @@ impl World {
     /// The entity of something that belongs to no node.
     pub(crate) fn entity(&self, name: &str) -> Entity {
         self.choices.root().named(name)
-    }
-
-    /// Takes everything out whose destructors are user code.
-    pub(crate) fn dismantle(&mut self) -> Vec<Outside> {
-        let mut left = std::mem::take(&mut self.outside);
-        for node in &mut self.nodes {
-            node.boot = 0;
-        }
-        for task in self.tasks.drain() {
-            left.extend(task.future.map(Outside::DropFuture));
-        }
-        for operation in self.disk_operations.drain() {
-            left.extend(operation.into_completion().map(Outside::DropCompletion));
-        }
-        for work in self.work.drain().into_iter().flatten() {
-            left.push(Outside::Work(Box::new(move || drop(work))));
-        }
-        let places = std::mem::take(&mut self.places);
-        left.push(Outside::Remains { node: 0, places, audit: false });
-        left
     }
 }

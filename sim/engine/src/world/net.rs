@@ -294,8 +294,7 @@ impl World {
         let hash = fated.hash;
         let draw = |domain| occasion.draw(domain);
         let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
-        let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
-        fated.after = draw_latency(latency, draw(Domain::Latency)).max(1);
+        fated.after = self.travel_time((node, to_node), client, occasion).max(1);
         let mut extra = self.link_extra(node, to_node, fated.bytes);
         let slow = self.nodes[to_node as usize].slow_ns;
         if slow > 0 {

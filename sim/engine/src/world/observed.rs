@@ -4,9 +4,19 @@ use super::{Line, World};
 use crate::conditions::{Conditions, NodeConditions, Struck};
 use crate::digest::{Code, Entry};
 use crate::plan::Weather;
-use crate::run::Combined;
 use crate::trace::Log;
 use std::sync::Arc;
+
+/// A situation with several sides that was reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Combined {
+    /// The situation.
+    pub name: &'static str,
+    /// The value of each side.
+    pub values: Vec<&'static str>,
+    /// How often it was.
+    pub times: u64,
+}
 
 /// What is kept for those who ask.
 pub(crate) struct Observed {
@@ -36,10 +46,17 @@ impl Observed {
         }
     }
 
-    pub(super) fn sometimes(&mut self, name: &'static str) {
+    /// Says how often it was reached with this time.
+    pub(super) fn sometimes(&mut self, name: &'static str) -> u64 {
         match self.sometimes.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => self.sometimes.push((name, 1)),
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.sometimes.push((name, 1));
+                1
+            }
         }
     }
 

@@ -208,7 +208,8 @@ impl Observer for Platform {
     fn sometimes(&self, name: &'static str) {
         self.enter(|world, node| {
             world.note(node, Code::Sometimes, [hash_text(name), 0]);
-            world.observed.sometimes(name);
+            let times = world.observed.sometimes(name);
+            world.reached(name, &[], times);
             world.play_if_due();
         });
     }
@@ -218,12 +219,16 @@ impl Observer for Platform {
             let hash = values.iter().fold(Entity(0), |hash, value| hash.named(value)).0;
             world.note(node, Code::Sometimes, [hash_text(name), hash]);
             world.observed.combined(name, values);
+            world.reached(name, values, 1);
             world.play_if_due();
         });
     }
 
     fn watermark(&self, name: &'static str, height: u64) {
-        self.enter(|world, _| world.observed.watermark(name, height));
+        self.enter(|world, _| {
+            world.observed.watermark(name, height);
+            world.reached(name, &["height"], height);
+        });
     }
 
     fn buggify(&self, name: &'static str) -> bool {
@@ -314,7 +319,7 @@ impl World {
             return false;
         }
         let entity = self.nodes[node as usize].entity.named(name);
-        if !chance(self.choices.draw(Domain::BuggifySite, entity, 0), 250_000) {
+        if !chance(self.choices.draw_lasting(Domain::BuggifySite, entity, 0), 250_000) {
             return false;
         }
         let pass = self.counts.next(entity.0);
@@ -331,7 +336,7 @@ impl World {
             return default;
         }
         let entity = self.nodes[node as usize].entity.named(name);
-        let bits = self.choices.draw(Domain::Knob, entity, 0);
+        let bits = self.choices.draw_lasting(Domain::Knob, entity, 0);
         if bits & 1 == 0 {
             return default;
         }

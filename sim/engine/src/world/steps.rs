@@ -16,7 +16,7 @@ pub struct Steps {
 impl World {
     /// From here on steps are counted.
     pub(crate) fn count_steps(&mut self) {
-        self.steps = vec![Steps::default(); self.nodes.len()];
+        self.noted.steps = vec![Steps::default(); self.nodes.len()];
         for node in &mut self.nodes {
             node.triggers.push(Trigger::COUNT);
         }
@@ -26,7 +26,7 @@ impl World {
     pub(super) fn counted_step(&mut self, node: u32) {
         let taker = &self.nodes[node as usize];
         let recovering = taker.is_restarted() && !taker.ready;
-        if let Some(steps) = self.steps.get_mut(node as usize) {
+        if let Some(steps) = self.noted.steps.get_mut(node as usize) {
             steps.all += 1;
             steps.recovering += u64::from(recovering);
         }

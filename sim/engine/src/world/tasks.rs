@@ -1,7 +1,7 @@
 //! Tasks: whose they are, which is ready, and what each waits for.
 
 use super::World;
-use crate::choice::{Domain, Entity};
+use crate::choice::Entity;
 use crate::digest::Code;
 use rand_chacha::ChaCha8Rng;
 use squall_env::platform::BoxFuture;
@@ -172,7 +172,7 @@ impl World {
 
     fn draw_order(&mut self, id: TaskId) {
         let task = &self.tasks[id.slot];
-        let draw = self.choices.draw(Domain::TaskOrder, task.entity, task.wakes);
+        let draw = self.task_order(task.entity, task.wakes);
         self.ready.several.push(Reverse((draw, id)));
     }
 

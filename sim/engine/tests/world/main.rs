@@ -5,6 +5,7 @@ mod crash; // A crash is a crash: nothing of the old boot has any effect.
 mod determinism; // Which choices move with which, and that runs repeat.
 mod disk; // What a power loss keeps.
 mod faults; // Every fault: its effect, and its absence when off.
+mod futures; // Other futures of one past, and priorities in place of chance.
 mod histories; // What is recorded of operations, and in which order.
 mod kinds; // Each kind of property: shown state, audits, watermarks, combinations.
 mod ledger; // Never more impaired nodes than the scenario tolerates.

@@ -17,7 +17,6 @@ mod pipe;
 pub(crate) use ends::{Attempt, Holder, ListeningPort};
 
 use super::World;
-use super::net::draw_latency;
 use super::queue::{Event, Kind, Slab};
 use super::tasks::Waiter;
 use crate::choice::{Choices, Domain, Entity, Occasion, below, chance, log_uniform, mix};
@@ -251,8 +250,7 @@ impl World {
         }
         let (from, to) = (connection.ends[1 - to].node, connection.ends[to].node);
         let (client, patience, name) = (connection.client, connection.patience, connection.name(0));
-        let latency = if client { &self.weather.client_latency } else { &self.weather.latency };
-        let mut after = draw_latency(latency, occasion.draw(Domain::Latency)).max(1);
+        let mut after = self.travel_time((from, to), client, occasion).max(1);
         if self.weather.slow_link_ns > 0 {
             after += self.slow_link(from, to);
         }
