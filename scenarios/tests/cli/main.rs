@@ -1,5 +1,6 @@
 //! The `squall` command as its users start it.
 
+mod explore;
 mod files;
 mod run;
 mod shrink;

@@ -72,6 +72,7 @@ mod client;
 mod conditions;
 pub mod digest;
 mod events;
+pub mod explore;
 mod failure;
 pub mod guide;
 pub mod lint;
