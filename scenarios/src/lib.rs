@@ -3,12 +3,14 @@
 pub mod cluster;
 pub mod http;
 pub mod kv;
+pub mod models;
 pub mod raft;
 pub mod register;
 pub mod specimens;
 pub mod weather;
 
 use squall::Scenario;
+use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
@@ -26,4 +28,19 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain(weather::specimens())
         .collect()
+}
+
+/// What can be explored exhaustively: machines of the pattern library, their mutants, and models.
+pub fn subjects() -> Vec<Subject> {
+    let two_phase = Subject::new(
+        "model/two-phase-commit",
+        "a transaction manager and five resource managers",
+        |_, limits| breadth_first(&models::two_phase::TwoPhaseCommit::<5>, limits),
+    );
+    let paxos = Subject::new(
+        "model/paxos",
+        "single-decree Paxos with three acceptors and two proposers",
+        |_, limits| breadth_first(&models::paxos::Paxos::<2>, limits),
+    );
+    register::explored::subjects().into_iter().chain([two_phase, paxos]).collect()
 }

@@ -59,7 +59,7 @@ pub enum Message {
 }
 
 /// One replica. It remembers the highest tag it was ever asked to store.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Replica {
     tag: Tag,
     value: Vec<u8>,

@@ -1,5 +1,7 @@
 //! Scenarios of the atomic register.
 
+pub mod explored;
+
 use squall::{Client, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
 use squall_env::HasOutcome;

@@ -1,6 +1,7 @@
 //! The `squall` command as its users start it.
 
 mod crash_points;
+mod explore;
 mod files;
 mod run;
 mod shrink;

@@ -11,6 +11,7 @@
 //! | [`determinism`] | When does a seed repeat what it showed, and when not? |
 //! | [`finding`] | Which ways of looking are there, and when did a failure become likely? |
 //! | [`shrinking`] | What does a failure need, and how is that found? |
+//! | [`explore`] | How is every state of a small system visited? |
 //! | [`glossary`] | Which words does the field use, and which are ours? |
 
 #[doc = include_str!("../guide/weather.md")]
@@ -39,6 +40,9 @@ pub mod finding {}
 
 #[doc = include_str!("../guide/shrinking.md")]
 pub mod shrinking {}
+
+#[doc = include_str!("../guide/explore.md")]
+pub mod explore {}
 
 #[doc = include_str!("../guide/glossary.md")]
 pub mod glossary {}

@@ -73,6 +73,7 @@ mod conditions;
 pub mod digest;
 mod drawn;
 mod events;
+pub mod explore;
 mod failure;
 pub mod guide;
 pub mod lint;

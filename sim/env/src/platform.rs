@@ -165,6 +165,11 @@ pub trait Spawner: Send + Sync {
 pub trait Random: Send + Sync {
     /// The next 64 random bits.
     fn next_u64(&self) -> u64;
+    /// One of the numbers below `count`, or zero if that is zero.
+    fn choose(&self, count: u64) -> u64 {
+        // The share of the range, whose bias is at most `count` in 2^64.
+        ((u128::from(self.next_u64()) * u128::from(count)) >> 64) as u64
+    }
 }
 
 /// What a test wants to know of a node. In production nobody asks, and every method does nothing.

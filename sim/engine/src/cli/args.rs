@@ -34,6 +34,8 @@ pub(super) enum Command {
     Why(WhyArgs),
     /// Checks histories in files against a model
     Check(CheckArgs),
+    /// Visits every state of a small system
+    Explore(ExploreArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
     Specimens(SpecimensArgs),
     /// Looks through sources for calls that reach around the environment
@@ -236,6 +238,36 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "HTML")]
     pub(super) timeline: Option<PathBuf>,
     /// Prints a line of JSON for each file
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct ExploreArgs {
+    /// What to explore; without it, lists what there is
+    pub(super) name: Option<String>,
+    /// Visits no state that is further than so many steps from the beginning
+    #[arg(long, value_name = "N")]
+    pub(super) depth: Option<u64>,
+    /// Visits at most so many states
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) states: Option<u64>,
+    /// Uses at most so many MiB, the states' own heap aside
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub(super) memory: Option<u64>,
+    /// So many crashes may happen, of all machines together
+    #[arg(long, value_name = "N")]
+    pub(super) crashes: Option<u32>,
+    /// So many messages may be lost
+    #[arg(long, value_name = "N")]
+    pub(super) losses: Option<u32>,
+    /// So many messages may come twice
+    #[arg(long, value_name = "N")]
+    pub(super) copies: Option<u32>,
+    /// So many timers may run out
+    #[arg(long, value_name = "N")]
+    pub(super) timers: Option<u32>,
+    /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }

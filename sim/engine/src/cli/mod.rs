@@ -22,7 +22,8 @@
 //! processors' time 14.7 s and 14.5 s: to share costs nothing that can be measured.
 //!
 //! Exit codes: 0 if all is well; 1 if something failed, was never reached, or the canary was
-//! missed; 2 for wrong arguments; 3 if a checker reached its bounds and nothing is worse; 75 if
+//! missed; 2 for wrong arguments; 3 if a checker or an exploration reached its bounds and nothing
+//! is worse; 75 if
 //! workers cannot be started or files not be written.
 
 #![allow(
@@ -37,6 +38,7 @@ mod canary;
 mod check;
 mod coverage;
 mod crash_points;
+mod explore;
 mod found;
 mod library;
 mod output;
@@ -52,6 +54,7 @@ mod sweep;
 mod why;
 mod worker;
 
+use crate::explore::Subject;
 use crate::scenario::Scenario;
 use args::{Command, LintArgs};
 use library::Library;
@@ -98,6 +101,16 @@ pub fn main(scenarios: Vec<Scenario>, specimens: Vec<Scenario>) -> ExitCode {
 
 /// As [`main`], with more commands.
 pub fn main_with(scenarios: Vec<Scenario>, specimens: Vec<Scenario>, extras: &[Extra]) -> ExitCode {
+    main_exploring(scenarios, specimens, &[], extras)
+}
+
+/// As [`main_with`], with what `explore` may explore.
+pub fn main_exploring(
+    scenarios: Vec<Scenario>,
+    specimens: Vec<Scenario>,
+    subjects: &[Subject],
+    extras: &[Extra],
+) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let first = arguments.get(1).and_then(|first| first.to_str());
     let extra = |name: Option<&str>| extras.iter().find(|extra| Some(extra.name) == name);
@@ -124,7 +137,7 @@ pub fn main_with(scenarios: Vec<Scenario>, specimens: Vec<Scenario>, extras: &[E
     match args::parse(arguments, extras) {
         Ok(command) => {
             let forecast = library.under(command.weather());
-            ended(forecast.and_then(|()| dispatch(&library, command)))
+            ended(forecast.and_then(|()| dispatch(&library, subjects, command)))
         }
         Err(error) => {
             // Help goes to the standard output, errors to the other; neither may be open any more.
@@ -139,7 +152,7 @@ fn words(arguments: &[OsString]) -> Vec<&str> {
     arguments.iter().skip(1).map_while(|argument| argument.to_str()).collect()
 }
 
-fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
+fn dispatch(library: &Library, subjects: &[Subject], command: Command) -> Result<u8, Trouble> {
     let mut out = Out::new();
     match command {
         Command::List { specimens } => list(library, specimens, &mut out),
@@ -149,6 +162,7 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Shrink(args) => shrink::shrink(library, &args, &mut out),
         Command::Why(args) => why::why(library, &args, &mut out),
         Command::Check(args) => check::check(&args, &mut out),
+        Command::Explore(args) => explore::explore(subjects, &args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
         Command::Lint(args) => lint(&args, &mut out),
     }

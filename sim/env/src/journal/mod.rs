@@ -116,6 +116,32 @@ impl Journal {
         Ok((journal, contents))
     }
 
+    /// A journal that nothing ever writes: it counts, and keeps what is appended.
+    pub(crate) fn without_disk(env: &Env, last: u64, durable: u64) -> Journal {
+        Journal {
+            env: env.clone(),
+            identity: Identity {
+                cluster: String::new(),
+                node: String::new(),
+                journal: String::new(),
+            },
+            segment: 0,
+            file: FileToken(0),
+            offset: 0,
+            older: Vec::new(),
+            next: last + 1,
+            durable,
+            staged: format::Batch::default(),
+            spare: Vec::new(),
+            commit: None,
+            roll: None,
+            roll_wanted: false,
+            write: Slot::default(),
+            sync: Slot::default(),
+            failed: None,
+        }
+    }
+
     /// Adds a record to the next batch. It is durable once a commit reports its position.
     pub fn append(&mut self, record: &[u8]) -> Position {
         self.append_with(|into| into.extend_from_slice(record))

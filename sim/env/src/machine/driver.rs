@@ -106,7 +106,7 @@ pub async fn open<M: Machine>(
     Ok((handle, async move { poll_fn(|cx| driver.poll(cx)).await }))
 }
 
-fn rebuild<'a, M: Machine>(
+pub(super) fn rebuild<'a, M: Machine>(
     config: &M::Config,
     snapshot: Option<&[u8]>,
     records: impl Iterator<Item = &'a [u8]>,
@@ -138,7 +138,7 @@ pub(crate) fn recover_image<M: Machine>(
     rebuild(config, snapshot, recovered.records.into_iter())
 }
 
-fn encode<M: Machine>(machine: &M) -> Vec<u8> {
+pub(super) fn encode<M: Machine>(machine: &M) -> Vec<u8> {
     postcard::to_stdvec(&machine.snapshot()).expect("a machine's snapshot can be encoded")
 }
 

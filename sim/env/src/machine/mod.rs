@@ -4,6 +4,7 @@
 //! messages, requests and timers, one *turn* each, and holds back what a turn sends until
 //! everything that this and earlier turns persisted is durable.
 
+pub mod alone;
 mod driver;
 mod handle;
 mod turn;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub struct RequestId(pub u64);
 
 /// For the types that a machine does not use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Never {}
 
 /// What becomes of a machine whose committed records cannot all be read.

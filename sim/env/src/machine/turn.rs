@@ -44,6 +44,12 @@ struct Effect<M: Machine> {
     what: What<M>,
 }
 
+/// An effect that was taken out of the queue, with bytes of its own.
+pub(super) enum Held<R> {
+    Send { to: Address, frame: Vec<u8> },
+    Reply { id: RequestId, reply: R },
+}
+
 enum What<M: Machine> {
     Send { to: Address, kind: u8, frame: Range<usize> },
     Reply { id: RequestId, reply: M::Reply },
@@ -187,6 +193,12 @@ impl<M: Machine> Turn<M> {
         self.env.watermark(name, height);
     }
 
+    /// One of the numbers below `count`, or zero if that is zero. Who explores all that a machine
+    /// may do goes through each of them, so this says more than [`Turn::random`].
+    pub fn choose(&mut self, count: u64) -> u64 {
+        self.env.platform().choose(count)
+    }
+
     /// See [`buggify!`](crate::buggify).
     pub fn buggify(&self, name: &'static str) -> bool {
         self.env.buggify(name)
@@ -204,6 +216,17 @@ impl<M: Machine> Turn<M> {
             effect.after = after;
         }
         self.stamped = self.effects.len();
+    }
+
+    /// Takes all effects out of the queue, whatever they wait for.
+    pub(super) fn take_held(&mut self) -> Vec<Held<M::Reply>> {
+        self.stamped = 0;
+        let outbox = &self.outbox;
+        let held = self.effects.drain(..).map(|effect| match effect.what {
+            What::Send { to, frame, .. } => Held::Send { to, frame: outbox[frame].to_vec() },
+            What::Reply { id, reply } => Held::Reply { id, reply },
+        });
+        held.collect()
     }
 
     /// Lets every effect go that waits for nothing any more.
@@ -231,6 +254,17 @@ impl Tail {
         self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(record);
         self.last += 1;
+    }
+
+    /// The records.
+    pub(super) fn records(&self) -> Vec<Vec<u8>> {
+        let (mut rest, mut records) = (self.bytes.as_slice(), Vec::new());
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+            records.push(record.to_vec());
+            rest = after;
+        }
+        records
     }
 
     /// Drops the records up to this one, which need no watching any more.

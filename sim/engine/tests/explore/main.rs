@@ -1,0 +1,4 @@
+//! The explorer, on plain models and on systems of machines.
+
+mod models;
+mod systems;
