@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::repro::{Expected, Repro};
 use crate::scenario::Scenario;
 use crate::shrink::{self, Oracle, Shrunk, Size, Verdict, strikes};
+use crate::story::Sentence;
 use crate::world::Recorded;
 use serde::Serialize;
 use std::path::Path;
@@ -25,6 +26,8 @@ struct ShrinkJson<'a> {
     shrunk: Size,
     runs: u64,
     minimal: bool,
+    /// What happened in the shrunk run, in sentences.
+    story: &'a [Sentence],
 }
 
 /// Shrinks a failing run.
@@ -43,7 +46,8 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
         note(&format!("after {runs} runs: {} (fewer {what})", size.words()));
     };
     let shrunk = shrink_in(&pool, scenario, (seed, &plan), &fingerprint, args.runs, &mut tell)?;
-    let last = pool.single(single(scenario, seed, &shrunk.plan), &mut |_| {})?;
+    let told = Single { record: true, ..single(scenario, seed, &shrunk.plan) };
+    let last = pool.single(told, &mut |_| {})?;
     let Some(left) = last.found.first().filter(|f| f.failure.fingerprint() == fingerprint) else {
         return Err(Trouble::Infrastructure(
             "the shrunk run ended in another way in a fresh process".to_owned(),
@@ -67,10 +71,12 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
             shrunk: shrunk.sizes.1,
             runs: shrunk.runs,
             minimal: shrunk.is_minimal,
+            story: last.story(),
         })?;
         return Ok(CLEAN);
     }
-    out.lines(&crate::report::lines(scenario.name(), seed, &left.failure, &shrunk.plan))?;
+    let named = (scenario.name(), seed);
+    out.lines(&crate::report::lines(named, &left.failure, &shrunk.plan, last.story()))?;
     out.lines(&summary(&shrunk, args.output.as_deref()))?;
     Ok(CLEAN)
 }

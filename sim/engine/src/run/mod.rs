@@ -13,6 +13,7 @@ use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan, Reroll};
 use crate::scenario::{Exit, Scenario, Start};
+use crate::story::Sentence;
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use crate::words::Words;
@@ -31,6 +32,10 @@ use std::task::{Context, Poll, Waker};
 #[cfg(feature = "cli")]
 pub(crate) use watchdog::{HANG, POLL_MAX_VARIABLE};
 
+/// So often a plan is run at most, each time with other names for messages that were not found. Of
+/// three names it takes three runs; more only if other messages show other ones the less.
+const NAMINGS: u32 = 16;
+
 const MARK_HEAL: u32 = 0;
 const MARK_LATE: u32 = 1;
 const MARK_GOAL: u32 = 2;
@@ -41,7 +46,8 @@ const MARK_REROLL: u32 = 3;
 pub struct Watch {
     /// Whether to keep everything that happens, for a trace or a comparison.
     pub log: bool,
-    /// Whether to write down what became of each message, as [`Outcome::recorded`].
+    /// Whether to write down what became of each message, and to tell the story of the run, as
+    /// [`Outcome::recorded`].
     pub record: bool,
     /// Whether to count the I/O steps of each node, as [`Outcome::steps`].
     pub steps: bool,
@@ -92,8 +98,8 @@ pub struct Outcome {
     pub watermarks: Vec<(&'static str, u64)>,
     /// How many of the plan's overrides matched, by what.
     pub overrides: Matched,
-    /// The places in the plan of the overrides that matched nothing.
-    missed: Vec<usize>,
+    /// The places in the plan of the overrides that matched nothing, in no order.
+    pub missed: Vec<usize>,
     /// What it was made of, if that was asked for.
     pub recorded: Option<Recorded>,
     /// The I/O steps of each node, in roster order, if they were counted.
@@ -106,6 +112,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What happened, in sentences, if it was written down ([`Watch::record`]).
+    pub fn story(&self) -> &[Sentence] {
+        self.recorded.as_ref().map_or(&[], |recorded| &recorded.story)
+    }
+
     /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
     /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
     /// and node. The scenario and the plan are those of the run.
@@ -127,7 +138,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// Runs a scenario with this seed and plan.
 ///
 /// A plan with overrides that match nothing is run again with other names for their messages, as
-/// far as they have any; the outcome is that of the last run.
+/// far as they have any, at most 15 times; the outcome is that of the last run.
 ///
 /// # Panics
 /// If a run is under way in this thread.
@@ -147,14 +158,15 @@ pub(crate) fn run_logged(
         return run_once(scenario, seed, plan, watch, log);
     }
     let mut plan = plan.clone();
-    loop {
+    for _ in 1..NAMINGS {
         let outcome = run_once(scenario, seed, &plan, watch, None);
         match plan.with_next_names(&outcome.missed) {
             Some(next) => plan = next,
-            None if log.is_some() => return run_once(scenario, seed, &plan, watch, log),
+            None if log.is_some() => break,
             None => return outcome,
         }
     }
+    run_once(scenario, seed, &plan, watch, log)
 }
 
 fn run_once(
@@ -169,7 +181,7 @@ fn run_once(
     let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
-    world.recorder = watch.record.then(Recorder::default);
+    world.set_recorder(watch.record.then(Recorder::default));
     world.set_log(log);
     world.noted.features = watch.reach.then(Features::default);
     for (mark, reroll) in (MARK_REROLL..).zip(&plan.rerolls) {
@@ -470,7 +482,7 @@ impl Run<'_> {
                 watermarks: std::mem::take(&mut world.observed.watermarks),
                 overrides,
                 missed,
-                recorded: world.take_recorded(),
+                recorded: world.take_recorded(plan),
                 steps: std::mem::take(&mut world.noted.steps),
                 struck: world.struck(),
                 reached: world.noted.features.take().map(Features::into_list).unwrap_or_default(),

@@ -12,7 +12,11 @@
 //! is a part of the plan.
 
 mod calm;
+#[cfg(test)]
+mod changed;
 mod children;
+#[cfg(test)]
+mod inside;
 mod pieces;
 mod simplify;
 mod size;

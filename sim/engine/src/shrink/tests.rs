@@ -80,6 +80,7 @@ impl<F: Fn(&Plan) -> Option<&'static str>> Oracle for Says<F> {
             |count| RecordedMessage { as_override: message(count), is_struck: count % 2 > 0 };
         Ok(Recorded {
             messages: (0..20).map(lost).collect(),
+            story: Vec::new(),
             operations: operations.flat_map(|who| (0..9).map(|n| (who.to_owned(), n))).collect(),
         })
     }
