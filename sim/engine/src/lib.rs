@@ -77,6 +77,9 @@ mod failure;
 pub mod guide;
 pub mod lint;
 pub mod plan;
+#[cfg(feature = "proptest")]
+pub mod proptest;
+pub mod regression;
 mod report;
 pub mod repro;
 mod run;

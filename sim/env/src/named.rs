@@ -1,8 +1,9 @@
 //! What a message is called: the names that its type has in the source, as serde sees them.
 
+use serde::Serialize;
 use serde::de::value::Error;
 use serde::ser::{
-    Impossible, Serialize, SerializeStruct, SerializeStructVariant, SerializeTupleStruct,
+    Impossible, SerializeStruct, SerializeStructVariant, SerializeTupleStruct,
     SerializeTupleVariant, Serializer,
 };
 

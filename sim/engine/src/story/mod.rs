@@ -41,7 +41,11 @@ pub(crate) fn lines(story: &[Sentence], failure: &Failure) -> Vec<String> {
     };
     let numbered = story.iter().enumerate().skip(first);
     lines.extend(numbered.map(|(at, one)| line(at + 1, one.at_ns, &one.text)));
-    let broken = format!("this breaks: {}", failure.property);
+    let why = match &failure.story[..] {
+        [why] if !why.contains('\n') => format!(": {why}"),
+        _ => String::new(),
+    };
+    let broken = format!("this breaks: {}{why}", failure.property);
     lines.push(line(story.len() + 1, failure.at_ns, &broken));
     lines
 }
@@ -59,14 +63,17 @@ mod tests {
             class: Class::Property,
             property: "it holds".to_owned(),
             place: String::new(),
-            story: Vec::new(),
+            story: vec!["it does not".to_owned()],
             at_ns: 1_002_003_004,
         };
         let told = lines(&story, &failure);
         assert_eq!(told.len(), 3 + PRINTED);
         assert_eq!(told[1], "    10 sentences are left out here");
         assert_eq!(told[2], "    11.   0.010005 s  word 10");
-        assert_eq!(told.last().unwrap(), "    71.   1.002003 s  this breaks: it holds");
+        assert_eq!(
+            told.last().unwrap(),
+            "    71.   1.002003 s  this breaks: it holds: it does not"
+        );
         assert!(lines(&[], &failure).is_empty());
     }
 }

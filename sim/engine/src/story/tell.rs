@@ -25,6 +25,24 @@ struct Open {
     heard: Vec<(String, u32)>,
 }
 
+/// A node that is down.
+struct Down {
+    /// The place of the sentence that says so.
+    sentence: usize,
+    /// For how long it is, if that is fixed, in nanoseconds.
+    for_ns: Option<u64>,
+    /// What it was sent meanwhile.
+    missed: Vec<(String, u32)>,
+}
+
+/// A cut of the network.
+struct Cut {
+    /// The place of the sentence that says so.
+    sentence: usize,
+    /// What it has stopped: what, from whom and to whom.
+    stopped: Vec<(String, (u32, u32))>,
+}
+
 struct Teller<'a> {
     notes: &'a Notes,
     /// The names of the nodes.
@@ -35,10 +53,10 @@ struct Teller<'a> {
     open: BTreeMap<(u32, u64), Open>,
     /// What each node has sent last: when, to whom, and the payload.
     sent: BTreeMap<u32, (u64, u32, u64)>,
-    /// The sentence about each node that is down, and what it misses.
-    down: BTreeMap<u32, (usize, Vec<(String, u32)>)>,
-    /// The sentences of the cuts that are open, by episode, and what they stop.
-    cuts: BTreeMap<u64, (usize, Vec<(String, (u32, u32))>)>,
+    /// The nodes that are down.
+    down: BTreeMap<u32, Down>,
+    /// The cuts that are open, by episode.
+    cuts: BTreeMap<u64, Cut>,
     struck: u64,
     struck_more: u64,
 }
@@ -88,8 +106,9 @@ impl Teller<'_> {
             let mut own = self.open.range((node, 0)..=(node, u64::MAX));
             own.next().map(|(_, open)| (node, open))
         });
-        open.map_or(String::new(), |(node, open)| {
-            format!(" (for {} of {})", open.name, self.node(node))
+        open.map_or(String::new(), |(node, open)| match node == to {
+            true => format!(" for its {}", open.name),
+            false => format!(" (for {} of {})", open.name, self.node(node)),
         })
     }
 
@@ -105,14 +124,14 @@ impl Teller<'_> {
             }
             What::Misses { from, payload } => {
                 let name = self.message(*from, *payload);
-                if let Some((_, missed)) = self.down.get_mut(&node) {
-                    missed.push((name, *from));
+                if let Some(down) = self.down.get_mut(&node) {
+                    down.missed.push((name, *from));
                 }
             }
             What::PowerLoss(unsynced) => {
                 let text = lost(unsynced);
-                if let Some((at, _)) = self.down.get(&node) {
-                    self.said[*at].text += &text;
+                if let Some(down) = self.down.get(&node) {
+                    self.said[down.sentence].text += &text;
                 }
             }
             What::Entry(code, details) => self.entry(time, node, *code, *details),
@@ -163,7 +182,7 @@ impl Teller<'_> {
             Code::Invoke => self.invoke(time, (node, a), b),
             Code::Return => self.returned(time, (node, a), b),
             Code::Heal => {
-                self.say(time, "the world heals: faults are over".to_owned());
+                self.say(time, "the faults are over, and the world heals".to_owned());
             }
             Code::ScriptStep => self.step(time, a),
             _ => {}
@@ -189,7 +208,7 @@ impl Teller<'_> {
         self.struck += 1;
         let (message, about) = (self.message(from, payload), self.about(from, to));
         let (from, to) = (self.node(from), self.node(to));
-        let text = format!("{message} from {from} to {to} {fate}{about}");
+        let text = format!("{message} from {from} to {to}{about} {fate}");
         self.say(time, text);
     }
 
@@ -198,8 +217,8 @@ impl Teller<'_> {
         let is_sender = self.sent.get(&node).is_some_and(|sent| *sent == (time, other, payload));
         let (from, to) = if is_sender { (node, other) } else { (other, node) };
         let message = self.message(from, payload);
-        if let Some((_, (_, stopped))) = self.cuts.iter_mut().next_back() {
-            stopped.push((message, (from, to)));
+        if let Some((_, cut)) = self.cuts.iter_mut().next_back() {
+            cut.stopped.push((message, (from, to)));
             return;
         }
         let text = format!("{message} from {} to {} is cut off", self.node(from), self.node(to));
@@ -220,20 +239,27 @@ impl Teller<'_> {
         if !cut_off.is_empty() {
             text += &format!(", in the middle of {}", cut_off.join(" and "));
         }
-        if let Some(length) = self.episode(episode & u64::from(u32::MAX)).and_then(|e| e.for_ns) {
-            text += &format!("; it is down for {}", duration(length));
-        }
-        let at = self.say(time, text);
-        self.down.insert(node, (at, Vec::new()));
+        let episode = self.episode(episode & u64::from(u32::MAX));
+        let whole = |episode: Episode| match episode.kind {
+            Kind::Crash { .. } | Kind::CrashInRecovery { .. } | Kind::Wipe { .. } => episode.for_ns,
+            _ => None,
+        };
+        let (for_ns, missed) = (episode.and_then(whole), Vec::new());
+        let sentence = self.say(time, text);
+        self.down.insert(node, Down { sentence, for_ns, missed });
     }
 
     /// Says what a node has missed that was down and is no more.
     fn misses(&mut self, node: u32) {
-        let Some((at, missed)) = self.down.remove(&node) else { return };
-        if !missed.is_empty() {
-            let missed = self.together(&missed);
-            self.said[at].text += &format!("; meanwhile it misses {missed}");
+        let Some(Down { sentence, for_ns, missed }) = self.down.remove(&node) else { return };
+        let mut text = String::new();
+        if let Some(length) = for_ns {
+            text += &format!("; it is down for {}", duration(length));
         }
+        if !missed.is_empty() {
+            text += &format!("; meanwhile it misses {}", self.together(&missed));
+        }
+        self.said[sentence].text += &text;
     }
 
     /// The episode of this number, of the plan or of its script.
@@ -249,11 +275,10 @@ impl Teller<'_> {
 
     fn strikes(&mut self, time: u64, node: u32, id: u64) {
         let Some(episode) = self.episode(id) else { return };
-        let crashes = |kind: &Kind| match kind {
-            Kind::Crash { .. } | Kind::CrashInRecovery { .. } | Kind::CrashLoop { .. } => true,
-            _ => false,
-        };
-        if crashes(&episode.kind) {
+        if matches!(
+            episode.kind,
+            Kind::Crash { .. } | Kind::CrashInRecovery { .. } | Kind::CrashLoop { .. }
+        ) {
             // Each crash is told by itself.
             return;
         }
@@ -263,6 +288,14 @@ impl Teller<'_> {
             }
             // Who that is will be said.
             Kind::IsolateLeader {} => return,
+            Kind::Partition { nodes } => {
+                let [one, other] = self.sides(nodes);
+                format!("a partition: {one} on one side, {other} on the other")
+            }
+            Kind::PartitionOneWay { nodes } => {
+                let [one, other] = self.sides(nodes);
+                format!("a partition: what {one} send does not reach {other}")
+            }
             kind => tell_kind(kind),
         };
         match episode.for_ns {
@@ -273,21 +306,31 @@ impl Teller<'_> {
         }
         let at = self.say(time, text);
         if episode.kind.is_network() {
-            self.cuts.insert(id, (at, Vec::new()));
+            self.cuts.insert(id, Cut { sentence: at, stopped: Vec::new() });
         }
+    }
+
+    /// Two sides, by name.
+    fn sides(&self, nodes: &[String]) -> [String; 2] {
+        let others = self.nodes.iter().filter(|node| !nodes.contains(node)).cloned();
+        [listed(nodes.to_vec()), listed(others.collect())]
     }
 
     fn ends(&mut self, time: u64, id: u64) {
         self.stopped(id);
         let Some(episode) = self.episode(id) else { return };
         if !episode.kind.is_crash() && !episode.kind.is_instant() {
-            self.say(time, format!("that is over: {}", tell_kind(&episode.kind)));
+            let what = match &episode.kind {
+                Kind::Partition { .. } | Kind::PartitionOneWay { .. } => "the partition".to_owned(),
+                kind => tell_kind(kind),
+            };
+            self.say(time, format!("over: {what}"));
         }
     }
 
     /// Says what a cut has stopped.
     fn stopped(&mut self, id: u64) {
-        let Some((at, stopped)) = self.cuts.remove(&id) else { return };
+        let Some(Cut { sentence: at, stopped }) = self.cuts.remove(&id) else { return };
         if stopped.is_empty() {
             return;
         }
@@ -343,7 +386,8 @@ impl Teller<'_> {
                 None => names.push((name, vec![*from])),
             }
         }
-        let texts = names.iter().map(|(name, who)| {
+        let texts = names.iter_mut().map(|(name, who)| {
+            who.sort_unstable();
             let who: Vec<String> = who.iter().map(|node| self.node(*node).to_owned()).collect();
             format!("{name} from {}", listed(who))
         });
@@ -378,23 +422,24 @@ impl Teller<'_> {
 fn lost(unsynced: &Unsynced) -> String {
     let Unsynced { files, lost, torn, names } = unsynced;
     if files.is_empty() && *names == 0 {
-        return "; all that it wrote was synced".to_owned();
+        return ", when all that it had written was synced".to_owned();
     }
     let files = files.iter().map(|(file, changes)| match changes {
         1 => format!("a write to {file}"),
         many => format!("{many} writes to {file}"),
     });
+    let files = listed(files.collect());
     let mut taken = Vec::new();
     let mut note = |count: u64, one: &str, many: &str| match count {
         0 => {}
         1 => taken.push(format!("1 {one}")),
         count => taken.push(format!("{count} {many}")),
     };
-    note(*lost, "sector of them is lost", "sectors of them are lost");
+    note(*lost, "sector is lost", "sectors are lost");
     note(*torn, "sector is torn", "sectors are torn");
     note(*names, "file's name is lost", "files' names are lost");
-    let taken = if taken.is_empty() { "they are kept".to_owned() } else { taken.join(", ") };
-    format!("; not synced yet: {}: {taken}", listed(files.collect()))
+    let taken = if taken.is_empty() { "nothing is lost".to_owned() } else { taken.join(", ") };
+    format!(", before the sync of {files} ({taken})")
 }
 
 /// Texts with commas, and "and" before the last; of many only the first.
@@ -426,12 +471,12 @@ mod tests {
 
     #[test]
     fn a_power_loss_says_what_was_not_synced_and_what_of_it_is_gone() {
-        assert_eq!(lost(&Unsynced::default()), "; all that it wrote was synced");
+        assert_eq!(lost(&Unsynced::default()), ", when all that it had written was synced");
         let files = vec![("log".to_owned(), 1), ("index".to_owned(), 3)];
         let mut unsynced = Unsynced { files, ..Unsynced::default() };
-        let kept = "; not synced yet: a write to log and 3 writes to index: they are kept";
+        let kept = ", before the sync of a write to log and 3 writes to index (nothing is lost)";
         assert_eq!(lost(&unsynced), kept);
         (unsynced.lost, unsynced.torn) = (2, 1);
-        assert!(lost(&unsynced).ends_with(": 2 sectors of them are lost, 1 sector is torn"));
+        assert!(lost(&unsynced).ends_with(" (2 sectors are lost, 1 sector is torn)"));
     }
 }
