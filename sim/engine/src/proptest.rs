@@ -1,4 +1,4 @@
-//! Plans as strategies of [proptest](::proptest): it draws them, shrinks them, and keeps what
+//! Plans as strategies of `proptest`: it draws them, shrinks them, and keeps what
 //! failed in its usual files.
 //!
 //! A [`Case`] is a seed and a plan. The seed is drawn and never shrinks, since another seed is
