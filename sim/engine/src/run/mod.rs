@@ -13,10 +13,8 @@ use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan, Reroll};
 use crate::scenario::{Exit, Scenario, Start};
-use crate::story::Sentence;
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
-use crate::words::Words;
 pub use crate::world::Combined;
 use crate::world::{
     Boot, Features, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
@@ -109,25 +107,6 @@ pub struct Outcome {
     /// When episodes struck, by their ids.
     pub(crate) struck: Vec<(u32, u64)>,
     pub(crate) log: Vec<Line>,
-}
-
-impl Outcome {
-    /// What happened, in sentences, if it was written down ([`Watch::record`]).
-    pub fn story(&self) -> &[Sentence] {
-        self.recorded.as_ref().map_or(&[], |recorded| &recorded.story)
-    }
-
-    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
-    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
-    /// and node. The scenario and the plan are those of the run.
-    ///
-    /// These are words of the code's own, and no numbers of the simulator: they can be compared
-    /// with a text that was kept.
-    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
-        let words = Words::of(scenario, plan);
-        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
-        said.map(|line| words.line(line)).collect()
-    }
 }
 
 /// Runs a scenario with the plan of its seed.

@@ -7,6 +7,11 @@ mod notes;
 mod tell;
 
 use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::run::Outcome;
+use crate::scenario::Scenario;
+use crate::words::Words;
+use crate::world::Line;
 pub(crate) use notes::{Notes, Unsynced};
 use serde::{Deserialize, Serialize};
 pub(crate) use tell::tell;
@@ -21,6 +26,25 @@ pub struct Sentence {
     pub at_ns: u64,
     /// What.
     pub text: String,
+}
+
+impl Outcome {
+    /// What happened, in sentences, if it was written down ([`Watch::record`]).
+    pub fn story(&self) -> &[Sentence] {
+        self.recorded.as_ref().map_or(&[], |recorded| &recorded.story)
+    }
+
+    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
+    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
+    /// and node. The scenario and the plan are those of the run.
+    ///
+    /// These are words of the code's own, and no numbers of the simulator: they can be compared
+    /// with a text that was kept.
+    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
+        let words = Words::of(scenario, plan);
+        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
+        said.map(|line| words.line(line)).collect()
+    }
 }
 
 /// The story of a run that fails, as lines with numbers and times; the failure comes last. Nothing
