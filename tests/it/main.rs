@@ -4,7 +4,9 @@ mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
 mod parity; // The same checks against the simulated and the real world.
+mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod raft;
 mod raft_quorums;
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
+mod stories; // What is said of runs, in the words of their protocols.

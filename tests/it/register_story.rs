@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// The number of `Message::Store` among the messages.
-const STORE: u8 = 1;
+pub(crate) const STORE: u8 = 1;
 
 /// The write reaches replica-1 alone. The first reader hears replica-1 and sees the new value; the
 /// second one, which begins when the first is done, hears only the other replicas.
-fn new_then_old() -> Script {
+pub(crate) fn new_then_old() -> Script {
     Script::new()
         .nodes("replica", 3)
         .when(sent("writer-1", "replica-1").of_kind(STORE), hold("writer-1", "replica-2"))
@@ -28,7 +28,7 @@ fn new_then_old() -> Script {
 }
 
 /// Two replicas hear of the write, one after the other, and each loses its power while it syncs.
-fn two_unsynced_replicas() -> Script {
+pub(crate) fn two_unsynced_replicas() -> Script {
     let down = |node| power_loss(node).lasting(Duration::from_millis(50));
     Script::new()
         .nodes("replica", 3)
@@ -56,7 +56,7 @@ async fn once(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-fn register() -> Scenario {
+pub(crate) fn register() -> Scenario {
     Scenario::new("test/register-story")
         .nodes("replica", 3..=5, serve)
         .clients("writer", 1..=1, once)

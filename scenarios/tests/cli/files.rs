@@ -69,6 +69,10 @@ fn a_replay_says_by_what_its_overrides_matched() {
     assert_eq!((&replayed["same_build"], &replayed["same_run"]), (&true.into(), &false.into()));
     let said = stdout(&squall(&format!("replay {file}")));
     assert!(said.contains("of 4 overrides of the plan 0 matched a message by hash"), "{said}");
+    let missed =
+        "  not matched: a message from client-1 to replica-1 is lost: the 0. with the payload";
+    assert!(said.contains(missed), "{said}");
+    assert_eq!(replayed["missed"], serde_json::json!([2]));
     repro["plan"]["overrides"] = vec![message("nth", 0)].into();
     std::fs::write(file, repro.to_string()).unwrap();
     let refused = squall(&format!("replay {file}"));

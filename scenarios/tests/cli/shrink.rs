@@ -10,6 +10,10 @@ fn first_of(name: &str) -> u64 {
     failures.iter().map(|found| found["seed"].as_u64().unwrap()).min().unwrap()
 }
 
+fn text(sentence: &Value) -> &str {
+    sentence["text"].as_str().unwrap()
+}
+
 fn temp(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("squall-shrink-{}-{name}", std::process::id()))
 }
@@ -31,12 +35,23 @@ fn a_failing_run_is_shrunk_to_what_it_needs_and_replayed() {
     let steps = |size: &str, of: &str| value[size][of].as_u64().unwrap();
     assert!(steps("shrunk", "faults") <= 8 && steps("shrunk", "operations") <= 10, "{value}");
     assert!(steps("shrunk", "faults") < steps("found", "faults"), "{value}");
+    // It is told in the words of the protocol.
+    let told: Vec<&str> = value["story"].as_array().unwrap().iter().map(text).collect();
+    assert!(told.iter().any(|said| said.contains(" gets `Written` ")), "{told:?}");
+    assert!(told.iter().any(|said| said.contains("`Stored` from replica-")), "{told:?}");
     // The number of workers changes nothing.
     assert_eq!(shrunk(name, seed, &other, "--jobs 3"), value);
     assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&other).unwrap());
     let (replayed, exit) = json(&format!("replay {} --json", one.display()));
     assert_eq!(exit, 1);
     assert_eq!((&replayed["same_run"], &replayed["same_property"]), (&true.into(), &true.into()));
+    assert_eq!(
+        (&replayed["same_fingerprint"], &replayed["story"]),
+        (&true.into(), &value["story"])
+    );
+    let said = stdout(&squall(&format!("replay {}", one.display())));
+    assert!(said.contains("  what happened:\n") && said.contains(" this breaks: "), "{said}");
+    assert!(told.iter().all(|sentence| said.contains(sentence)), "{said}");
     // There is nothing left to shrink.
     let (again, _) = json(&format!("shrink {} --json", one.display()));
     assert_eq!(again["shrunk"], value["shrunk"]);

@@ -168,9 +168,15 @@ impl Client {
         let Some((process, at)) = self.moment(Code::Invoke, &input, 0) else {
             return work.await;
         };
+        self.name(|| encode(&input), || format!("{input:?}"));
         let id = recorder.invoke(process, input, at);
         let (result, outcome) = observe(&self.env, work).await;
         let detail = result.as_ref().map_or(0, encode);
+        let hash = || encode(&outcome) ^ detail.rotate_left(1);
+        self.name(hash, || match &result {
+            Ok(output) => format!("{output:?}"),
+            Err(error) => error.to_string(),
+        });
         // A client that crashed in the meantime saw nothing any more.
         let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };
         match (&result, outcome) {
@@ -182,6 +188,15 @@ impl Client {
             }
         }
         result
+    }
+
+    /// What the operation or result with this hash is called by whoever tells what happened.
+    fn name(&self, hash: impl FnOnce() -> u64, name: impl FnOnce() -> String) {
+        let Backend::World { node, .. } = &self.backend else { return };
+        if with(|world| world.recorder.is_some()).unwrap_or_default() {
+            let (hash, name) = (hash(), name());
+            with(|world| world.name(*node, hash, name));
+        }
     }
 
     fn recorder<M: Model>(&self) -> &Recorder<M::Input, M::Output> {

@@ -2,6 +2,7 @@
 
 use crate::failure::{Class, Failure};
 use crate::plan::Plan;
+use crate::story::{self, Sentence};
 use crate::words::seconds;
 
 /// The property of a failure that a fresh process does not show in the same way.
@@ -14,8 +15,14 @@ pub(crate) const NOT_ALIKE: &str = "two runs of one seed are alike";
 /// A sweep of fewer seeds says nothing of faults that never fired or situations never seen.
 pub(crate) const SEEDS_FOR_COVERAGE: u64 = 200;
 
-/// The report of a failure, line by line: what broke and when, the story, and the plan.
-pub(crate) fn lines(name: &str, seed: u64, failure: &Failure, plan: &Plan) -> Vec<String> {
+/// The report of a failure, line by line: what broke and when, what is known of it, what happened
+/// in the run if that was written down, and the plan.
+pub(crate) fn lines(
+    (name, seed): (&str, u64),
+    failure: &Failure,
+    plan: &Plan,
+    story: &[Sentence],
+) -> Vec<String> {
     let what = format!("{name} fails: {}", failure.property);
     let class = failure.class;
     let mut lines = vec![what];
@@ -30,6 +37,11 @@ pub(crate) fn lines(name: &str, seed: u64, failure: &Failure, plan: &Plan) -> Ve
         lines.extend(story.lines().map(|line| format!("  {line}")));
     }
     lines.push(String::new());
+    let told = story::lines(story, failure);
+    if !told.is_empty() {
+        lines.extend(told);
+        lines.push(String::new());
+    }
     lines.push("  the plan:".to_owned());
     lines.extend(plan.lines().into_iter().map(|line| format!("    {line}")));
     lines

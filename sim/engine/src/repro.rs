@@ -12,12 +12,19 @@ use crate::plan::{Invalid, Matched, Plan};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{fs, io};
 
 /// The version of repro files that this build writes; it reads no other one.
 pub const FORMAT: u32 = 1;
+
+/// A repro file has at most so many bytes.
+pub const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// So many overrides that matched nothing are told one by one.
+const MISSED_MAX: usize = 10;
 
 /// What is in a repro file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -71,6 +78,12 @@ pub enum ReproError {
         file: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The file is larger than any that was written.
+    #[error("{} has more than {BYTES_MAX} bytes, which no repro file has", file.display())]
+    TooLarge {
+        /// Which file.
+        file: PathBuf,
     },
     /// The file cannot be written.
     #[error("cannot write {}: {source}", file.display())]
@@ -138,8 +151,13 @@ impl Repro {
     /// # Errors
     /// If there is none, or it is no repro file of this version.
     pub fn read(file: &Path) -> Result<Repro, ReproError> {
-        let bytes =
-            fs::read(file).map_err(|source| ReproError::Read { file: file.to_owned(), source })?;
+        let unread = |source| ReproError::Read { file: file.to_owned(), source };
+        let mut bytes = Vec::new();
+        let opened = fs::File::open(file).map_err(unread)?;
+        opened.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(ReproError::TooLarge { file: file.to_owned() });
+        }
         Repro::parse(file, &bytes)
     }
 
@@ -184,8 +202,8 @@ impl Repro {
     }
 
     /// What a replay says: whether the same property broke, and if the plan has overrides, by what
-    /// they matched.
-    pub fn verdict(&self, seen: &Expected, overrides: &Matched) -> Vec<String> {
+    /// they matched and which did not. `missed` are the places in the plan of those.
+    pub fn verdict(&self, seen: &Expected, overrides: &Matched, missed: &[usize]) -> Vec<String> {
         let mut lines = Vec::new();
         if self.build != build_id() {
             let this = build_id();
@@ -197,10 +215,21 @@ impl Repro {
             lines.push(format!("the build is the same, and the run is not ({why})"));
         }
         lines.extend(overrides.line());
+        let wishes = missed.iter().filter_map(|place| self.plan.overrides.get(*place));
+        lines.extend(wishes.take(MISSED_MAX).map(|wish| format!("  not matched: {wish}")));
+        if missed.len() > MISSED_MAX {
+            lines.push(format!("  and {} more", missed.len() - MISSED_MAX));
+        }
+        let is_same = self.expected.fingerprint == seen.fingerprint;
         lines.push(match (&self.expected.property, &seen.property) {
-            (Some(wanted), Some(found)) if wanted == found => {
+            (Some(wanted), Some(found)) if wanted == found && is_same => {
                 format!("the same property breaks: {wanted}")
             }
+            (Some(wanted), Some(found)) if wanted == found => format!(
+                "the same property breaks in another way: {}, where it was: {}",
+                seen.fingerprint.as_deref().unwrap_or_default(),
+                self.expected.fingerprint.as_deref().unwrap_or_default()
+            ),
             (Some(wanted), Some(found)) => {
                 format!("another property breaks: {found}, where it was: {wanted}")
             }

@@ -36,6 +36,10 @@ const WHY: &str = "SQUALL_WHY";
 /// For how long a failure is shrunk.
 const SHRINK_TIME: Duration = Duration::from_secs(10);
 
+/// How a run is watched whose story is told.
+const RECORDED: Watch =
+    Watch { log: false, record: true, steps: false, reach: false, judge: true, until_ns: u64::MAX };
+
 /// A scenario and the seeds that a test runs it with.
 ///
 /// These environment variables change what [`Seeds::run`] does:
@@ -134,7 +138,7 @@ impl Seeds {
                 .parse()
                 .map_err(|_| format!("{SEED} is {seed:?}; a number is right, as in {SEED}=218"))?;
             let plan = scenario.plan(seed);
-            let outcome = traced(scenario, seed, &plan, wanted.as_ref())?;
+            let outcome = traced(scenario, seed, (&plan, Watch::default()), wanted.as_ref())?;
             return self.reported(seed, &plan, &outcome);
         }
         let seeds = match variable(SEEDS)? {
@@ -148,7 +152,7 @@ impl Seeds {
                 let plan = scenario.plan(seed);
                 if wanted.is_some() {
                     // Now that it is known which run is worth reading.
-                    traced(scenario, seed, &plan, wanted.as_ref())?;
+                    traced(scenario, seed, (&plan, Watch::default()), wanted.as_ref())?;
                 }
                 return self.reported(seed, &plan, &outcome);
             }
@@ -184,7 +188,7 @@ impl Seeds {
             }
             _ => Vec::new(),
         };
-        let whole = || report::lines(name, seed, failure, plan);
+        let whole = || report::lines((name, seed), failure, plan, &[]);
         let small = shrunk.as_ref().map(|(lines, _)| lines.clone());
         let mut lines = small.unwrap_or_else(whole);
         lines.push(String::new());
@@ -243,7 +247,7 @@ impl Seeds {
         let shrunk = shrink(scenario, found, RUNS_MAX, &mut children, &mut |_, _, _| {});
         // A failure that cannot be shrunk is a failure all the same.
         let Ok(shrunk) = shrunk else { return Ok(None) };
-        let outcome = run_plan(scenario, seed, &shrunk.plan, Watch::default());
+        let outcome = run_plan(scenario, seed, &shrunk.plan, RECORDED);
         let Some(failure) = outcome.failure.as_ref().filter(|f| f.fingerprint() == fingerprint)
         else {
             return Ok(None);
@@ -253,7 +257,7 @@ impl Seeds {
         if repro.write(&file).is_err() {
             return Ok(None);
         }
-        let mut lines = report::lines(name, seed, failure, &shrunk.plan);
+        let mut lines = report::lines((name, seed), failure, &shrunk.plan, outcome.story());
         lines.push(String::new());
         lines.extend(shrunk.lines());
         Ok(Some((lines, file)))
@@ -338,14 +342,16 @@ impl Seeds {
             return Ok(());
         }
         repro.check(file, scenario).map_err(|error| format!("{REPLAY}: {error}"))?;
-        let outcome = traced(scenario, repro.seed, &repro.plan, wanted()?.as_ref())?;
-        let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n  ");
+        let outcome = traced(scenario, repro.seed, (&repro.plan, RECORDED), wanted()?.as_ref())?;
+        let seen = Expected::of(&outcome);
+        let verdict = repro.verdict(&seen, &outcome.overrides, &outcome.missed).join("\n  ");
         let replayed = format!("replayed {}\n  {verdict}", file.display());
         let Some(failure) = &outcome.failure else {
             println!("{replayed}");
             return Ok(());
         };
-        let lines = report::lines(scenario.name(), repro.seed, failure, &repro.plan);
+        let named = (scenario.name(), repro.seed);
+        let lines = report::lines(named, failure, &repro.plan, outcome.story());
         Err(format!("{replayed}\n{}", lines.join("\n")))
     }
 }
@@ -364,11 +370,11 @@ fn wanted() -> Result<Option<Wanted>, String> {
 fn traced(
     scenario: &Scenario,
     seed: u64,
-    plan: &Plan,
+    (plan, watch): (&Plan, Watch),
     wanted: Option<&Wanted>,
 ) -> Result<Outcome, String> {
     let Some(wanted) = wanted else {
-        return Ok(run_plan(scenario, seed, plan, Watch::default()));
+        return Ok(run_plan(scenario, seed, plan, watch));
     };
     // Each line is printed as it comes: a run that hangs or aborts has no end.
     let ends = Rc::new(RefCell::new(Ends::new()));
@@ -376,7 +382,7 @@ fn traced(
     let log = Log::told(scenario, plan, wanted, move |line| {
         taking.borrow_mut().take(line).iter().for_each(|line| println!("{line}"));
     })?;
-    let outcome = run_logged(scenario, seed, plan, Watch::default(), Some(log));
+    let outcome = run_logged(scenario, seed, plan, watch, Some(log));
     ends.replace(Ends::new()).rest().for_each(|line| println!("{line}"));
     Ok(outcome)
 }

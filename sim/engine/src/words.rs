@@ -39,7 +39,8 @@ pub(crate) struct Words {
     script: Vec<String>,
 }
 
-fn operation(code: u64) -> &'static str {
+/// What a disk is asked for, by its number in digests.
+pub(crate) fn operation(code: u64) -> &'static str {
     match code {
         1 => "open",
         2 => "close",

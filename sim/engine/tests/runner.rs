@@ -67,7 +67,8 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
         &repro.plan,
         squall::Watch::default(),
     );
-    let verdict = repro.verdict(&Expected::of(&outcome), &outcome.overrides).join("\n");
+    let seen = Expected::of(&outcome);
+    let verdict = repro.verdict(&seen, &outcome.overrides, &outcome.missed).join("\n");
     assert!(verdict.contains("the same as when"), "{verdict}");
     assert!(verdict.contains("the same property breaks"), "{verdict}");
 }

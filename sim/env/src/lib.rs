@@ -29,6 +29,7 @@ mod files;
 pub mod hyper;
 pub mod journal;
 pub mod machine;
+mod named;
 pub mod net;
 pub mod outcome;
 pub mod platform;

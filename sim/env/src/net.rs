@@ -3,6 +3,7 @@
 use crate::Env;
 use crate::address::{Address, Port};
 use crate::codec;
+use crate::named::name_of;
 use crate::platform::{BindError, Closed, Datagrams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,6 +92,7 @@ impl<M: Serialize + DeserializeOwned> Messages<M> {
         let env = &self.socket.env;
         match codec::encode(message, &mut self.frame) {
             Ok(kind) => {
+                env.platform().names(&self.frame, &|| name_of(message));
                 for to in to {
                     env.platform().send(self.socket.port, to, kind, &self.frame);
                 }
@@ -150,7 +152,10 @@ impl<M: Serialize> MessageSender<M> {
 
 fn send<M: Serialize>(env: &Env, from: Port, to: Address, message: &M, frame: &mut Vec<u8>) {
     match codec::encode(message, frame) {
-        Ok(kind) => env.platform().send(from, to, kind, frame),
+        Ok(kind) => {
+            env.platform().names(frame, &|| name_of(message));
+            env.platform().send(from, to, kind, frame);
+        }
         Err(error) => env.platform().rejected(Address::new(env.me(), from), error.reason()),
     }
 }

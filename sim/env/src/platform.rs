@@ -215,6 +215,11 @@ pub trait Observer: Send + Sync {
     fn trace(&self, text: &dyn Fn() -> String) {
         let _ = text;
     }
+    /// What is sent next in these bytes is called so, by whoever tells what happened. It never
+    /// changes what happens.
+    fn names(&self, payload: &[u8], name: &dyn Fn() -> String) {
+        let _ = (payload, name);
+    }
     /// Something came in that no correct peer sends. It is counted and dropped.
     fn rejected(&self, from: Address, why: &'static str) {
         let _ = (from, why);

@@ -173,9 +173,16 @@ pub(super) struct ShrinkArgs {
     #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
     #[arg(value_parser = parse_weather, requires = "seed")]
     pub(super) weather: Option<String>,
-    /// Writes the repro file of what is left
+    /// Writes the repro file of what is left, or with `--rust` the test
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Makes of what is left a test in Rust that fails until the bug is mended
+    #[arg(long, conflicts_with = "json")]
+    pub(super) rust: bool,
+    /// The list of scenarios that the test looks in, as in `my_crate::scenarios()`; under
+    /// `cargo run` that of the package, if it is not given
+    #[arg(long, value_name = "EXPRESSION", requires = "rust")]
+    pub(super) list: Option<String>,
     /// Ends after so many runs
     #[arg(long, value_name = "N", default_value_t = crate::shrink::RUNS_MAX)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]

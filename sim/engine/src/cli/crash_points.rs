@@ -261,7 +261,7 @@ impl Search<'_> {
                 recovery_points: recovering,
                 first: self.words(point),
                 file,
-                lines: crate::report::lines(name, seed, &seen.failure, &plan),
+                lines: crate::report::lines((name, seed), &seen.failure, &plan, &[]),
             });
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::search::{Reached, Strategy};
+use crate::story::Sentence;
 use crate::tally::Tally;
 use crate::trace::Wanted;
 use crate::world::{Recorded, Steps};
@@ -127,9 +128,16 @@ pub(super) struct Last {
     pub(super) end_ns: u64,
     pub(super) events: u64,
     pub(super) overrides: Matched,
+    /// The places in the plan of those that matched nothing.
+    pub(super) missed: Vec<usize>,
 }
 
 impl Done {
+    /// What happened in the run, if it was written down.
+    pub(super) fn story(&self) -> &[Sentence] {
+        self.recorded.as_ref().map_or(&[], |recorded| &recorded.story)
+    }
+
     /// Takes in what came of other seeds.
     pub(super) fn merge(&mut self, other: Done) {
         self.tally.merge(&other.tally);

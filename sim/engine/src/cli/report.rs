@@ -279,7 +279,7 @@ fn failures(swept: &Swept<'_>) -> Vec<String> {
 pub(super) fn failure(scenario: &Scenario, found: &Found) -> Vec<String> {
     let drawn = || scenario.plan(found.seed);
     let plan = found.plan.as_deref().cloned().unwrap_or_else(drawn);
-    crate::report::lines(scenario.name(), found.seed, &found.failure, &plan)
+    crate::report::lines((scenario.name(), found.seed), &found.failure, &plan, &[])
 }
 
 /// The command that shows what was found.

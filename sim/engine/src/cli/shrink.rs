@@ -7,9 +7,11 @@ use super::pool::{Job, Pool};
 use super::protocol::{Ask, Done, Single};
 use super::{CLEAN, Trouble};
 use crate::plan::Plan;
+use crate::regression::as_rust;
 use crate::repro::{Expected, Repro};
 use crate::scenario::Scenario;
 use crate::shrink::{self, Oracle, Shrunk, Size, Verdict, strikes};
+use crate::story::Sentence;
 use crate::world::Recorded;
 use serde::Serialize;
 use std::path::Path;
@@ -25,11 +27,14 @@ struct ShrinkJson<'a> {
     shrunk: Size,
     runs: u64,
     minimal: bool,
+    /// What happened in the shrunk run, in sentences.
+    story: &'a [Sentence],
 }
 
 /// Shrinks a failing run.
 pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Result<u8, Trouble> {
     let (scenario, seed, plan) = subject(library, args)?;
+    let list = list(library, args, scenario.name())?;
     let pool = Pool::new(args.jobs);
     let done = pool.single(single(scenario, seed, &plan), &mut |_| {})?;
     let Some(found) = done.found.first() else {
@@ -43,7 +48,8 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
         note(&format!("after {runs} runs: {} (fewer {what})", size.words()));
     };
     let shrunk = shrink_in(&pool, scenario, (seed, &plan), &fingerprint, args.runs, &mut tell)?;
-    let last = pool.single(single(scenario, seed, &shrunk.plan), &mut |_| {})?;
+    let told = Single { record: true, ..single(scenario, seed, &shrunk.plan) };
+    let last = pool.single(told, &mut |_| {})?;
     let Some(left) = last.found.first().filter(|f| f.failure.fingerprint() == fingerprint) else {
         return Err(Trouble::Infrastructure(
             "the shrunk run ended in another way in a fresh process".to_owned(),
@@ -53,8 +59,16 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
     let (property, fingerprint) = (left.failure.property.clone(), left.failure.fingerprint());
     let expected =
         Expected { property: Some(property), fingerprint: Some(fingerprint.clone()), digest };
-    if let Some(file) = &args.output {
-        let repro = Repro::new(scenario.name(), seed, &shrunk.plan, expected);
+    let repro = Repro::new(scenario.name(), seed, &shrunk.plan, expected);
+    if let Some(list) = &list {
+        let source = as_rust(&repro, list, last.story()).map_err(Trouble::Infrastructure)?;
+        let Some(file) = &args.output else {
+            out.line(source.trim_end())?;
+            return Ok(CLEAN);
+        };
+        let failed = |why| Trouble::Infrastructure(format!("cannot write {file:?}: {why}"));
+        std::fs::write(file, source).map_err(failed)?;
+    } else if let Some(file) = &args.output {
         repro.write(file).map_err(|error| Trouble::Infrastructure(error.to_string()))?;
     }
     if args.json {
@@ -67,11 +81,13 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
             shrunk: shrunk.sizes.1,
             runs: shrunk.runs,
             minimal: shrunk.is_minimal,
+            story: last.story(),
         })?;
         return Ok(CLEAN);
     }
-    out.lines(&crate::report::lines(scenario.name(), seed, &left.failure, &shrunk.plan))?;
-    out.lines(&summary(&shrunk, args.output.as_deref()))?;
+    let named = (scenario.name(), seed);
+    out.lines(&crate::report::lines(named, &left.failure, &shrunk.plan, last.story()))?;
+    out.lines(&summary(&shrunk, args))?;
     Ok(CLEAN)
 }
 
@@ -130,11 +146,30 @@ pub(super) fn shrink_in(
     })
 }
 
-fn summary(shrunk: &Shrunk, file: Option<&Path>) -> Vec<String> {
+/// The expression of the list that a test looks in for the scenario, if one is to be written.
+fn list(library: &Library, args: &ShrinkArgs, name: &str) -> Result<Option<String>, Trouble> {
+    if !args.rust || args.list.is_some() {
+        return Ok(args.list.clone());
+    }
+    let Ok(package) = std::env::var("CARGO_PKG_NAME") else {
+        return Err(Trouble::Usage(
+            "in which list is the scenario? Say it with --list, as in `--list \
+             'my_crate::scenarios()'`, or run this with `cargo run`"
+                .to_owned(),
+        ));
+    };
+    let is_specimen = library.specimens().iter().any(|specimen| specimen.name() == name);
+    let function = if is_specimen { "specimens" } else { "scenarios" };
+    Ok(Some(format!("{}::{function}()", package.replace('-', "_"))))
+}
+
+fn summary(shrunk: &Shrunk, args: &ShrinkArgs) -> Vec<String> {
     let mut lines = vec![String::new()];
     lines.extend(shrunk.lines());
-    if let Some(file) = file {
-        lines.push(format!("  to replay it: squall replay {}", file.display()));
+    match &args.output {
+        Some(file) if args.rust => lines.push(format!("  the test is in {}", file.display())),
+        Some(file) => lines.push(format!("  to replay it: squall replay {}", file.display())),
+        None => {}
     }
     lines
 }

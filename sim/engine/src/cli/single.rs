@@ -8,10 +8,11 @@ use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
 use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
 use crate::failure::Class;
-use crate::plan::{Matched, Plan};
+use crate::plan::Matched;
 use crate::report::NOT_ALIKE;
 use crate::repro::{Expected, Repro, ReproError, build_id};
 use crate::scenario::Scenario;
+use crate::story::Sentence;
 use crate::trace::{Ends, Wanted};
 use crate::twice::compare;
 use crate::words::seconds;
@@ -36,6 +37,11 @@ struct ReplayJson<'a> {
     same_build: bool,
     same_run: bool,
     same_property: bool,
+    same_fingerprint: bool,
+    /// The places of the overrides that matched nothing.
+    missed: &'a [usize],
+    /// What happened, in sentences.
+    story: &'a [Sentence],
 }
 
 /// Runs one seed of one scenario.
@@ -172,6 +178,7 @@ pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Res
         seed: repro.seed,
         plan: Some(repro.plan.clone()),
         trace: wanted(args.trace)?,
+        record: true,
         ..Single::default()
     };
     let done = traced(&Pool::new(Some(1)), ask, out)?;
@@ -183,19 +190,21 @@ pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Res
             same_build: repro.build == build_id(),
             same_run: repro.expected.digest == seen.digest,
             same_property: repro.expected.property == seen.property,
+            same_fingerprint: repro.expected.fingerprint == seen.fingerprint,
+            missed: done.last.as_ref().map_or(&[], |last| &last.missed),
+            story: done.story(),
         })?;
         return Ok(exit(found));
     }
-    let overrides = done.last.as_ref().map(|last| last.overrides).unwrap_or_default();
-    out.lines(&repro.verdict(&seen, &overrides))?;
+    let last = done.last.as_ref();
+    let overrides = last.map(|last| last.overrides).unwrap_or_default();
+    let missed = last.map_or(&[][..], |last| &last.missed);
+    out.lines(&repro.verdict(&seen, &overrides, missed))?;
     if let Some(found) = found {
-        out.lines(&in_full(scenario, &repro.plan, found))?;
+        let (named, failure) = ((scenario.name(), found.seed), &found.failure);
+        out.lines(&crate::report::lines(named, failure, &repro.plan, done.story()))?;
     }
     Ok(exit(found))
-}
-
-fn in_full(scenario: &Scenario, plan: &Plan, found: &Found) -> Vec<String> {
-    crate::report::lines(scenario.name(), found.seed, &found.failure, plan)
 }
 
 fn expected(done: &Done) -> Expected {

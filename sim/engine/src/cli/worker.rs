@@ -157,6 +157,7 @@ fn take(outcome: &Outcome, seed: u64, done: &mut Done) {
         end_ns: outcome.end_ns,
         events: outcome.events,
         overrides: outcome.overrides,
+        missed: outcome.missed.clone(),
     });
 }
 

@@ -21,6 +21,11 @@ pub(crate) enum Name {
     Time(u64),
 }
 
+impl Name {
+    /// None goes before it.
+    pub(crate) const LEAST: Name = Name::Hash { payload: 0, nth: 0 };
+}
+
 /// How many overrides of a plan matched, by what they matched.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Matched {

@@ -22,7 +22,7 @@ pub(crate) use matched::Name;
 pub use pct::Pct;
 pub use reroll::Reroll;
 pub use streams::StreamWeather;
-pub use valid::{Invalid, NODES_MAX, TIME_MAX_NS};
+pub use valid::{EPISODES_MAX, Invalid, NODES_MAX, OVERRIDES_MAX, TIME_MAX_NS};
 pub(crate) use words::tell_kind;
 
 use crate::script::{Action, Step};

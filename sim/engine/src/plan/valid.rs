@@ -9,6 +9,12 @@ pub const TIME_MAX_NS: u64 = 1_000_000_000_000_000;
 /// A plan has at most so many nodes.
 pub const NODES_MAX: u32 = 1_000;
 
+/// A plan has at most so many episodes.
+pub const EPISODES_MAX: usize = 10_000;
+
+/// A plan has at most so many overrides; each operation that is named counts as one.
+pub const OVERRIDES_MAX: usize = 1_000_000;
+
 /// Why a plan cannot be run.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Invalid {
@@ -25,6 +31,16 @@ pub enum Invalid {
     Nodes {
         /// How many nodes it has.
         found: u32,
+    },
+    /// It has too many episodes or overrides.
+    #[error("it has {found} {what}; at most {most} is right")]
+    Many {
+        /// Of what.
+        what: &'static str,
+        /// How many it has.
+        found: usize,
+        /// The most.
+        most: usize,
     },
     /// A time or duration is too long.
     #[error("{what} is {found} ns; at most {TIME_MAX_NS} is right")]
@@ -123,6 +139,12 @@ impl Plan {
         for reroll in &self.rerolls {
             time("`from_ns` of a reroll", reroll.from_ns)?;
         }
+        many("episodes", self.episodes.len(), EPISODES_MAX)?;
+        let named = self.overrides.iter().map(|change| match change {
+            Override::OnlyOperations { numbers, .. } => 1 + numbers.len(),
+            _ => 1,
+        });
+        many("overrides", named.sum(), OVERRIDES_MAX)?;
         for episode in &self.episodes {
             episode.check()?;
         }
@@ -178,6 +200,10 @@ impl Episode {
         time(&what(), other)?;
         Ok(())
     }
+}
+
+fn many(what: &'static str, found: usize, most: usize) -> Result<(), Invalid> {
+    if found <= most { Ok(()) } else { Err(Invalid::Many { what, found, most }) }
 }
 
 fn time(what: &str, found: u64) -> Result<(), Invalid> {
@@ -263,7 +289,19 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
         type Edit = fn(&mut Plan);
-        let broken: [(&str, Edit); 8] = [
+        let broken: [(&str, Edit); 10] = [
+            ("it has 10001 episodes; at most 10000", |plan| {
+                let node = "node-1".to_owned();
+                let (kind, from) = (Kind::Pause { node }, When::AtNs(0));
+                let episode = Episode { id: 1, kind, from, for_ns: None };
+                plan.episodes = vec![episode; 10_001];
+            }),
+            ("it has 1000002 overrides; at most 1000000", |plan| {
+                let numbers = vec![0; 1_000_000];
+                let client = "node-1".to_owned();
+                plan.overrides =
+                    vec![message(Some(0)), Override::OnlyOperations { client, numbers }];
+            }),
             ("at most 1000000 is right", |plan| plan.weather.loss_ppm = 2_000_000),
             ("`heal_at_ns` is", |plan| plan.heal_at_ns = u64::MAX),
             ("every role needs one", |plan| plan.nodes[0].nodes = 0),

@@ -2,6 +2,7 @@
 
 use super::{Episode, Fate, Kind, Latency, Override, Plan, Weather, When};
 use crate::words::{duration, seconds};
+use std::fmt;
 
 impl Plan {
     /// The plan as lines: who is there, the weather as far as there is any, and the episodes in
@@ -21,7 +22,7 @@ impl Plan {
         if self.episodes.is_empty() && self.script.is_empty() {
             lines.push("no episodes".to_owned());
         }
-        lines.extend(self.overrides.iter().map(tell_override));
+        lines.extend(self.overrides.iter().map(Override::to_string));
         let steps = self.script.iter().enumerate();
         lines.extend(steps.map(|(at, step)| format!("step {}, {}", at + 1, step.line())));
         if self.salt != 0 {
@@ -175,6 +176,12 @@ pub(crate) fn tell_kind(kind: &Kind) -> String {
             duration(by_ns.unsigned_abs()),
             duration(*every_ns)
         ),
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&tell_override(self))
     }
 }
 

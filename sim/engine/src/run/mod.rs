@@ -15,7 +15,6 @@ use crate::plan::{Matched, Plan, Reroll};
 use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
-use crate::words::Words;
 pub use crate::world::Combined;
 use crate::world::{
     Boot, Features, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
@@ -31,6 +30,10 @@ use std::task::{Context, Poll, Waker};
 #[cfg(feature = "cli")]
 pub(crate) use watchdog::{HANG, POLL_MAX_VARIABLE};
 
+/// So often a plan is run at most, each time with other names for messages that were not found. Of
+/// three names it takes three runs; more only if other messages show other ones the less.
+const NAMINGS: u32 = 16;
+
 const MARK_HEAL: u32 = 0;
 const MARK_LATE: u32 = 1;
 const MARK_GOAL: u32 = 2;
@@ -41,7 +44,8 @@ const MARK_REROLL: u32 = 3;
 pub struct Watch {
     /// Whether to keep everything that happens, for a trace or a comparison.
     pub log: bool,
-    /// Whether to write down what became of each message, as [`Outcome::recorded`].
+    /// Whether to write down what became of each message, and to tell the story of the run, as
+    /// [`Outcome::recorded`].
     pub record: bool,
     /// Whether to count the I/O steps of each node, as [`Outcome::steps`].
     pub steps: bool,
@@ -92,8 +96,8 @@ pub struct Outcome {
     pub watermarks: Vec<(&'static str, u64)>,
     /// How many of the plan's overrides matched, by what.
     pub overrides: Matched,
-    /// The places in the plan of the overrides that matched nothing.
-    missed: Vec<usize>,
+    /// The places in the plan of the overrides that matched nothing, in no order.
+    pub missed: Vec<usize>,
     /// What it was made of, if that was asked for.
     pub recorded: Option<Recorded>,
     /// The I/O steps of each node, in roster order, if they were counted.
@@ -105,20 +109,6 @@ pub struct Outcome {
     pub(crate) log: Vec<Line>,
 }
 
-impl Outcome {
-    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
-    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
-    /// and node. The scenario and the plan are those of the run.
-    ///
-    /// These are words of the code's own, and no numbers of the simulator: they can be compared
-    /// with a text that was kept.
-    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
-        let words = Words::of(scenario, plan);
-        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
-        said.map(|line| words.line(line)).collect()
-    }
-}
-
 /// Runs a scenario with the plan of its seed.
 pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
     run_plan(scenario, seed, &scenario.plan(seed), Watch::default())
@@ -127,7 +117,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// Runs a scenario with this seed and plan.
 ///
 /// A plan with overrides that match nothing is run again with other names for their messages, as
-/// far as they have any; the outcome is that of the last run.
+/// far as they have any, at most 15 times; the outcome is that of the last run.
 ///
 /// # Panics
 /// If a run is under way in this thread.
@@ -147,14 +137,15 @@ pub(crate) fn run_logged(
         return run_once(scenario, seed, plan, watch, log);
     }
     let mut plan = plan.clone();
-    loop {
+    for _ in 1..NAMINGS {
         let outcome = run_once(scenario, seed, &plan, watch, None);
         match plan.with_next_names(&outcome.missed) {
             Some(next) => plan = next,
-            None if log.is_some() => return run_once(scenario, seed, &plan, watch, log),
+            None if log.is_some() => break,
             None => return outcome,
         }
     }
+    run_once(scenario, seed, &plan, watch, log)
 }
 
 fn run_once(
@@ -169,7 +160,7 @@ fn run_once(
     let mut world = World::new(seed, plan, &clients, (scenario.budget(plan), scenario.bounds));
     world.tolerated = scenario.tolerance.faults();
     let _listening = events::listen(log.as_ref().and_then(Log::filter));
-    world.recorder = watch.record.then(Recorder::default);
+    world.set_recorder(watch.record.then(Recorder::default));
     world.set_log(log);
     world.noted.features = watch.reach.then(Features::default);
     for (mark, reroll) in (MARK_REROLL..).zip(&plan.rerolls) {
@@ -470,7 +461,7 @@ impl Run<'_> {
                 watermarks: std::mem::take(&mut world.observed.watermarks),
                 overrides,
                 missed,
-                recorded: world.take_recorded(),
+                recorded: world.take_recorded(plan),
                 steps: std::mem::take(&mut world.noted.steps),
                 struck: world.struck(),
                 reached: world.noted.features.take().map(Features::into_list).unwrap_or_default(),

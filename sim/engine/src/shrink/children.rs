@@ -65,7 +65,8 @@ pub(crate) fn serve(scenario: &Scenario, seed: u64) {
     }
 }
 
-fn verdict(plan: &Plan, outcome: &Outcome) -> Verdict {
+/// What came of a plan.
+pub(super) fn verdict(plan: &Plan, outcome: &Outcome) -> Verdict {
     let fired = |name: &str| {
         let at = TABLE.iter().position(|row| row.name == name);
         at.map_or(0, |at| outcome.faults[at].fired)

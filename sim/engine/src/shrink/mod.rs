@@ -4,18 +4,24 @@
 //! A plan is taken for smaller if it has fewer faults, or as many and fewer operations, and so on
 //! ([`Size`]). Of what is tried only that is kept which breaks the same property in the same place
 //! and is not larger. First the weather goes calm, as a whole, by group and by fault; messages that
-//! it still has to strike are then named one by one. Episodes, operations, nodes and such messages
-//! are left out in ever smaller pieces, and at the end one by one, until nothing can go.
+//! it still has to strike are then named one by one. Episodes, steps, operations, nodes and such
+//! messages are left out in ever smaller pieces, and at the end one by one, until nothing can go.
 //!
 //! What is left out may have to be made up for by other timing. So a plan that does not break the
 //! property is tried again under a few salts of how long things take and what goes first; the salt
 //! is a part of the plan.
 
 mod calm;
+#[cfg(test)]
+mod changed;
 mod children;
+#[cfg(test)]
+mod inside;
 mod pieces;
 mod simplify;
 mod size;
+#[cfg(any(test, feature = "proptest"))]
+mod smaller;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +34,8 @@ pub(crate) use children::{CHILD_VARIABLE, Children, Subject, serve};
 use pieces::Piece;
 use serde::{Deserialize, Serialize};
 pub(crate) use size::Size;
+#[cfg(feature = "proptest")]
+pub(crate) use smaller::Smaller;
 use std::collections::BTreeMap;
 
 /// How many plans are tried together. It is the same on every machine, and of those that break the
@@ -178,6 +186,7 @@ impl Shrinker<'_> {
             let before = self.size;
             self.calm_down()?;
             self.leave_out("episodes", &pieces::episodes)?;
+            self.leave_out("steps of the script", &pieces::steps)?;
             self.leave_out("operations", &pieces::operations)?;
             self.name_messages()?;
             self.leave_out("messages", &pieces::messages)?;

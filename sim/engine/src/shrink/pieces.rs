@@ -15,6 +15,8 @@ pub(super) enum Piece {
     Node(usize),
     /// A fault of the weather.
     Fault(Fault),
+    /// A step of the script.
+    Step(usize),
 }
 
 pub(super) fn episodes(_: &Scenario, plan: &Plan) -> Vec<Piece> {
@@ -47,13 +49,18 @@ pub(super) fn nodes(scenario: &Scenario, plan: &Plan) -> Vec<Piece> {
     pieces.collect()
 }
 
+pub(super) fn steps(_: &Scenario, plan: &Plan) -> Vec<Piece> {
+    // What a step holds is released by a later one.
+    (0..plan.script.len()).rev().map(Piece::Step).collect()
+}
+
 fn faults(_: &Scenario, plan: &Plan) -> Vec<Piece> {
     super::calm::faults(plan).into_iter().map(Piece::Fault).collect()
 }
 
 /// Everything, to be left out one by one.
 pub(super) fn all(scenario: &Scenario, plan: &Plan) -> Vec<Piece> {
-    [faults, episodes, messages, nodes, operations].map(|of| of(scenario, plan)).concat()
+    [faults, episodes, steps, messages, nodes, operations].map(|of| of(scenario, plan)).concat()
 }
 
 /// The plan without these pieces of it.
@@ -67,13 +74,15 @@ pub(super) fn without(plan: &Plan, pieces: &[Piece]) -> Plan {
                 }
             }
             Piece::Fault(fault) => super::calm::switch_off(&mut rest.weather, *fault),
-            Piece::Episode(_) | Piece::Override(_) | Piece::Node(_) => {}
+            Piece::Episode(_) | Piece::Override(_) | Piece::Node(_) | Piece::Step(_) => {}
         }
     }
     let mut place = 0..;
     rest.episodes.retain(|_| !pieces.contains(&Piece::Episode(place.next().unwrap_or_default())));
     let mut place = 0..;
     rest.overrides.retain(|_| !pieces.contains(&Piece::Override(place.next().unwrap_or_default())));
+    let mut place = 0..;
+    rest.script.retain(|_| !pieces.contains(&Piece::Step(place.next().unwrap_or_default())));
     for piece in pieces {
         if let Piece::Node(role) = piece {
             drop_node(&mut rest, *role);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{Episode, Fate, Kind, RoleNodes, When};
+use crate::script::{Script, hold, power_loss, release, sent, sync};
 use crate::world::RecordedMessage;
 use crate::{Client, Tolerance};
 use squall_env::Env;
@@ -80,6 +81,7 @@ impl<F: Fn(&Plan) -> Option<&'static str>> Oracle for Says<F> {
             |count| RecordedMessage { as_override: message(count), is_struck: count % 2 > 0 };
         Ok(Recorded {
             messages: (0..20).map(lost).collect(),
+            story: Vec::new(),
             operations: operations.flat_map(|who| (0..9).map(|n| (who.to_owned(), n))).collect(),
         })
     }
@@ -164,6 +166,26 @@ fn the_budget_is_kept_and_what_is_left_is_not_larger() {
         assert!(!shrunk.is_minimal && shrunk.runs <= runs);
         assert!(shrunk.sizes.1 <= shrunk.sizes.0 && has(&shrunk.plan, &[3, 17, 20]));
     }
+}
+
+#[test]
+fn steps_of_a_script_go_if_what_is_left_can_be_played() {
+    let mut plan = stormy();
+    plan.episodes.clear();
+    let (one, other) = ("node-1", "node-2");
+    let script = Script::new()
+        .when(sync("node-3"), power_loss("node-3"))
+        .when(sent(one, other), hold(one, other))
+        .when(sync("node-4"), power_loss("node-4"))
+        .when(sync(other), release(one, other))
+        .when(sync("node-5"), power_loss("node-5"));
+    plan.script = script.steps().to_vec();
+    let wanted = plan.script[3].clone();
+    let fails = |plan: &Plan| plan.script.contains(&wanted).then_some(WANTED);
+    let mut oracle = Says { fails, asked: 0 };
+    let shrunk = shrink(&scenario(), (&plan, WANTED), 20_000, &mut oracle, &mut |_, _, _| {});
+    // What is released must have been held.
+    assert_eq!(shrunk.unwrap().plan.script, [plan.script[1].clone(), wanted.clone()]);
 }
 
 #[test]

@@ -319,6 +319,15 @@ impl Files {
         (lost, hash)
     }
 
+    /// The files that have changes which a power loss may take, with how many.
+    pub(crate) fn unsynced(&self) -> Vec<(String, u64)> {
+        let files = self.names.iter().filter_map(|(path, inode)| {
+            let file = self.inodes.get(*inode as usize)?.as_ref()?;
+            Some((path.to_string(), file.pending.len() as u64))
+        });
+        files.filter(|(_, changes)| *changes > 0).collect()
+    }
+
     /// Whether there is anything on the disk.
     pub(crate) fn holds_something(&self) -> bool {
         self.inodes.iter().flatten().any(|file| !file.durable.is_empty())

@@ -255,7 +255,10 @@ impl World {
                     self.note(node, Code::Lost, [hash, 1]);
                     fated.lost = true;
                 }
-                Fate::DeliveredAfterNs(after) => fated.after = after.max(1),
+                Fate::DeliveredAfterNs(after) => {
+                    fated.after = after.max(1);
+                    self.note_takes(node, after);
+                }
                 Fate::Delivered { after_ns, copy_after_ns, damage } => {
                     fated.after = after_ns.max(1);
                     fated.copy_after = copy_after_ns.map(|after| after.max(1));
@@ -371,6 +374,8 @@ impl World {
             return;
         }
         if !target.is_up() {
+            let hash = message.hash;
+            self.note_missed(event.time(), (from, to), hash);
             self.free_message(slot);
             return;
         }

@@ -85,6 +85,9 @@ impl World {
             let entry = Entry { time: self.now, node: node as u16, code, details };
             log.push(Line::Entry(entry));
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.notes.entry(self.now, node, code, details);
+        }
         self.heed(node, code, details[0]);
     }
 

@@ -4,10 +4,14 @@ use super::queue::Counts;
 use crate::choice::{Entity, mix};
 use crate::plan::{Fate, Matched, Name, Override};
 use squall_env::Roster;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 #[derive(Default)]
 pub(crate) struct Overrides {
     messages: Vec<MessageOverride>,
+    /// Those that have not matched yet, by lane, name and place.
+    wanted: BTreeSet<(u64, Name, usize)>,
     skips: Vec<Skip>,
     counts: Counts,
 }
@@ -15,7 +19,6 @@ pub(crate) struct Overrides {
 struct MessageOverride {
     /// Which override of the plan it is.
     place: usize,
-    lane: u64,
     name: Option<Name>,
     fate: Fate,
     matched: bool,
@@ -31,7 +34,7 @@ struct Skip {
 
 enum Which {
     This(u64),
-    AllBut(Vec<u64>),
+    AllBut(BTreeSet<u64>),
 }
 
 impl Which {
@@ -50,28 +53,34 @@ fn lane(from: u32, to: u32, port: u32, kind: u8) -> u64 {
 impl Overrides {
     /// Overrides that name no node of the roster match nothing.
     pub(crate) fn new(overrides: &[Override], roster: &Roster) -> Overrides {
-        let index = |name: &str| {
-            let wanted = roster.find(name)?;
-            roster.all().position(|node| node == wanted).map(|at| at as u32)
+        let names = roster.all().enumerate().map(|(at, node)| (roster.name(node), at as u32));
+        let nodes: BTreeMap<String, u32> = match overrides.is_empty() {
+            true => BTreeMap::new(),
+            false => names.collect(),
         };
+        let index = |name: &str| nodes.get(name).copied();
         let mut all = Overrides::default();
         for (place, wish) in overrides.iter().enumerate() {
             match wish {
                 Override::Message { from, to, port, message_kind, fate, .. } => {
-                    let (lane, name) = match (index(from), index(to)) {
+                    let name = match (index(from), index(to)) {
                         (Some(from), Some(to)) => {
-                            (lane(from, to, *port, *message_kind), wish.name())
+                            let lane = lane(from, to, *port, *message_kind);
+                            wish.name().inspect(|name| {
+                                all.wanted.insert((lane, *name, all.messages.len()));
+                            })
                         }
-                        _ => (0, None),
+                        _ => None,
                     };
                     let (fate, matched) = (*fate, false);
-                    all.messages.push(MessageOverride { place, lane, name, fate, matched });
+                    all.messages.push(MessageOverride { place, name, fate, matched });
                 }
                 Override::SkipOperation { client, number } => {
                     all.skip(place, index(client), Which::This(*number));
                 }
                 Override::OnlyOperations { client, numbers } => {
-                    all.skip(place, index(client), Which::AllBut(numbers.clone()));
+                    let kept = numbers.iter().copied().collect();
+                    all.skip(place, index(client), Which::AllBut(kept));
                 }
             }
         }
@@ -85,7 +94,13 @@ impl Overrides {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.wanted.is_empty()
+    }
+
+    /// The first override of a lane under one of these names.
+    fn first(&self, lane: u64, names: RangeInclusive<Name>) -> Option<(u64, Name, usize)> {
+        let (low, high) = names.into_inner();
+        self.wanted.range((lane, low, 0)..=(lane, high, usize::MAX)).next().copied()
     }
 
     /// What the plan says of a message with this payload, sent at this time. Each override has one
@@ -97,24 +112,14 @@ impl Overrides {
         payload: u64,
     ) -> Option<Fate> {
         let lane = lane(from, to, port, kind);
-        if !self.messages.iter().any(|wish| wish.lane == lane) {
-            return None;
-        }
-        let (count, nth_payload) = (self.counts.next(lane), self.counts.next(mix(lane ^ payload)));
-        let means = |wish: &&mut MessageOverride| {
-            wish.lane == lane
-                && !wish.matched
-                && match wish.name {
-                    Some(Name::Hash { payload: wanted, nth }) => {
-                        wanted == payload && nth == nth_payload
-                    }
-                    Some(Name::Count(wanted)) => wanted == count,
-                    Some(Name::Time(from)) => now >= from,
-                    None => false,
-                }
-        };
-        let wishes = self.messages.iter_mut().filter(means);
-        let wish = wishes.min_by_key(|wish| (wish.name, wish.place))?;
+        self.first(lane, Name::LEAST..=Name::Time(u64::MAX))?;
+        let (count, nth) = (self.counts.next(lane), self.counts.next(mix(lane ^ payload)));
+        let (hash, count) = (Name::Hash { payload, nth }, Name::Count(count));
+        let found = (self.first(lane, hash..=hash))
+            .or_else(|| self.first(lane, count..=count))
+            .or_else(|| self.first(lane, Name::Time(0)..=Name::Time(now)))?;
+        self.wanted.remove(&found);
+        let wish = &mut self.messages[found.2];
         wish.matched = true;
         Some(wish.fate)
     }

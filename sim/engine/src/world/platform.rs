@@ -4,7 +4,7 @@
 use super::streams::{Attempt, Holder, ListeningPort};
 use super::{World, clock, halt, net, with};
 use crate::choice::{Domain, Entity, chance, hash_text};
-use crate::digest::Code;
+use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
 use crate::trace::Log;
 use rand_chacha::ChaCha8Rng;
@@ -248,6 +248,21 @@ impl Observer for Platform {
         if wanted {
             let text = text();
             self.enter(|world, node| world.trace(node, || text));
+        }
+    }
+
+    fn names(&self, payload: &[u8], name: &dyn Fn() -> String) {
+        let mut hash = 0;
+        let mut own = |world: &mut World, node| {
+            world.wants_name(node, || {
+                hash = hash_bytes(payload);
+                hash
+            })
+        };
+        // What the name is made of is user code's.
+        if self.enter(|world, node| own(world, node)).unwrap_or_default() {
+            let name = name();
+            self.enter(|world, node| world.name(node, hash, name));
         }
     }
 

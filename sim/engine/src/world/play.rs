@@ -174,7 +174,7 @@ impl World {
                 self.queue.push(Event::new(at, 0, EventKind::Script, slot));
             }
         }
-        self.heeded = listens || self.log.is_some();
+        self.heeded = listens || self.log.is_some() || self.recorder.is_some();
     }
 
     /// Something goes into a digest that the script may wait for. The world is in the middle of it,

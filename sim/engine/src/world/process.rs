@@ -9,6 +9,7 @@ use super::{Outside, Platform, TaskId, World, fresh_number};
 use crate::choice::{Choices, Domain, Entity, between};
 use crate::digest::Code;
 use crate::plan::Weather;
+use crate::story::Unsynced;
 use crate::table::Fault;
 use squall_env::shown::AuditMoment;
 use squall_env::{Env, NodeId};
@@ -314,7 +315,13 @@ impl World {
             node.damage();
         }
         node.power_losses += 1;
+        let unsynced = self.recorder.is_some().then(|| node.disk.files.unsynced());
         let (lost, hash) = node.disk.files.lose_power(&self.choices, crash, losses);
+        if let Some((recorder, files)) = self.recorder.as_mut().zip(unsynced) {
+            let (torn, names) = (lost.torn + lost.garbage + lost.lengths, lost.entries);
+            let unsynced = Unsynced { files, lost: lost.writes, torn, names };
+            recorder.notes.power_loss(self.now, index, unsynced);
+        }
         self.fired_times(Fault::LostWrites, lost.writes);
         self.fired_times(Fault::TornWrites, lost.torn);
         self.fired_times(Fault::Garbage, lost.garbage);

@@ -5,7 +5,8 @@ use super::World;
 use super::net::Fated;
 use super::queue::Counts;
 use crate::choice::{Entity, mix};
-use crate::plan::{Fate, Override};
+use crate::plan::{Fate, Override, Plan};
+use crate::story::{self, Notes, Sentence};
 use serde::{Deserialize, Serialize};
 use squall_env::Roster;
 
@@ -17,6 +18,9 @@ pub struct Recorded {
     pub messages: Vec<RecordedMessage>,
     /// The operations that clients began, in order: client and number.
     pub operations: Vec<(String, u64)>,
+    /// What happened, in sentences.
+    #[serde(default)]
+    pub story: Vec<Sentence>,
 }
 
 /// What became of a message.
@@ -34,6 +38,8 @@ pub(crate) struct Recorder {
     counts: Counts,
     messages: Vec<Line>,
     operations: Vec<(u32, u64)>,
+    /// What the story is made of.
+    pub(crate) notes: Notes,
 }
 
 /// A message by its names.
@@ -50,6 +56,7 @@ impl Recorder {
     /// A message is sent. Every one is counted, also those of which nothing else is written.
     pub(super) fn sent(&mut self, lane: (u32, u32, u32, u8), at_ns: u64, payload: u64) {
         let (from, to, port, kind) = lane;
+        self.notes.sends(at_ns, from, to, payload);
         let [from, to, port, kind] = [u64::from(from), u64::from(to), port.into(), kind.into()];
         let name = Entity(from).with(to).with(port).with(kind).0;
         let (count, nth) = (self.counts.next(name), self.counts.next(mix(name ^ payload)));
@@ -72,7 +79,7 @@ impl Recorder {
         self.operations.push((client, number));
     }
 
-    fn into_recorded(self, roster: &Roster) -> Recorded {
+    fn into_recorded(self, roster: &Roster, plan: &Plan) -> Recorded {
         let names: Vec<String> = roster.all().map(|node| roster.name(node)).collect();
         let name = |node: u32| names[node as usize].clone();
         let tell = |line: &Line| {
@@ -92,6 +99,7 @@ impl Recorder {
             Some(RecordedMessage { as_override, is_struck })
         };
         Recorded {
+            story: story::tell(&self.notes, &names, plan),
             messages: self.messages.iter().filter_map(tell).collect(),
             operations: self.operations.iter().map(|(who, number)| (name(*who), *number)).collect(),
         }
@@ -100,7 +108,39 @@ impl Recorder {
 
 impl World {
     /// What was written down, if anything was.
-    pub(crate) fn take_recorded(&mut self) -> Option<Recorded> {
-        self.recorder.take().map(|recorder| recorder.into_recorded(&self.roster))
+    pub(crate) fn take_recorded(&mut self, plan: &Plan) -> Option<Recorded> {
+        self.recorder.take().map(|recorder| recorder.into_recorded(&self.roster, plan))
+    }
+
+    /// From here on it is written down what happens.
+    pub(crate) fn set_recorder(&mut self, recorder: Option<Recorder>) {
+        self.heeded |= recorder.is_some();
+        self.recorder = recorder;
+    }
+
+    /// The message that a node has sent last takes so long, as the plan says.
+    pub(super) fn note_takes(&mut self, from: u32, after_ns: u64) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.notes.takes(self.now, from, after_ns);
+        }
+    }
+
+    /// A message reaches a node that is down.
+    pub(super) fn note_missed(&mut self, time: u64, (from, to): (u32, u32), payload: u64) {
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| from != to) {
+            recorder.notes.misses(time, to, from, payload);
+        }
+    }
+
+    /// Whether whoever tells what happens has no name yet for what has this hash.
+    #[inline]
+    pub(crate) fn wants_name(&self, node: u32, hash: impl FnOnce() -> u64) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| !recorder.notes.knows(node, hash()))
+    }
+
+    pub(crate) fn name(&mut self, node: u32, hash: u64, name: String) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.notes.name(node, hash, name);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod disk; // What a power loss keeps.
 mod faults; // Every fault: its effect, and its absence when off.
 mod futures; // Other futures of one past, and priorities in place of chance.
 mod histories; // What is recorded of operations, and in which order.
+mod hostile; // Repro files that nobody wrote are refused, or run to an end.
 mod kinds; // Each kind of property: shown state, audits, watermarks, combinations.
 mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod ledger_pressure; // The same, when everything strikes at once.

@@ -4,6 +4,7 @@ use super::{Machine, Position, RequestId};
 use crate::address::{Address, NodeId, Port};
 use crate::codec;
 use crate::journal::Journal;
+use crate::named::name_of;
 use crate::time::Instant;
 use crate::{Combination, Env, WallTime};
 use std::collections::VecDeque;
@@ -89,6 +90,7 @@ impl<M: Machine> Turn<M> {
     pub fn send(&mut self, to: Address, message: M::Message) {
         match codec::encode(&message, &mut self.scratch) {
             Ok(kind) => {
+                self.env.platform().names(&self.scratch, &|| name_of(&message));
                 let start = self.outbox.len();
                 self.outbox.extend_from_slice(&self.scratch);
                 let what = What::Send { to, kind, frame: start..self.outbox.len() };
@@ -101,7 +103,10 @@ impl<M: Machine> Turn<M> {
     /// Sends a message at once. It may claim nothing about what is durable here.
     pub fn send_early(&mut self, to: Address, message: M::Message) {
         match codec::encode(&message, &mut self.scratch) {
-            Ok(kind) => self.env.platform().send(self.port, to, kind, &self.scratch),
+            Ok(kind) => {
+                self.env.platform().names(&self.scratch, &|| name_of(&message));
+                self.env.platform().send(self.port, to, kind, &self.scratch);
+            }
             Err(error) => self.env.platform().rejected(self.my_address(), error.reason()),
         }
     }
