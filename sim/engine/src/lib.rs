@@ -86,7 +86,7 @@ pub mod table;
 mod tally;
 mod test;
 mod tolerance;
-mod trace;
+pub mod trace;
 mod twice;
 mod words;
 mod world;

@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use super::Extra;
+use super::export::Format;
 use crate::plan::Forecast;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -30,6 +31,10 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Leaves out of a failing run whatever its failure does not need
     Shrink(ShrinkArgs),
+    /// Writes a page of HTML that shows a run: messages, faults, causes, the state of nodes
+    Report(ReportArgs),
+    /// Says where two runs part
+    Diff(DiffArgs),
     /// Checks histories in files against a model
     Check(CheckArgs),
     /// Counts how many seeds it takes to find each specimen and mutant
@@ -99,6 +104,12 @@ pub(super) struct RunArgs {
     /// Writes the run's repro file, whether it fails or not
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
+    /// Writes the events of the run with their causes, in this format
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["trace", "twice", "json"])]
+    pub(super) export: Option<Format>,
+    /// The file to which it is written, not the standard output
+    #[arg(short, long, value_name = "FILE", requires = "export")]
+    pub(super) output: Option<PathBuf>,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -108,11 +119,48 @@ pub(super) struct RunArgs {
 pub(super) struct ReplayArgs {
     /// The file
     pub(super) file: PathBuf,
+    /// Writes the events of the run with their causes, in this format
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["trace", "json"])]
+    pub(super) export: Option<Format>,
+    /// The file to which it is written, not the standard output
+    #[arg(short, long, value_name = "FILE", requires = "export")]
+    pub(super) output: Option<PathBuf>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
     /// variable alone, as in SQUALL_LOG=debug, prints these events alone
     #[arg(long)]
     pub(super) trace: bool,
     /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct ReportArgs {
+    /// The scenario, or a repro file
+    pub(super) name: String,
+    /// The seed; a repro file has its own
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// The weather of the seed's plan, as in `run`
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather, requires = "seed")]
+    pub(super) weather: Option<String>,
+    /// The page
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct DiffArgs {
+    /// A run: NAME:SEED, as in `register/atomic:218`, a repro file, or a trace that was exported as
+    /// jsonl, perhaps by another build
+    pub(super) one: String,
+    /// The other run; the same one, if faults are switched off in it
+    pub(super) other: Option<String>,
+    /// Switches a fault off in the other run; may be given several times
+    #[arg(long, value_name = "FAULT")]
+    pub(super) off: Vec<String>,
+    /// Prints a line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -203,6 +251,7 @@ impl Command {
             Command::Sweep(args) => args.weather.as_deref(),
             Command::Run(args) => args.weather.as_deref(),
             Command::Shrink(args) => args.weather.as_deref(),
+            Command::Report(args) => args.weather.as_deref(),
             _ => None,
         }
     }

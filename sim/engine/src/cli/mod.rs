@@ -35,6 +35,8 @@
 mod args;
 mod canary;
 mod check;
+mod diff;
+mod export;
 mod found;
 mod library;
 mod output;
@@ -143,6 +145,8 @@ fn dispatch(library: &Library, command: Command) -> Result<u8, Trouble> {
         Command::Run(args) => single::run(library, &args, &mut out),
         Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Shrink(args) => shrink::shrink(library, &args, &mut out),
+        Command::Report(args) => export::report(library, &args, &mut out),
+        Command::Diff(args) => diff::diff(library, &args, &mut out),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),
         Command::Lint(args) => lint(&args, &mut out),

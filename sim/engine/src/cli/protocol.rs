@@ -1,5 +1,6 @@
 //! What a sweep and its workers say to each other: a line of JSON for everything.
 
+use super::export::Export;
 use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::tally::Tally;
@@ -62,6 +63,8 @@ pub(super) struct Single {
     pub(super) entries: Option<PathBuf>,
     /// Whether to write down what the run is made of.
     pub(super) record: bool,
+    /// What to write of its trace with causes.
+    pub(super) export: Option<Export>,
 }
 
 /// What a worker says, on its standard output.
@@ -92,6 +95,8 @@ pub(super) struct Done {
     pub(super) last: Option<Last>,
     /// What the run was made of, if that was wanted.
     pub(super) recorded: Option<Recorded>,
+    /// What led to its failure, in sentences, if its trace was written.
+    pub(super) chain: Vec<String>,
 }
 
 /// How a run ended.
@@ -113,6 +118,7 @@ impl Done {
         self.busy_ns += other.busy_ns;
         self.last = other.last.or(self.last.take());
         self.recorded = other.recorded.or(self.recorded.take());
+        self.chain.extend(other.chain);
     }
 }
 

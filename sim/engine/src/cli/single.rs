@@ -1,9 +1,10 @@
 //! One seed: a run, or the replay of a repro file.
 
 use super::args::{ReplayArgs, RunArgs};
+use super::export::{Format, Subject};
 use super::found::Found;
 use super::library::Library;
-use super::output::Out;
+use super::output::{Out, note};
 use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
 use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
@@ -16,6 +17,7 @@ use crate::trace::{Ends, Wanted};
 use crate::twice::compare;
 use crate::words::seconds;
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -43,6 +45,10 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     let scenario = library.resolve_one(&args.name)?;
     let trace = wanted(args.trace)?;
     tolerates(scenario)?;
+    if let Some(format) = args.export {
+        let subject = Subject::of_seed(library, &args.name, args.seed, args.weather.as_deref())?;
+        return export(&subject, format, args.output.as_deref(), out);
+    }
     let pool = Pool::new(Some(1)).under(args.weather.as_deref());
     let ask = Single {
         scenario: scenario.name().to_owned(),
@@ -70,6 +76,23 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
             (None, last) => out.line(&well(scenario, args, last.as_ref()))?,
         }
     }
+    Ok(exit(found))
+}
+
+/// Writes a run's trace. What came of it goes to the standard error, since the trace may go to the
+/// output.
+fn export(
+    subject: &Subject<'_>,
+    format: Format,
+    file: Option<&Path>,
+    out: &mut Out,
+) -> Result<u8, Trouble> {
+    let done = subject.export(format, file, out)?;
+    let found = done.found.first();
+    let ended = found
+        .map_or("nothing failed".to_owned(), |found| format!("fails: {}", found.failure.property));
+    note(&format!("{} seed {}: {ended}", subject.scenario.name(), subject.seed));
+    done.chain.iter().for_each(|line| note(line));
     Ok(exit(found))
 }
 
@@ -161,6 +184,10 @@ pub(super) fn compare_processes(
 /// Replays a repro file.
 pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Result<u8, Trouble> {
     let file = args.file.as_path();
+    if let Some(format) = args.export {
+        let subject = Subject::of_file(library, file)?;
+        return export(&subject, format, args.output.as_deref(), out);
+    }
     let usage = |error: ReproError| Trouble::Usage(error.to_string());
     let repro = Repro::read(file).map_err(usage)?;
     let scenario = library

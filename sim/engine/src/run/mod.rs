@@ -1,20 +1,22 @@
 //! One run of a scenario: a pure function of build, scenario, seed and plan.
 
+mod outcome;
 mod panics;
 mod properties;
+mod shown;
 mod verdicts;
 mod watchdog;
 
-use crate::check::{Operations, Trial};
+use crate::check::{Evidence, Operations, Trial};
 use crate::client::Client;
+use crate::conditions::Struck;
 use crate::digest::Digest;
 use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan};
 use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
-use crate::trace::Log;
-use crate::words::Words;
+use crate::trace::{Caused, Log};
 use crate::world::{Boot, Installed, Line, Outside, Recorded, Recorder, TaskId, World, with};
 use properties::Properties;
 use squall_env::platform::BoxFuture;
@@ -37,6 +39,8 @@ pub struct Watch {
     pub log: bool,
     /// Whether to write down what became of each message, as [`Outcome::recorded`].
     pub record: bool,
+    /// Whether to keep what happens with its causes, as [`Outcome::trace`], in the place of a log.
+    pub causes: bool,
     /// Whether histories are judged.
     pub judge: bool,
     /// Stops the run at this time, in nanoseconds, whatever its state.
@@ -45,7 +49,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Watch {
-        Watch { log: false, record: false, judge: true, until_ns: u64::MAX }
+        Watch { log: false, record: false, causes: false, judge: true, until_ns: u64::MAX }
     }
 }
 
@@ -91,20 +95,9 @@ pub struct Outcome {
     /// What it was made of, if that was asked for.
     pub recorded: Option<Recorded>,
     pub(crate) log: Vec<Line>,
-}
-
-impl Outcome {
-    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
-    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
-    /// and node. The scenario and the plan are those of the run.
-    ///
-    /// These are words of the code's own, and no numbers of the simulator: they can be compared
-    /// with a text that was kept.
-    pub fn said(&self, scenario: &Scenario, plan: &Plan) -> Vec<String> {
-        let words = Words::of(scenario, plan);
-        let said = self.log.iter().filter(|line| !matches!(line, Line::Entry(_)));
-        said.map(|line| words.line(line)).collect()
-    }
+    caused: Option<Caused>,
+    evidence: Option<Evidence>,
+    struck: Arc<[Struck]>,
 }
 
 /// Runs a scenario with the plan of its seed.
@@ -120,7 +113,12 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
-    run_logged(scenario, seed, plan, watch, watch.log.then(Log::kept))
+    let log = match (watch.causes, watch.log) {
+        (true, _) => Some(Log::caused()),
+        (false, true) => Some(Log::kept()),
+        (false, false) => None,
+    };
+    run_logged(scenario, seed, plan, watch, log)
 }
 
 /// As [`run_plan`], with another log than the one that is kept.
@@ -415,18 +413,22 @@ impl Run<'_> {
             self.properties.check();
             self.properties.audit(AuditMoment::End);
         }
-        let mut operations = Operations::default();
+        let (mut operations, mut evidence) = (Operations::default(), None);
         for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {
             let failed = with(|world| world.failure.is_some()).unwrap_or(true);
             let (judgement, counts) = trial.judge(self.watch.judge && !failed);
             operations.ok += counts.ok;
             operations.fail += counts.fail;
             operations.unknown += counts.unknown;
+            if self.watch.causes && !failed {
+                evidence = trial.evidence();
+            }
             with(|world| world.judged(judge.name(), judgement));
         }
         with(World::note_open_streams);
         let outcome = with(|world| {
             let (overrides, missed) = world.overrides_matched();
+            let (log, caused) = world.log.take().map(Log::into_lines).unwrap_or_default();
             Outcome {
                 digest: world.digest(),
                 failure: world.failure.take(),
@@ -442,7 +444,10 @@ impl Run<'_> {
                 overrides,
                 missed,
                 recorded: world.take_recorded(),
-                log: world.log.take().map(Log::into_lines).unwrap_or_default(),
+                log,
+                caused,
+                evidence,
+                struck: world.conditions().struck,
             }
         });
         let left = with(World::dismantle).unwrap_or_default();

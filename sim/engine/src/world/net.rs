@@ -52,6 +52,11 @@ impl Default for Message {
 }
 
 impl Message {
+    /// To which node it goes, and the hash of its payload.
+    pub(super) fn receiver(&self) -> (u32, u64) {
+        (self.to_node, self.hash)
+    }
+
     #[inline]
     fn payload(&self) -> &[u8] {
         let length = self.length as usize;
@@ -136,6 +141,7 @@ impl World {
         }
         while next != NONE {
             let after = self.messages[next].next;
+            self.gone(next, "nobody has received it");
             self.free_message(next);
             next = after;
         }
@@ -372,6 +378,7 @@ impl World {
             return;
         }
         if !target.is_up() {
+            self.gone(slot, "its receiver is down");
             self.free_message(slot);
             return;
         }
@@ -450,6 +457,9 @@ impl World {
             socket.tail = NONE;
         }
         let (node, from, hash) = (socket.node, message.from, message.hash);
+        if let Some(causes) = &mut self.queue.causes {
+            causes.receives(head);
+        }
         into.clear();
         into.extend_from_slice(message.payload());
         self.free_message(head);
