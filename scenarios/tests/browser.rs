@@ -20,7 +20,9 @@ fn browser() -> PathBuf {
 /// What is done in the page before it is looked at: `send` a key, and wait for a `frame`; `note`
 /// keeps what the page says of itself at that moment.
 const HELPERS: &str = r#"
-const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)));
+// A browser whose page nobody sees gives it hardly any frames.
+window.requestAnimationFrame = draw => setTimeout(() => draw(performance.now()), 0);
+const frame = () => new Promise(done => setTimeout(done, 20));
 const key = async (name, shiftKey = false) => {
   document.dispatchEvent(new KeyboardEvent("keydown", { key: name, shiftKey, bubbles: true }));
   await frame();
@@ -69,8 +71,8 @@ fn open(page: &Path, script: &str) -> BTreeMap<String, String> {
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
     let body = dom.split_once("<body").and_then(|(_, rest)| rest.split_once('>'));
     let body = body.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))).0;
-    let parts = body.split("data-").skip(1);
-    let parts = parts.filter_map(|part| part.trim_end().trim_end_matches('"').split_once("=\""));
+    let parts = body.split("data-").skip(1).map(str::trim_end);
+    let parts = parts.filter_map(|part| part.strip_suffix('"')?.split_once("=\""));
     let told: BTreeMap<_, _> = parts.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     assert_eq!((told["errors"].as_str(), told.get("done").map(String::as_str)), ("", Some("yes")));
     told
@@ -166,7 +168,7 @@ fn the_window_moves_and_zooms_and_causes_are_followed() {
     assert!(span("closer") < span("left") && span("wheel") < span("whole"));
     assert_eq!(at("whole", "from"), 0);
     assert!(at("scrub", "from") > at("wheel", "from"));
-    assert_eq!(span("scrub"), span("wheel"));
+    assert!(span("scrub").abs_diff(span("wheel")) <= 1);
     assert!(told["when"].ends_with(" s"));
     assert_eq!(at("again", "picked"), at("first", "picked"));
     for fewer in ["past", "filtered", "hidden", "found"] {
@@ -179,7 +181,8 @@ fn the_window_moves_and_zooms_and_causes_are_followed() {
 #[test]
 #[ignore = "needs a browser"]
 fn a_hundred_thousand_events_load_and_move() {
-    let (_folder, page) = report(LONG);
+    let (_folder, page) = report(BROKEN);
+    lengthen(&page, 20);
     let script = r##"
       await key("0"); note("whole");
       const began = performance.now();
@@ -195,5 +198,26 @@ fn a_hundred_thousand_events_load_and_move() {
     assert!(number(&told, "at-earlier-from") < number(&told, "at-end-from"));
 }
 
-/// A run of more than a hundred thousand events.
-const LONG: &str = "weather/disks --seed 0";
+/// Lets everything in a report happen so many times, one after the other.
+fn lengthen(page: &Path, times: usize) {
+    let text = std::fs::read_to_string(page).unwrap();
+    let begin = "<script type=\"application/json\" id=\"data\">";
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (data, after) = rest.split_once("</script>").unwrap();
+    let mut data: serde_json::Value = serde_json::from_str(data).unwrap();
+    for column in ["id", "time", "node", "kind", "cause", "peer", "text"] {
+        let once = data[column].as_array().unwrap().clone();
+        let mut again = once.clone();
+        // A second after the last one.
+        match column {
+            "id" => again[0] = 1.into(),
+            "time" => again[0] = 1_000_000_000.into(),
+            _ => {}
+        }
+        let more = std::iter::repeat_n(again, times - 1).flatten();
+        let all = once.into_iter().chain(more);
+        data[column] = all.collect();
+    }
+    let data = data.to_string().replace('<', "\\u003c");
+    std::fs::write(page, format!("{before}{begin}{data}</script>{after}")).unwrap();
+}

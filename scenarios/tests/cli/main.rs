@@ -4,6 +4,7 @@ mod files;
 mod run;
 mod shrink;
 mod sweep;
+mod traces;
 
 use serde_json::Value;
 use std::process::{Command, Output};

@@ -10,6 +10,7 @@
 //! | [`streams`] | What may a program expect of a connection? |
 //! | [`determinism`] | When does a seed repeat what it showed, and when not? |
 //! | [`shrinking`] | What does a failure need, and how is that found? |
+//! | [`report`] | Why did this happen, and where do two runs part? |
 //! | [`glossary`] | Which words does the field use, and which are ours? |
 
 #[doc = include_str!("../guide/weather.md")]
@@ -35,6 +36,9 @@ pub mod determinism {}
 
 #[doc = include_str!("../guide/shrinking.md")]
 pub mod shrinking {}
+
+#[doc = include_str!("../guide/report.md")]
+pub mod report {}
 
 #[doc = include_str!("../guide/glossary.md")]
 pub mod glossary {}

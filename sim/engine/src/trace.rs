@@ -8,6 +8,7 @@ mod causal;
 mod diff;
 mod event;
 mod jsonl;
+mod lanes;
 mod mermaid;
 mod shiviz;
 
@@ -31,6 +32,8 @@ use tracing_subscriber::filter::Targets;
 pub(crate) struct Wanted {
     /// Whether the world's own are.
     pub(crate) world: bool,
+    /// Whether only the turns that nodes take are, with a column for each node.
+    pub(crate) lanes: bool,
     /// Which events of `tracing` are.
     pub(crate) filter: String,
 }
@@ -42,7 +45,7 @@ impl Wanted {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Wanted>, String> {
         let filter = events::filter(variable, world)?;
-        Ok(filter.map(|filter| Wanted { world, filter }))
+        Ok(filter.map(|filter| Wanted { world, lanes: false, filter }))
     }
 }
 
@@ -116,7 +119,11 @@ impl Log {
     ) -> Result<Log, String> {
         let words = Words::of(scenario, plan);
         let (world, filter) = (wanted.world, events::parse(&wanted.filter)?);
+        let mut lanes = wanted.lanes.then(|| lanes::Lanes::new(plan));
         let tell = move |line: &Line| {
+            if let Some(lanes) = &mut lanes {
+                return lanes.lines(line, &words).into_iter().for_each(&mut say);
+            }
             if world || matches!(line, Line::Event { .. }) {
                 say(words.line(line));
             }

@@ -95,9 +95,11 @@ pub(super) struct RunArgs {
     #[arg(value_parser = parse_weather)]
     pub(super) weather: Option<String>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
-    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
-    #[arg(long)]
-    pub(super) trace: bool,
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone. `--trace=lanes` prints a
+    /// line for each turn that a node takes, in columns
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "all")]
+    pub(super) trace: Option<Style>,
     /// Runs the seed twice in one process and once more in another, and compares
     #[arg(long)]
     pub(super) twice: bool,
@@ -126,9 +128,11 @@ pub(super) struct ReplayArgs {
     #[arg(short, long, value_name = "FILE", requires = "export")]
     pub(super) output: Option<PathBuf>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
-    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
-    #[arg(long)]
-    pub(super) trace: bool,
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone. `--trace=lanes` prints a
+    /// line for each turn that a node takes, in columns
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "all")]
+    pub(super) trace: Option<Style>,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -255,6 +259,15 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// What a trace prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum Style {
+    /// Everything that happens
+    All,
+    /// Crashes, boots, operations and faults, with a column for each node
+    Lanes,
 }
 
 /// Reads the arguments of a process, the first of which is its own name.

@@ -1,5 +1,6 @@
 //! What a sweep says: for people, and for programs.
 
+use super::export::program;
 use super::found::Found;
 use super::{CLEAN, FAILED, UNDECIDED};
 use crate::failure::Class;
@@ -263,8 +264,5 @@ pub(super) fn failure(scenario: &Scenario, found: &Found) -> Vec<String> {
 
 /// The command that shows a seed.
 fn again(scenario: &Scenario, seed: u64) -> String {
-    let program = std::env::current_exe().ok();
-    let program = program.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_owned());
-    let program = program.map_or("squall".to_owned(), |name| name.to_string_lossy().into_owned());
-    format!("{program} run {} --seed {seed} --trace", scenario.name())
+    format!("{} run {} --seed {seed} --trace", program(), scenario.name())
 }

@@ -1,6 +1,6 @@
 //! One seed: a run, or the replay of a repro file.
 
-use super::args::{ReplayArgs, RunArgs};
+use super::args::{ReplayArgs, RunArgs, Style};
 use super::export::{Format, Subject};
 use super::found::Found;
 use super::library::Library;
@@ -112,8 +112,11 @@ fn tolerates(scenario: &Scenario) -> Result<(), Trouble> {
 }
 
 /// Which lines of a trace are asked for.
-fn wanted(trace: bool) -> Result<Option<Wanted>, Trouble> {
-    Wanted::read(trace, |name| std::env::var(name).ok()).map_err(Trouble::Usage)
+fn wanted(trace: Option<Style>) -> Result<Option<Wanted>, Trouble> {
+    let wanted = Wanted::read(trace.is_some(), |name| std::env::var(name).ok());
+    let lanes = trace == Some(Style::Lanes);
+    let wanted = wanted.map_err(Trouble::Usage)?;
+    Ok(wanted.map(|wanted| Wanted { lanes, ..wanted }))
 }
 
 /// Runs a seed in a fresh process and prints its trace, if it is asked for: as it comes, so that it

@@ -3,13 +3,13 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { about, kinds, texts, bands } = data;
 const count = data.node.length;
 const world = about.nodes.length - 1;
-const first = about.left_out;
 
 const time = new Float64Array(count);
+const ids = new Float64Array(count);
 const cause = new Int32Array(count);
-for (let at = 0, sum = 0; at < count; at++) {
-  sum += data.time[at];
-  time[at] = sum;
+for (let at = 0, sum = 0, id = 0; at < count; at++) {
+  time[at] = sum += data.time[at];
+  ids[at] = id += data.id[at];
   cause[at] = data.cause[at] ? at - data.cause[at] : -1;
 }
 const nodeOf = Uint16Array.from(data.node);
@@ -56,7 +56,7 @@ for (let at = 0; at < count; at++) {
     arrows.lost.push(lost);
   }
 }
-const offending = new Set(about.offending.map(id => id - first));
+const offending = new Set(data.offending);
 const focus = data.focus;
 const pastOfFocus = new Uint8Array(count);
 for (const [low, high] of data.past) pastOfFocus.fill(1, low, high);

@@ -68,7 +68,7 @@ function drawNow() {
   told.lines = drawn.lines;
   told.from = Math.round(view.from);
   told.to = Math.round(view.to);
-  told.picked = picked < 0 ? "" : picked + first;
+  told.picked = picked < 0 ? "" : ids[picked];
   told.kind = picked < 0 ? "" : kindName(picked);
 }
 
@@ -90,7 +90,7 @@ function pick(at, center = true) {
   const span = view.to - view.from;
   const inside = time[at] >= view.from + span * .05 && time[at] <= view.to - span * .05;
   if (center && !inside) look(time[at] - span / 2, time[at] + span / 2);
-  history.replaceState(null, "", "#event=" + (at + first));
+  history.replaceState(null, "", "#event=" + ids[at]);
   if (pastOnly || !visible[at]) refilter();
   redraw();
 }
@@ -250,7 +250,7 @@ function listen() {
 
 function fromHash() {
   const asked = /^#event=(\d+)$/.exec(location.hash);
-  if (asked) pick(Number(asked[1]) - first);
+  if (asked) pick(ids.indexOf(Number(asked[1])));
   return Boolean(asked);
 }
 
@@ -258,7 +258,7 @@ document.body.dataset.errors = "";
 window.addEventListener("error", event => { document.body.dataset.errors += event.message + "; "; });
 for (const [key, words] of keys) byId("keys").append(make("dt", key), make("dd", words));
 const limits = ["Down nodes are grey, faults amber. Dashed amber arrows are late messages, red ones are lost."];
-if (first) limits.push(`The first ${first} events of the run are left out.`);
+if (about.left_out) limits.push(`The first ${about.left_out} events of the run are left out.`);
 byId("limits").textContent = limits.join(" ");
 byId("history-box").classList.toggle("none", !document.querySelector("#history-box svg"));
 byId("to-failure").hidden = !about.failure;

@@ -7,7 +7,6 @@ use crate::run::Outcome;
 use crate::trace::{Event, Graph, Trace};
 use crate::words::seconds;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 const PAGE: &str = include_str!("page.html");
@@ -31,20 +30,24 @@ pub(crate) struct Around<'a> {
     pub(crate) outcome: &'a Outcome,
 }
 
-/// The trace in columns, which are shorter than rows. Times and causes are how far away they are,
-/// and peers count from 1.
+/// The trace in columns, which are shorter than rows. Numbers and times are how much more they are
+/// than those of the event before, causes how far before the event they are, and peers count
+/// from 1.
 #[derive(Serialize)]
 struct Data<'a> {
-    about: Cow<'a, crate::trace::About>,
+    about: crate::trace::About,
     kinds: Vec<&'a str>,
     texts: Vec<&'a str>,
+    id: Vec<u64>,
     time: Vec<u64>,
     node: Vec<u16>,
     kind: Vec<usize>,
-    cause: Vec<u64>,
+    cause: Vec<usize>,
     peer: Vec<u16>,
     text: Vec<usize>,
     bands: Vec<Band>,
+    /// The places of the calls and returns that prove the failure.
+    offending: Vec<usize>,
     /// The place of the event at which the failure shows, or -1.
     focus: i64,
     /// The places of the events that could have influenced it, each from and up to.
@@ -131,37 +134,49 @@ fn list(lines: &[String]) -> String {
     format!("<ul>{items}</ul>")
 }
 
+/// The kinds of which a page has none: there may be thousands of them in one step, and nothing
+/// comes of them that is no event of its own.
+const UNTOLD: [&str; 3] = ["random", "clock", "wall-clock"];
+
 /// The last events as JSON in which nothing ends the element around it.
 fn data(trace: &Trace, struck: &[Struck], most: usize) -> String {
-    let skip = trace.events.len().saturating_sub(most);
-    let (events, first) = (&trace.events[skip..], trace.about.left_out + skip as u64);
-    let place = |id: u64| id.checked_sub(first);
+    let told: Vec<&Event> =
+        trace.events.iter().filter(|event| !UNTOLD.contains(&&*event.kind)).collect();
+    let events = &told[told.len().saturating_sub(most)..];
+    let place = |id: u64| events.binary_search_by_key(&id, |event| event.id).ok();
+    // What was caused by something that is not told was by what caused that.
+    let cause = |event: &Event| {
+        let cause = |event: &Event| event.cause.and_then(|cause| trace.event(cause));
+        let mut causes = std::iter::successors(cause(event), |event| cause(event));
+        causes.find(|event| !UNTOLD.contains(&&*event.kind)).and_then(|event| place(event.id))
+    };
     let mut about = trace.about.clone();
-    about.left_out = first;
-    about.offending.retain(|id| *id >= first);
+    about.left_out = (told.len() - events.len()) as u64 + trace.about.left_out;
+    let offending = about.offending.drain(..).filter_map(place).collect();
     let focus = trace.focus().and_then(|event| place(event.id));
     let graph = Graph::of(trace);
-    let past = focus.map(|at| graph.past(&[at + first])).unwrap_or_default();
+    let past = focus.map(|at| graph.past(&[events[at].id])).unwrap_or_default();
     let (mut kinds, mut texts) = (Names::default(), Names::default());
-    let before = |at: usize| at.checked_sub(1).map_or(0, |at| events[at].at_ns);
-    let time = events.iter().enumerate().map(|(at, event)| event.at_ns - before(at)).collect();
-    let cause = |event: &Event| {
-        let cause = event.cause.filter(|cause| *cause >= first);
-        cause.map_or(0, |cause| event.id - cause)
+    let steps = |of: fn(&Event) -> u64| {
+        let before = |at: usize| at.checked_sub(1).map_or(0, |at| of(events[at]));
+        events.iter().enumerate().map(|(at, event)| of(event) - before(at)).collect()
     };
+    let away = |(at, event): (usize, &&Event)| cause(event).map_or(0, |cause| at - cause);
     let data = Data {
-        time,
+        id: steps(|event| event.id),
+        time: steps(|event| event.at_ns),
         node: events.iter().map(|event| event.node).collect(),
         kind: events.iter().map(|event| kinds.number(&event.kind)).collect(),
-        cause: events.iter().map(cause).collect(),
+        cause: events.iter().enumerate().map(away).collect(),
         peer: events.iter().map(|event| event.peer.map_or(0, |peer| peer + 1)).collect(),
         text: events.iter().map(|event| texts.number(&event.text)).collect(),
         bands: struck.iter().map(|struck| band(&about.nodes, about.end_ns, struck)).collect(),
+        offending,
         focus: focus.map_or(-1, |at| at as i64),
-        past: ranges(past.into_iter().filter_map(place)),
+        past: ranges(past.into_iter().filter_map(place).map(|at| at as u64)),
         kinds: kinds.all,
         texts: texts.all,
-        about: Cow::Owned(about),
+        about,
     };
     // Numbers and texts can always be written.
     serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
@@ -218,7 +233,9 @@ mod tests {
         Scenario::new("test/</script><b>").nodes("node", 2..=2, |env: Env| async move {
             env.trace(|| "</script><script>alert(1)</script> {{data}}".to_owned());
             env.sleep(Duration::from_secs(1)).await;
-            panic!("a <b>panic</b> & more")
+            let missing: Option<()> = env.peers("nobody").pop().map(|_| ());
+            missing.expect("a <b>panic</b> & more");
+            Ok::<(), String>(())
         })
     }
 

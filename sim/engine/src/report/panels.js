@@ -10,7 +10,7 @@ const make = (name, text, className) => {
 function row(at, hop) {
   const item = make("li");
   item.append(make("time", seconds(time[at])), make("b", about.nodes[nodeOf[at]]), make("span", textOf(at)));
-  item.title = `${kindName(at)}, event ${at + first}: ${textOf(at)}`;
+  item.title = `${kindName(at)}, event ${ids[at]}: ${textOf(at)}`;
   if (at === picked) item.classList.add("picked");
   if (offending.has(at) || kindName(at) === "property") item.classList.add("bad");
   if (hop) item.classList.add("hop");

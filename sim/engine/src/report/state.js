@@ -26,11 +26,14 @@ function stateOf(node, at) {
   const struck = bands.filter(band => band.nodes.includes(node) && band.from <= when && when < band.to);
   const word = lastUpTo(said[node], at);
   const latest = new Map();
+  // What was shown before the node went down, or came back, is gone.
+  let since = place;
+  while (since >= 0 && kindName(turns[node][since]) === "ready") since--;
   for (let up = lastUpTo(shown[node], at); up >= 0 && latest.size < 4; up--) {
+    if (since >= 0 && turns[node][since] > shown[node][up]) break;
     const text = textOf(shown[node][up]);
     const name = text.split(": ", 1)[0];
     if (!latest.has(name)) latest.set(name, text);
-    if (turns[node][place] > shown[node][up]) break;
   }
   const up = known === "boot" || known === "ready";
   const names = struck.map(band => band.name);

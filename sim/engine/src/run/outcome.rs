@@ -10,15 +10,16 @@ use crate::words::Words;
 use crate::world::Line;
 
 impl Outcome {
-    /// What happened in a run that was watched with [`Watch::causes`], each event with what caused
-    /// it. The scenario, seed and plan are those of the run; the lines are given away.
+    /// What happened in a run that was watched with [`causes`](crate::Watch::causes), each event
+    /// with what caused it. The scenario, seed and plan are those of the run; the lines are given
+    /// away.
     pub fn trace(&mut self, scenario: &Scenario, seed: u64, plan: &Plan) -> Option<Trace> {
         let caused = self.caused.take()?;
         Some(Trace::of(scenario, (seed, plan), self, caused))
     }
 
     /// What proves that the history is not allowed, if that is what failed a run that was watched
-    /// with [`Watch::causes`].
+    /// with [`causes`](crate::Watch::causes).
     pub fn evidence(&self) -> Option<&Evidence> {
         self.evidence.as_ref()
     }
@@ -28,9 +29,9 @@ impl Outcome {
         &self.struck
     }
 
-    /// What the code under test said in a run that was watched with [`Watch::log`], a line each:
-    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
-    /// and node. The scenario and the plan are those of the run.
+    /// What the code under test said in a run that was watched with [`log`](crate::Watch::log), a
+    /// line each: the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`,
+    /// with time and node. The scenario and the plan are those of the run.
     ///
     /// These are words of the code's own, and no numbers of the simulator: they can be compared
     /// with a text that was kept.

@@ -35,10 +35,9 @@ impl Graph {
             if let Some(cause) = event.cause.and_then(|cause| cause.checked_sub(first)) {
                 graph.add_edge(NodeIndex::new(cause as usize), own, Edge::Cause);
             }
-            if let Some(last) = last.get_mut(usize::from(event.node)) {
-                if let Some(before) = last.replace(own) {
-                    graph.add_edge(before, own, Edge::Order);
-                }
+            let last = last.get_mut(usize::from(event.node));
+            if let Some(before) = last.and_then(|last| last.replace(own)) {
+                graph.add_edge(before, own, Edge::Order);
             }
         }
         Graph { first, graph }
