@@ -268,5 +268,5 @@ listen();
 setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 refilter();
 if (about.failure && !location.hash) toFailure();
-else fromHash();
+else if (!fromHash()) cursor = count - 1;
 drawNow();

@@ -23,7 +23,7 @@ function showChain() {
   const list = byId("chain");
   list.replaceChildren();
   if (picked < 0) {
-    byId("selected").textContent = "Click an event, or press f to see the failure.";
+    byId("selected").textContent = about.failure ? "Click an event, or press f to see the failure." : "Click an event.";
     byId("chain-count").textContent = "";
     return;
   }
