@@ -4,9 +4,9 @@ pub mod explored;
 
 use squall::{Client, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
-use squall_env::HasOutcome;
 use squall_env::platform::BindError;
-use squall_protocols::register::{RegisterClient, RegisterError, invariants, serve};
+use squall_env::{HasOutcome, NodeId, View};
+use squall_protocols::register::{RegisterClient, RegisterError, Replica, Tag, invariants, serve};
 use std::time::Duration;
 
 /// The property of what clients see.
@@ -40,10 +40,23 @@ pub fn atomic() -> Scenario {
         .always("stored tags never go back", invariants::tags_never_go_back)
         .always(ONE_VALUE, invariants::a_tag_stands_for_one_value)
         .audit(DURABLE, invariants::acknowledged_is_durable)
+        .inspect("stores", stores)
         .sometimes("a read had to write back")
         .sometimes_each::<(bool, bool)>("what a read finds", ["asked again", "all agree"])
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
+}
+
+/// What each replica stores, for readers of a trace.
+fn stores(view: &View<'_>) -> Vec<(NodeId, String)> {
+    let words = |replica: &Replica| match replica.value().try_into().map(u64::from_le_bytes) {
+        Ok(value) => {
+            let Tag { sequence, writer } = replica.tag();
+            format!("{value}, as number {sequence} of writer {writer:x}")
+        }
+        Err(_) => "nothing yet".to_owned(),
+    };
+    view.up::<Replica>().map(|replica| (replica.node, words(&replica))).collect()
 }
 
 /// Reads and writes at random while there are faults, and then reads once more.

@@ -7,6 +7,7 @@ mod run;
 mod shrink;
 mod strategies;
 mod sweep;
+mod traces;
 mod why;
 
 use serde_json::Value;

@@ -1,8 +1,9 @@
 //! Histories of what clients saw, judged at the end of a run.
 
-use squall_check::{History, Limits, Model, Recorder, Verdict, linearizable as check};
+use squall_check::{History, Limits, Model, Recorder, Verdict, Violation, linearizable as check};
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 /// What a judge says.
 pub enum Judgement {
@@ -25,6 +26,18 @@ pub struct Operations {
     pub unknown: u64,
 }
 
+/// What proves that a history is not allowed.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Evidence {
+    /// The operations that no order explains: the process of each, and when it was called, in
+    /// nanoseconds from the start of the run.
+    pub operations: Vec<(u64, u64)>,
+    /// Why no order is allowed, in sentences.
+    pub reasons: Vec<String>,
+    /// The operations drawn over time, as an `svg` element.
+    pub drawing: String,
+}
+
 /// A kind of history and its checker.
 pub trait Judge: Send + Sync {
     /// The property, as in "the history is linearizable".
@@ -39,6 +52,10 @@ pub trait Trial: Send + Sync {
     fn recorder(&self) -> &(dyn Any + Send + Sync);
     /// Ends the history and judges it. `who` names the process of a number.
     fn judge(&self, check: bool) -> (Judgement, Operations);
+    /// What proves the last judgement, if it found something wrong and there is more to say.
+    fn evidence(&self) -> Option<Evidence> {
+        None
+    }
 }
 
 /// Judges that the history is linearizable against a model (Herlihy and Wing, 1990).
@@ -71,6 +88,7 @@ struct Linearizable<M: Model> {
 struct LinearizableTrial<M: Model> {
     model: M,
     recorder: Recorder<M::Input, M::Output>,
+    found: Mutex<Option<Violation<M::Input, M::Output>>>,
 }
 
 impl<M: Model + Clone> Judge for Linearizable<M> {
@@ -79,7 +97,8 @@ impl<M: Model + Clone> Judge for Linearizable<M> {
     }
 
     fn begin(&self) -> Box<dyn Trial> {
-        Box::new(LinearizableTrial { model: self.model.clone(), recorder: Recorder::new() })
+        let (model, found) = (self.model.clone(), Mutex::default());
+        Box::new(LinearizableTrial { model, recorder: Recorder::new(), found })
     }
 }
 
@@ -96,12 +115,26 @@ impl<M: Model> Trial for LinearizableTrial<M> {
         }
         let judgement = match check(&self.model, &history, &Limits::default()) {
             Verdict::Ok => Judgement::Fine,
-            Verdict::Violation(violation) => Judgement::Wrong(violation.lines()),
+            Verdict::Violation(violation) => {
+                let lines = violation.lines();
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(violation);
+                Judgement::Wrong(lines)
+            }
             Verdict::Undecided { reason, explored, .. } => Judgement::Undecided(format!(
                 "the checker stopped at its bound ({reason:?}) after {explored} steps"
             )),
         };
         (judgement, operations)
+    }
+
+    fn evidence(&self) -> Option<Evidence> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let operations = found.operations().iter();
+        Some(Evidence {
+            operations: operations.map(|one| (one.process, one.invoked.time_ns)).collect(),
+            reasons: found.reasons().to_vec(),
+            drawing: found.drawing(),
+        })
     }
 }
 

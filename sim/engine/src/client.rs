@@ -9,6 +9,7 @@ use squall_check::{Model, Recorder};
 use squall_env::{Env, HasOutcome, Instant, Outcome, observe};
 use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -169,6 +170,7 @@ impl Client {
             return work.await;
         };
         self.name(|| encode(&input), || format!("{input:?}"));
+        self.remark("asks", || format!("asks {input:?}"));
         let id = recorder.invoke(process, input, at);
         let (result, outcome) = observe(&self.env, work).await;
         let detail = result.as_ref().map_or(0, encode);
@@ -179,6 +181,10 @@ impl Client {
         });
         // A client that crashed in the meantime saw nothing any more.
         let Some((_, at)) = self.moment(Code::Return, &outcome, detail) else { return result };
+        self.remark("told", || match &result {
+            Ok(output) => format!("is told {output:?}"),
+            Err(error) => format!("is told {outcome:?}: {error}"),
+        });
         match (&result, outcome) {
             (Ok(output), _) => recorder.ok(id, output.clone(), at),
             (Err(_), Outcome::NotDone) => recorder.fail(id, at),
@@ -218,6 +224,17 @@ impl Client {
                 let process = own.number + own.of * own.processes.load(Ordering::Relaxed);
                 Some((process, own.epoch_ns + since))
             }
+        }
+    }
+
+    /// Says in words what an operation is, for a trace with causes.
+    fn remark(&self, kind: &'static str, text: impl FnOnce() -> String) {
+        let Backend::World { node, .. } = &self.backend else { return };
+        if with(|world| world.has_causes()).unwrap_or_default() {
+            // Values that cannot be shown must not fail a run that goes well when nobody looks.
+            let text = catch_unwind(AssertUnwindSafe(text));
+            let text = text.unwrap_or_else(|_| "(it panicked when it was to be shown)".to_owned());
+            with(|world| world.remark(*node, kind, None, || text));
         }
     }
 

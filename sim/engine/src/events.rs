@@ -211,7 +211,7 @@ mod tests {
         let lines = Rc::<RefCell<Vec<String>>>::default();
         let told = Rc::clone(&lines);
         let (scenario, plan) = (scenario(), scenario().plan(3));
-        let wanted = Wanted { world: false, filter: filter.to_owned() };
+        let wanted = Wanted { world: false, lanes: false, filter: filter.to_owned() };
         let log = Log::told(&scenario, &plan, &wanted, move |line| told.borrow_mut().push(line));
         let outcome = run_logged(&scenario, 3, &plan, Watch::default(), Some(log.unwrap()));
         (lines.take(), outcome)

@@ -12,6 +12,7 @@
 //! | [`finding`] | Which ways of looking are there, and when did a failure become likely? |
 //! | [`shrinking`] | What does a failure need, and how is that found? |
 //! | [`explore`] | How is every state of a small system visited? |
+//! | [`report`] | Why did this happen, and where do two runs part? |
 //! | [`glossary`] | Which words does the field use, and which are ours? |
 
 #[doc = include_str!("../guide/weather.md")]
@@ -43,6 +44,8 @@ pub mod shrinking {}
 
 #[doc = include_str!("../guide/explore.md")]
 pub mod explore {}
+#[doc = include_str!("../guide/report.md")]
+pub mod report {}
 
 #[doc = include_str!("../guide/glossary.md")]
 pub mod glossary {}

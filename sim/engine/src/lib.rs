@@ -93,7 +93,7 @@ pub mod table;
 mod tally;
 mod test;
 mod tolerance;
-mod trace;
+pub mod trace;
 mod twice;
 mod why;
 mod words;

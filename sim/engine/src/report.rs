@@ -1,5 +1,8 @@
 //! What a reader sees of a failure.
 
+#[cfg(feature = "cli")]
+pub(crate) mod page;
+
 use crate::failure::{Class, Failure};
 use crate::plan::Plan;
 use crate::story::{self, Sentence};

@@ -21,6 +21,7 @@ pub(crate) type AuditFn = Box<dyn FnMut(&AuditView<'_>) -> Result<(), String>>;
 pub(crate) type GoalFn = Box<dyn FnMut(&View<'_>) -> bool>;
 pub(crate) type AbstractionFn = dyn Fn(&View<'_>) -> u64 + Send + Sync;
 pub(crate) type LeaderFn = Box<dyn FnMut(&View<'_>) -> Option<NodeId>>;
+pub(crate) type InspectFn = Arc<dyn Fn(&View<'_>) -> Vec<(NodeId, String)> + Send + Sync>;
 type Maker<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 /// How a role becomes the main task of a boot, which ends by leaving through the exit.
@@ -84,6 +85,7 @@ pub struct Scenario {
     pub(crate) abstractions: Vec<(&'static str, Arc<AbstractionFn>)>,
     pub(crate) goals: Vec<(&'static str, Duration, Maker<GoalFn>)>,
     pub(crate) leader: Option<Maker<LeaderFn>>,
+    pub(crate) inspects: Vec<(&'static str, InspectFn)>,
     pub(crate) forecast: Forecast,
     pub(crate) script: Option<Script>,
     pub(crate) sometimes: Vec<&'static str>,
@@ -117,6 +119,7 @@ impl Scenario {
             abstractions: Vec::new(),
             goals: Vec::new(),
             leader: None,
+            inspects: Vec::new(),
             forecast: Forecast::default(),
             script: None,
             sometimes: Vec::new(),
@@ -325,6 +328,28 @@ impl Scenario {
         L: FnMut(&View<'_>) -> Option<NodeId> + 'static,
     {
         self.leader = Some(Box::new(move || Box::new(make())));
+        self
+    }
+
+    /// Says in words what is on show, for whoever reads a trace with causes or a report: of each
+    /// node that shows it, under this name. It is asked in no other run, after every event that
+    /// changed something, and what it says has no effect.
+    ///
+    /// ```
+    /// use squall::Scenario;
+    ///
+    /// let scenario = Scenario::new("example/terms").inspect("term", |view| {
+    ///     view.up::<u64>().map(|term| (term.node, term.to_string())).collect()
+    /// });
+    /// # drop(scenario);
+    /// ```
+    #[must_use]
+    pub fn inspect(
+        mut self,
+        name: &'static str,
+        tell: impl Fn(&View<'_>) -> Vec<(NodeId, String)> + Send + Sync + 'static,
+    ) -> Scenario {
+        self.inspects.push((name, Arc::new(tell)));
         self
     }
 

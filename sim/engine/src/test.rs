@@ -37,8 +37,15 @@ const WHY: &str = "SQUALL_WHY";
 const SHRINK_TIME: Duration = Duration::from_secs(10);
 
 /// How a run is watched whose story is told.
-const RECORDED: Watch =
-    Watch { log: false, record: true, steps: false, reach: false, judge: true, until_ns: u64::MAX };
+const RECORDED: Watch = Watch {
+    log: false,
+    record: true,
+    steps: false,
+    reach: false,
+    causes: false,
+    judge: true,
+    until_ns: u64::MAX,
+};
 
 /// A scenario and the seeds that a test runs it with.
 ///

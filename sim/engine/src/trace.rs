@@ -1,10 +1,28 @@
-//! Where the lines of a run's trace go. None of this changes what happens.
+//! Where the lines of a run's trace go, and a trace with causes: what each event of a run made
+//! happen. None of this changes what happens.
+//!
+//! [`Watch::causes`](crate::Watch) asks for a [`Trace`], which is kept whole up to [`KEPT`] lines;
+//! of a longer run its end is.
+
+mod causal;
+mod diff;
+mod event;
+mod jsonl;
+mod lanes;
+mod mermaid;
+mod shiviz;
+
+pub use causal::Graph;
+pub use diff::Parting;
+pub use event::{About, Event, Trace};
+pub use jsonl::{FORMAT, TraceError};
+pub use mermaid::ARROWS;
 
 use crate::events;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::words::Words;
-use crate::world::{Census, Line};
+use crate::world::{Census, Line, LineId};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use tracing_subscriber::filter::Targets;
@@ -14,6 +32,8 @@ use tracing_subscriber::filter::Targets;
 pub(crate) struct Wanted {
     /// Whether the world's own are.
     pub(crate) world: bool,
+    /// Whether only the turns that nodes take are, with a column for each node.
+    pub(crate) lanes: bool,
     /// Which events of `tracing` are.
     pub(crate) filter: String,
 }
@@ -25,7 +45,7 @@ impl Wanted {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Wanted>, String> {
         let filter = events::filter(variable, world)?;
-        Ok(filter.map(|filter| Wanted { world, filter }))
+        Ok(filter.map(|filter| Wanted { world, lanes: false, filter }))
     }
 }
 
@@ -44,12 +64,45 @@ enum Sink {
     Nowhere,
     /// Keeps all of them until the run is over.
     Kept(Vec<Line>),
+    /// Keeps the last of them, each with what caused it.
+    Caused(Caused),
     /// Says each at once, so that it is known even if the run does not end. What is called here is
     /// the engine's own code: the world is borrowed meanwhile.
     Told(Box<dyn FnMut(&Line)>),
 }
 
+/// So many lines of a trace with causes are kept.
+pub const KEPT: usize = 1 << 20;
+
+/// Lines with what caused each.
+#[derive(Default)]
+pub(crate) struct Caused {
+    /// The number of the first that is kept.
+    pub(crate) first: LineId,
+    pub(crate) lines: VecDeque<(Line, Option<LineId>)>,
+}
+
+impl Caused {
+    fn push(&mut self, line: Line, cause: Option<LineId>, most: usize) {
+        if self.lines.len() == most {
+            self.lines.pop_front();
+            self.first += 1;
+        }
+        self.lines.push_back((line, cause));
+    }
+}
+
 impl Log {
+    /// A log that keeps what caused each line, too.
+    pub(crate) fn caused() -> Log {
+        Log { sink: Sink::Caused(Caused::default()), ..Log::kept() }
+    }
+
+    /// Whether what caused a line is wanted.
+    pub(crate) fn wants_causes(&self) -> bool {
+        matches!(self.sink, Sink::Caused(_))
+    }
+
     /// A log that keeps everything.
     pub(crate) fn kept() -> Log {
         let filter = Targets::new().with_default(tracing::Level::TRACE);
@@ -66,7 +119,11 @@ impl Log {
     ) -> Result<Log, String> {
         let words = Words::of(scenario, plan);
         let (world, filter) = (wanted.world, events::parse(&wanted.filter)?);
+        let mut lanes = wanted.lanes.then(|| lanes::Lanes::new(plan));
         let tell = move |line: &Line| {
+            if let Some(lanes) = &mut lanes {
+                return lanes.lines(line, &words).into_iter().for_each(&mut say);
+            }
             if world || matches!(line, Line::Event { .. }) {
                 say(words.line(line));
             }
@@ -85,13 +142,14 @@ impl Log {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, line: Line) {
+    pub(crate) fn push(&mut self, line: Line, cause: Option<LineId>) {
         if let (Some(census), Line::Entry(entry)) = (&mut self.census, &line) {
             census.take(entry);
         }
         match &mut self.sink {
             Sink::Nowhere => {}
             Sink::Kept(lines) => lines.push(line),
+            Sink::Caused(caused) => caused.push(line, cause, KEPT),
             Sink::Told(tell) => tell(&line),
         }
     }
@@ -113,11 +171,12 @@ impl Log {
         self.census.take()
     }
 
-    /// The lines that were kept.
-    pub(crate) fn into_lines(self) -> Vec<Line> {
+    /// The lines that were kept, without or with their causes.
+    pub(crate) fn into_lines(self) -> (Vec<Line>, Option<Caused>) {
         match self.sink {
-            Sink::Kept(lines) => lines,
-            Sink::Nowhere | Sink::Told(_) => Vec::new(),
+            Sink::Kept(lines) => (lines, None),
+            Sink::Caused(caused) => (Vec::new(), Some(caused)),
+            Sink::Nowhere | Sink::Told(_) => (Vec::new(), None),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn entries(words: &Words, outcome: &Outcome) -> Vec<String> {
             Some(format!("{time} {node} {code} {a:x} {b:x}\t{}", words.entry(entry)))
         }
         // What the code says for a reader is not part of what happened.
-        Line::Text { .. } | Line::Event { .. } => None,
+        Line::Text { .. } | Line::Event { .. } | Line::Remark { .. } => None,
     };
     outcome.log.iter().filter_map(entry).collect()
 }

@@ -92,7 +92,7 @@ impl Words {
             Line::Text { time, node, text } => {
                 format!("{} {}: {text}", seconds(*time), self.name(u64::from(*node)))
             }
-            Line::Event { time, node, boot: 0, text } => {
+            Line::Event { time, node, boot: 0, text } | Line::Remark { time, node, text, .. } => {
                 format!("{} {}: {text}", seconds(*time), self.name(u64::from(*node)))
             }
             Line::Event { time, node, boot, text } => {
@@ -107,7 +107,8 @@ impl Words {
         format!("{} {node} {}", seconds(entry.time), self.what(entry))
     }
 
-    fn what(&self, entry: &Entry) -> String {
+    /// What happened, without time and node.
+    pub(crate) fn what(&self, entry: &Entry) -> String {
         let [a, b] = entry.details;
         match entry.code {
             Code::Boot => format!("boots, for the {a}. time"),

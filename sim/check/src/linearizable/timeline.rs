@@ -31,7 +31,9 @@ pub(super) fn page(rows: &[Row], lines: &[String], reasons: &[String]) -> String
          .blocked{fill:#f8d7d7;stroke:#b03030}.lane{stroke:#ddd}text{font-size:12px}\
          </style></head>\n<body><h1>Not linearizable</h1>\n",
     );
-    draw(rows, &mut page);
+    page.push_str("<div class=\"wide\">");
+    page.push_str(&drawing(rows));
+    page.push_str("</div>\n");
     for (title, words) in [("Operations", lines), ("Reasons", reasons)] {
         let _ = write!(page, "<h2>{title}</h2>\n<ul>\n");
         for line in words {
@@ -43,7 +45,9 @@ pub(super) fn page(rows: &[Row], lines: &[String], reasons: &[String]) -> String
     page
 }
 
-fn draw(rows: &[Row], page: &mut String) {
+/// The drawing alone.
+pub(super) fn drawing(rows: &[Row]) -> String {
+    let mut page = String::new();
     let mut processes: Vec<u64> = rows.iter().map(|row| row.process).collect();
     processes.sort_unstable();
     processes.dedup();
@@ -57,7 +61,7 @@ fn draw(rows: &[Row], page: &mut String) {
     let height = LANE * (processes.len() + 1);
     let _ = writeln!(
         page,
-        "<div class=\"wide\"><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" \
          height=\"{height}\" viewBox=\"0 0 {width} {height}\">"
     );
     for (lane, process) in processes.iter().enumerate() {
@@ -92,7 +96,8 @@ fn draw(rows: &[Row], page: &mut String) {
             escaped(&label),
         );
     }
-    page.push_str("</svg></div>\n");
+    page.push_str("</svg>");
+    page
 }
 
 /// Text with nothing in it that HTML would take for more than text.

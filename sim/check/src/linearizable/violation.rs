@@ -80,6 +80,12 @@ impl<I, O> Violation<I, O> {
         timeline::page(&self.rows, &self.lines, &self.reasons)
     }
 
+    /// The drawing of [`Violation::timeline`] alone, as an `svg` element for a page that has its
+    /// own styles: `ok`, `open` and `blocked` are the classes of bars, `lane` that of lines.
+    pub fn drawing(&self) -> String {
+        timeline::drawing(&self.rows)
+    }
+
     /// The return at which the history became impossible.
     ///
     /// It is `None` only if the model rejects a history in which nothing completed.

@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use super::Extra;
+use super::export::Format;
 use crate::plan::Forecast;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -32,6 +33,10 @@ pub(super) enum Command {
     Shrink(ShrinkArgs),
     /// Says when a run's failure became likely, and what happened then
     Why(WhyArgs),
+    /// Writes a page of HTML that shows a run: messages, faults, causes, the state of nodes
+    Report(ReportArgs),
+    /// Says where two runs part
+    Diff(DiffArgs),
     /// Checks histories in files against a model
     Check(CheckArgs),
     /// Visits every state of a small system
@@ -135,15 +140,23 @@ pub(super) struct RunArgs {
     #[arg(value_parser = parse_weather)]
     pub(super) weather: Option<String>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
-    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
-    #[arg(long)]
-    pub(super) trace: bool,
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone. `--trace=lanes` prints a
+    /// line for each turn that a node takes, in columns
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "all")]
+    pub(super) trace: Option<Style>,
     /// Runs the seed twice in one process and once more in another, and compares
     #[arg(long)]
     pub(super) twice: bool,
     /// Writes the run's repro file, whether it fails or not
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
+    /// Writes the events of the run with their causes, in this format
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["trace", "twice", "json"])]
+    pub(super) export: Option<Format>,
+    /// The file to which it is written, not the standard output
+    #[arg(short, long, value_name = "FILE", requires = "export")]
+    pub(super) output: Option<PathBuf>,
     /// Ends the output with one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -153,11 +166,50 @@ pub(super) struct RunArgs {
 pub(super) struct ReplayArgs {
     /// The file
     pub(super) file: PathBuf,
+    /// Writes the events of the run with their causes, in this format
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["trace", "json"])]
+    pub(super) export: Option<Format>,
+    /// The file to which it is written, not the standard output
+    #[arg(short, long, value_name = "FILE", requires = "export")]
+    pub(super) output: Option<PathBuf>,
     /// Prints everything that happens, and the events of `tracing` that pass SQUALL_LOG; that
-    /// variable alone, as in SQUALL_LOG=debug, prints these events alone
-    #[arg(long)]
-    pub(super) trace: bool,
+    /// variable alone, as in SQUALL_LOG=debug, prints these events alone. `--trace=lanes` prints a
+    /// line for each turn that a node takes, in columns
+    #[arg(long, value_name = "STYLE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "all")]
+    pub(super) trace: Option<Style>,
     /// Ends the output with one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct ReportArgs {
+    /// The scenario, or a repro file
+    pub(super) name: String,
+    /// The seed; a repro file has its own
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// The weather of the seed's plan, as in `run`
+    #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
+    #[arg(value_parser = parse_weather, requires = "seed")]
+    pub(super) weather: Option<String>,
+    /// The page
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct DiffArgs {
+    /// A run: NAME:SEED, as in `register/atomic:218`, a repro file, or a trace that was exported as
+    /// jsonl, perhaps by another build
+    pub(super) one: String,
+    /// The other run; the same one, if faults are switched off in it
+    pub(super) other: Option<String>,
+    /// Switches a fault off in the other run; may be given several times
+    #[arg(long, value_name = "FAULT")]
+    pub(super) off: Vec<String>,
+    /// Prints a line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -315,9 +367,19 @@ impl Command {
             Command::Run(args) => args.weather.as_deref(),
             Command::Shrink(args) => args.weather.as_deref(),
             Command::Why(args) => args.weather.as_deref(),
+            Command::Report(args) => args.weather.as_deref(),
             _ => None,
         }
     }
+}
+
+/// What a trace prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum Style {
+    /// Everything that happens
+    All,
+    /// Crashes, boots, operations and faults, with a column for each node
+    Lanes,
 }
 
 /// Reads the arguments of a process, the first of which is its own name.
@@ -355,116 +417,4 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(line: &str) -> Result<Command, clap::Error> {
-        let words = std::iter::once("squall").chain(line.split_whitespace());
-        parse(words.map(OsString::from).collect(), &[])
-    }
-
-    /// The error, in words.
-    fn error(line: &str) -> String {
-        read(line).expect_err(line).to_string()
-    }
-
-    #[test]
-    fn times_have_a_unit() {
-        for (text, ms) in [("500ms", 500), ("90s", 90_000), ("5m", 300_000), ("1h", 3_600_000)] {
-            assert_eq!(parse_time(text), Ok(Duration::from_millis(ms)));
-        }
-        for wrong in ["", "90", "s", "0s", "-1s", "1.5s", "1d", "99999999999999999999s", "9s9"] {
-            assert!(parse_time(wrong).is_err(), "{wrong:?}");
-        }
-        let hour = format!("{}h", u64::MAX);
-        assert!(parse_time(&hour).is_err());
-    }
-
-    #[test]
-    fn wrong_arguments_are_told_what_would_be_right() {
-        assert!(error("swep").contains("sweep"));
-        assert!(error("sweep --sedes 5").contains("--seeds"));
-        assert!(error("sweep --seeds 0").contains("not in 1.."));
-        assert!(error("sweep --seeds 5 --from 1 --to 2").contains("cannot be used with"));
-        assert!(error("sweep --from 1").contains("--to"));
-        assert!(error("sweep --once --twice").contains("cannot be used with"));
-        assert!(error("sweep --time 90").contains("as in 500ms, 90s"));
-        assert!(error("sweep --jobs 0").contains("1..=1024"));
-        assert!(error("run register/atomic").contains("--seed"));
-        assert!(error("replay").contains("<FILE>"));
-    }
-
-    #[test]
-    fn help_names_the_commands_of_a_program() {
-        fn nothing(_: Vec<OsString>) -> std::process::ExitCode {
-            std::process::ExitCode::SUCCESS
-        }
-        let demo = Extra { name: "demo", about: "Shows something", run: nothing };
-        let arguments = vec!["squall".into(), "--help".into()];
-        let help = parse(arguments, &[demo]).expect_err("help is no command");
-        assert!(!help.use_stderr());
-        assert!(help.to_string().contains("Shows something"), "{help}");
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    /// Words that a command line is made of, and others.
-    fn word() -> impl Strategy<Value = String> {
-        let known = [
-            "list",
-            "sweep",
-            "run",
-            "replay",
-            "check",
-            "--format",
-            "--model",
-            "--initial",
-            "specimens",
-            "help",
-            "--specimens",
-            "--seeds",
-            "--from",
-            "--to",
-            "--time",
-            "--jobs",
-            "--twice",
-            "--once",
-            "--json",
-            "--seed",
-            "--trace",
-            "--save",
-            "--help",
-            "--version",
-            "--",
-            "-",
-            "register",
-            "5",
-            "90s",
-            "-1",
-            "=",
-            "",
-        ];
-        prop_oneof![
-            4 => prop::sample::select(known.to_vec()).prop_map(str::to_owned),
-            1 => ".{0,12}",
-            1 => (prop::sample::select(known.to_vec()), ".{0,6}")
-                .prop_map(|(flag, value)| format!("{flag}={value}")),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-        #[test]
-        fn any_arguments_are_read_or_refused(words in prop::collection::vec(word(), 0..8)) {
-            let words = std::iter::once("squall".to_owned()).chain(words);
-            if let Err(error) = parse(words.map(OsString::from).collect(), &[]) {
-                prop_assert!(!error.to_string().is_empty());
-            }
-        }
-    }
-}
+mod tests;

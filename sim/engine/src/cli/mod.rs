@@ -38,7 +38,9 @@ mod canary;
 mod check;
 mod coverage;
 mod crash_points;
+mod diff;
 mod explore;
+mod export;
 mod found;
 mod library;
 mod output;
@@ -161,6 +163,8 @@ fn dispatch(library: &Library, subjects: &[Subject], command: Command) -> Result
         Command::Replay(args) => single::replay(library, &args, &mut out),
         Command::Shrink(args) => shrink::shrink(library, &args, &mut out),
         Command::Why(args) => why::why(library, &args, &mut out),
+        Command::Report(args) => export::report(library, &args, &mut out),
+        Command::Diff(args) => diff::diff(library, &args, &mut out),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Explore(args) => explore::explore(subjects, &args, &mut out),
         Command::Specimens(args) => specimens::specimens(library, &args, &mut out),

@@ -1,5 +1,6 @@
 //! What a sweep and its workers say to each other: a line of JSON for everything.
 
+use super::export::Export;
 use super::found::Found;
 use crate::plan::{Matched, Plan};
 use crate::search::{Reached, Strategy};
@@ -83,6 +84,8 @@ pub(super) struct Single {
     pub(super) steps: bool,
     /// Whether to note what the run reaches.
     pub(super) reach: bool,
+    /// What to write of its trace with causes.
+    pub(super) export: Option<Export>,
 }
 
 /// What a worker says, on its standard output.
@@ -119,6 +122,8 @@ pub(super) struct Done {
     pub(super) reached: Reached,
     /// When the episodes of the last run struck, by their ids, in nanoseconds.
     pub(super) struck: Vec<(u32, u64)>,
+    /// What led to its failure, in sentences, if its trace was written.
+    pub(super) chain: Vec<String>,
 }
 
 /// How a run ended.
@@ -150,6 +155,7 @@ impl Done {
         self.steps = other.steps;
         self.reached = other.reached;
         self.struck = other.struck;
+        self.chain.extend(other.chain);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::coverage::Covered;
 use super::crash_points::FOLDER;
+use super::export::program;
 use super::found::Found;
 use super::{CLEAN, FAILED, Trouble, UNDECIDED};
 use crate::failure::Class;
@@ -284,9 +285,7 @@ pub(super) fn failure(scenario: &Scenario, found: &Found) -> Vec<String> {
 
 /// The command that shows what was found.
 fn again(scenario: &Scenario, found: &Found) -> String {
-    let program = std::env::current_exe().ok();
-    let program = program.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_owned());
-    let program = program.map_or("squall".to_owned(), |name| name.to_string_lossy().into_owned());
+    let program = program();
     match &found.file {
         Some(file) => format!("{program} replay {} --trace", file.display()),
         None => format!("{program} run {} --seed {} --trace", scenario.name(), found.seed),

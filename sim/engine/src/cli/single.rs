@@ -1,9 +1,10 @@
 //! One seed: a run, or the replay of a repro file.
 
-use super::args::{ReplayArgs, RunArgs};
+use super::args::{ReplayArgs, RunArgs, Style};
+use super::export::{Format, Subject};
 use super::found::Found;
 use super::library::Library;
-use super::output::Out;
+use super::output::{Out, note};
 use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
 use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
@@ -17,6 +18,7 @@ use crate::trace::{Ends, Wanted};
 use crate::twice::compare;
 use crate::words::seconds;
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Serialize)]
 struct RunJson<'a> {
@@ -49,6 +51,10 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     let scenario = library.resolve_one(&args.name)?;
     let trace = wanted(args.trace)?;
     tolerates(scenario)?;
+    if let Some(format) = args.export {
+        let subject = Subject::of_seed(library, &args.name, args.seed, args.weather.as_deref())?;
+        return export(&subject, format, args.output.as_deref(), out);
+    }
     let pool = Pool::new(Some(1)).under(args.weather.as_deref());
     let ask = Single {
         scenario: scenario.name().to_owned(),
@@ -79,6 +85,23 @@ pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8
     Ok(exit(found))
 }
 
+/// Writes a run's trace. What came of it goes to the standard error, since the trace may go to the
+/// output.
+fn export(
+    subject: &Subject<'_>,
+    format: Format,
+    file: Option<&Path>,
+    out: &mut Out,
+) -> Result<u8, Trouble> {
+    let done = subject.export(format, file, out)?;
+    let found = done.found.first();
+    let ended = found
+        .map_or("nothing failed".to_owned(), |found| format!("fails: {}", found.failure.property));
+    note(&format!("{} seed {}: {ended}", subject.scenario.name(), subject.seed));
+    done.chain.iter().for_each(|line| note(line));
+    Ok(exit(found))
+}
+
 /// Checks that the faults that are asked for by name may strike.
 fn tolerates(scenario: &Scenario) -> Result<(), Trouble> {
     let tolerated = scenario.tolerance.faults();
@@ -95,8 +118,11 @@ fn tolerates(scenario: &Scenario) -> Result<(), Trouble> {
 }
 
 /// Which lines of a trace are asked for.
-fn wanted(trace: bool) -> Result<Option<Wanted>, Trouble> {
-    Wanted::read(trace, |name| std::env::var(name).ok()).map_err(Trouble::Usage)
+fn wanted(trace: Option<Style>) -> Result<Option<Wanted>, Trouble> {
+    let wanted = Wanted::read(trace.is_some(), |name| std::env::var(name).ok());
+    let lanes = trace == Some(Style::Lanes);
+    let wanted = wanted.map_err(Trouble::Usage)?;
+    Ok(wanted.map(|wanted| Wanted { lanes, ..wanted }))
 }
 
 /// Runs a seed in a fresh process and prints its trace, if it is asked for: as it comes, so that it
@@ -167,6 +193,10 @@ pub(super) fn compare_processes(
 /// Replays a repro file.
 pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Result<u8, Trouble> {
     let file = args.file.as_path();
+    if let Some(format) = args.export {
+        let subject = Subject::of_file(library, file)?;
+        return export(&subject, format, args.output.as_deref(), out);
+    }
     let usage = |error: ReproError| Trouble::Usage(error.to_string());
     let repro = Repro::read(file).map_err(usage)?;
     let scenario = library

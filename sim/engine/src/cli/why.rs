@@ -63,7 +63,7 @@ pub(super) fn why(library: &Library, args: &WhyArgs, out: &mut Out) -> Result<u8
     };
     let mut why = look(&past, args.samples, &mut run).map_err(Trouble::Infrastructure)?;
     progress.end();
-    let wanted = Wanted { world: true, filter: "off".to_owned() };
+    let wanted = Wanted { world: true, lanes: false, filter: "off".to_owned() };
     let traced = Single { trace: Some(wanted), ..single(scenario, seed, &plan) };
     pool.single(traced, &mut |said| {
         if let Say::Trace(line) = said {

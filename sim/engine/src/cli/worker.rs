@@ -187,6 +187,14 @@ fn work_single(scenario: &Scenario, single: &Single) -> io::Result<Result<Done, 
             return Ok(Err(format!("cannot write {}: {error}", file.display())));
         }
         take(&outcome, single.seed, &mut done);
+    } else if let Some(export) = &single.export {
+        let watch = Watch { causes: true, ..Watch::default() };
+        let mut outcome = run_plan(scenario, single.seed, &plan, watch);
+        take(&outcome, single.seed, &mut done);
+        match export.write(scenario, (single.seed, &plan), &mut outcome) {
+            Ok(chain) => done.chain = chain,
+            Err(why) => return Ok(Err(why)),
+        }
     } else if single.record || single.steps || single.reach {
         let Single { record, steps, reach, .. } = *single;
         let watch = Watch { record, steps, reach, ..Watch::default() };

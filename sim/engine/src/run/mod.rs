@@ -1,20 +1,24 @@
 //! One run of a scenario: a pure function of build, scenario, seed and plan.
 
 mod guard;
+mod outcome;
 mod panics;
 mod properties;
+mod shown;
 mod verdicts;
+mod watch;
 mod watchdog;
 
-use crate::check::{Operations, Trial};
+use crate::check::{Evidence, Operations, Trial};
 use crate::client::Client;
+use crate::conditions::Struck;
 use crate::digest::Digest;
 use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan, Reroll};
 use crate::scenario::{Exit, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
-use crate::trace::Log;
+use crate::trace::{Caused, Log};
 pub use crate::world::Combined;
 use crate::world::{
     Boot, Features, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
@@ -26,6 +30,7 @@ use squall_env::shown::AuditMoment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+pub use watch::Watch;
 
 #[cfg(feature = "cli")]
 pub(crate) use watchdog::{HANG, POLL_MAX_VARIABLE};
@@ -38,37 +43,6 @@ const MARK_HEAL: u32 = 0;
 const MARK_LATE: u32 = 1;
 const MARK_GOAL: u32 = 2;
 const MARK_REROLL: u32 = 3;
-
-/// How a run is watched. None of it changes what happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Watch {
-    /// Whether to keep everything that happens, for a trace or a comparison.
-    pub log: bool,
-    /// Whether to write down what became of each message, and to tell the story of the run, as
-    /// [`Outcome::recorded`].
-    pub record: bool,
-    /// Whether to count the I/O steps of each node, as [`Outcome::steps`].
-    pub steps: bool,
-    /// Whether to note what the run reaches, for a search that goes by what is new.
-    pub reach: bool,
-    /// Whether histories are judged.
-    pub judge: bool,
-    /// Stops the run at this time, in nanoseconds, whatever its state.
-    pub until_ns: u64,
-}
-
-impl Default for Watch {
-    fn default() -> Watch {
-        Watch {
-            log: false,
-            record: false,
-            steps: false,
-            reach: false,
-            judge: true,
-            until_ns: u64::MAX,
-        }
-    }
-}
 
 /// What came of a run.
 pub struct Outcome {
@@ -107,6 +81,9 @@ pub struct Outcome {
     /// When episodes struck, by their ids.
     pub(crate) struck: Vec<(u32, u64)>,
     pub(crate) log: Vec<Line>,
+    caused: Option<Caused>,
+    evidence: Option<Evidence>,
+    strikes: Arc<[Struck]>,
 }
 
 /// Runs a scenario with the plan of its seed.
@@ -122,7 +99,12 @@ pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
 /// # Panics
 /// If a run is under way in this thread.
 pub fn run_plan(scenario: &Scenario, seed: u64, plan: &Plan, watch: Watch) -> Outcome {
-    run_logged(scenario, seed, plan, watch, watch.log.then(Log::kept))
+    let log = match (watch.causes, watch.log) {
+        (true, _) => Some(Log::caused()),
+        (false, true) => Some(Log::kept()),
+        (false, false) => None,
+    };
+    run_logged(scenario, seed, plan, watch, log)
 }
 
 /// As [`run_plan`], with another log than the one that is kept.
@@ -435,18 +417,22 @@ impl Run<'_> {
             self.properties.check();
             self.properties.audit(AuditMoment::End);
         }
-        let mut operations = Operations::default();
+        let (mut operations, mut evidence) = (Operations::default(), None);
         for (judge, trial) in self.scenario.judges.iter().zip(self.trials.iter()) {
             let failed = with(|world| world.failure.is_some()).unwrap_or(true);
             let (judgement, counts) = trial.judge(self.watch.judge && !failed);
             operations.ok += counts.ok;
             operations.fail += counts.fail;
             operations.unknown += counts.unknown;
+            if self.watch.causes && !failed {
+                evidence = trial.evidence();
+            }
             with(|world| world.judged(judge.name(), judgement));
         }
         with(World::note_open_streams);
         let outcome = with(|world| {
             let (overrides, missed) = world.overrides_matched();
+            let (log, caused) = world.log.take().map(Log::into_lines).unwrap_or_default();
             Outcome {
                 digest: world.digest(),
                 failure: world.failure.take(),
@@ -465,7 +451,10 @@ impl Run<'_> {
                 steps: std::mem::take(&mut world.noted.steps),
                 struck: world.struck(),
                 reached: world.noted.features.take().map(Features::into_list).unwrap_or_default(),
-                log: world.log.take().map(Log::into_lines).unwrap_or_default(),
+                log,
+                caused,
+                evidence,
+                strikes: world.conditions().struck,
             }
         });
         let left = with(World::dismantle).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The properties of one run: checked when what they look at has changed.
 
+use super::shown::Shows;
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
 use crate::scenario::{AbstractionFn, AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
@@ -16,6 +17,7 @@ pub(crate) struct Properties {
     audits: Vec<(&'static str, AuditFn)>,
     goals: Vec<Goal>,
     leader: Option<LeaderFn>,
+    shows: Shows,
     healed: bool,
 }
 
@@ -95,6 +97,7 @@ impl Properties {
                 .map(|(name, _, make)| Goal { name, check: make(), reached: false })
                 .collect(),
             leader: scenario.leader.as_ref().map(|make| make()),
+            shows: Shows::new(scenario),
             healed: false,
         }
     }
@@ -141,6 +144,9 @@ impl Properties {
         let Some((dirty, now)) = with(|world| (std::mem::take(&mut world.dirty), world.now)) else {
             return;
         };
+        if self.shows.are_wanted() {
+            borrow_places(|places| self.shows.tell(&View::new(places, now)));
+        }
         if self.always.is_empty() && self.goals.is_empty() && self.abstractions.is_empty() {
             return;
         }

@@ -51,6 +51,17 @@ pub(super) fn switch_off(weather: &mut Weather, fault: Fault) {
     }
 }
 
+/// The plan without a fault: its episodes, and what the weather has of it.
+#[cfg(feature = "cli")]
+pub(crate) fn without(plan: &Plan, fault: Fault) -> Plan {
+    let mut plan = plan.clone();
+    plan.episodes.retain(|episode| episode.kind.fault() != fault);
+    if faults(&plan).contains(&fault) {
+        switch_off(&mut plan.weather, fault);
+    }
+    plan
+}
+
 /// Calmer plans than this one: what changes most comes first.
 pub(super) fn calmer(plan: &Plan) -> Vec<Plan> {
     let with = |weather: Weather| Plan { weather, ..plan.clone() };

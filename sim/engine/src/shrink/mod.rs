@@ -30,6 +30,8 @@ use crate::plan::{Override, Plan};
 use crate::scenario::Scenario;
 use crate::world::Recorded;
 pub(crate) use calm::strikes;
+#[cfg(feature = "cli")]
+pub(crate) use calm::without;
 pub(crate) use children::{CHILD_VARIABLE, Children, Subject, serve};
 use pieces::Piece;
 use serde::{Deserialize, Serialize};

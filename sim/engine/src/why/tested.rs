@@ -30,7 +30,7 @@ pub(crate) fn tested(
     };
     let found = Rc::new(RefCell::new(why(&past, SAMPLES, &mut run)?));
     let hearing = Rc::clone(&found);
-    let wanted = Wanted { world: true, filter: "off".to_owned() };
+    let wanted = Wanted { world: true, lanes: false, filter: "off".to_owned() };
     let log = Log::told(scenario, plan, &wanted, move |line| hearing.borrow_mut().hear(&line))?;
     run_logged(scenario, seed, plan, Watch::default(), Some(log));
     let lines = found.borrow().lines();

@@ -155,6 +155,9 @@ impl World {
             timer.deadline = deadline;
             timer.count = count;
             timer.waiter = waiter;
+            if let Some(causes) = &mut self.queue.causes {
+                causes.renewed(parked);
+            }
             return u64::from(timer.era) << 32 | u64::from(parked + 1);
         }
         let tie = self.timer_tie(node, count);

@@ -5,6 +5,7 @@
 //! a property) ever runs while the world is borrowed: what has to run is put into `outside` and
 //! done by the loop in [`crate::run`].
 
+mod causes;
 mod clock;
 mod cuts;
 mod damage;
@@ -32,11 +33,13 @@ mod strike;
 mod tasks;
 mod waits;
 
+pub(crate) use causes::LineId;
 pub(crate) use features::{Features, Noted};
 pub(crate) use files::{Files, Left};
 pub(crate) use inode::Losses;
 pub(crate) use ledger::{Allowance, Budget};
 pub use observed::Combined;
+pub(crate) use observed::Line;
 pub(crate) use platform::Platform;
 pub(crate) use play::poll_cue;
 pub(crate) use process::{Boot, Node, State};
@@ -47,7 +50,7 @@ pub use steps::Steps;
 pub(crate) use tasks::TaskId;
 
 use crate::choice::{Choices, Entity};
-use crate::digest::{Code, Digest, Entry, NodeDigest};
+use crate::digest::{Code, Digest, NodeDigest};
 use crate::failure::Failure;
 use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
@@ -140,23 +143,6 @@ pub(crate) struct Counters {
     pub(crate) events: u64,
     pub(crate) messages: u64,
     pub(crate) rejected: u64,
-}
-
-/// What a reader of a trace sees.
-pub(crate) enum Line {
-    Entry(Entry),
-    Text {
-        time: u64,
-        node: u16,
-        text: String,
-    },
-    /// An event of `tracing`.
-    Event {
-        time: u64,
-        node: u16,
-        boot: u64,
-        text: String,
-    },
 }
 
 pub(crate) struct World {

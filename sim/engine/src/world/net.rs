@@ -52,6 +52,11 @@ impl Default for Message {
 }
 
 impl Message {
+    /// To which node it goes, and the hash of its payload.
+    pub(super) fn receiver(&self) -> (u32, u64) {
+        (self.to_node, self.hash)
+    }
+
     #[inline]
     fn payload(&self) -> &[u8] {
         let length = self.length as usize;
@@ -136,6 +141,7 @@ impl World {
         }
         while next != NONE {
             let after = self.messages[next].next;
+            self.gone(next, "nobody has received it");
             self.free_message(next);
             next = after;
         }
@@ -374,14 +380,13 @@ impl World {
             return;
         }
         if !target.is_up() {
-            let hash = message.hash;
-            self.note_missed(event.time(), (from, to), hash);
+            self.note_missed(event.time(), (from, to), message.hash);
+            self.gone(slot, "its receiver is down");
             self.free_message(slot);
             return;
         }
         let hash = message.hash;
-        let watched = from != to && !self.cuts.is_empty();
-        if watched && self.holds_back(event, (from, to)) {
+        if from != to && !self.cuts.is_empty() && self.holds_back(event, (from, to)) {
             return;
         }
         self.advance(event.time());
@@ -454,6 +459,9 @@ impl World {
             socket.tail = NONE;
         }
         let (node, from, hash) = (socket.node, message.from, message.hash);
+        if let Some(causes) = &mut self.queue.causes {
+            causes.receives(head);
+        }
         into.clear();
         into.extend_from_slice(message.payload());
         self.free_message(head);

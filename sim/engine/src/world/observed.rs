@@ -1,6 +1,6 @@
 //! What the world tells about its own weather, and what it is told by the code under test.
 
-use super::{Line, World};
+use super::{LineId, World};
 use crate::conditions::{Conditions, NodeConditions, Struck};
 use crate::digest::{Code, Entry};
 use crate::plan::Weather;
@@ -16,6 +16,31 @@ pub struct Combined {
     pub values: Vec<&'static str>,
     /// How often it was.
     pub times: u64,
+}
+
+/// What a reader of a trace sees.
+pub(crate) enum Line {
+    Entry(Entry),
+    Text {
+        time: u64,
+        node: u16,
+        text: String,
+    },
+    /// An event of `tracing`.
+    Event {
+        time: u64,
+        node: u16,
+        boot: u64,
+        text: String,
+    },
+    /// What only a trace with causes has, since it is in no digest.
+    Remark {
+        time: u64,
+        node: u16,
+        kind: &'static str,
+        cause: Option<LineId>,
+        text: String,
+    },
 }
 
 /// What is kept for those who ask.
@@ -83,7 +108,8 @@ impl World {
     pub(super) fn keep(&mut self, node: u32, code: Code, details: [u64; 2]) {
         if let Some(log) = &mut self.log {
             let entry = Entry { time: self.now, node: node as u16, code, details };
-            log.push(Line::Entry(entry));
+            let cause = self.queue.causes.as_mut().and_then(|causes| causes.entry(&entry));
+            log.push(Line::Entry(entry), cause);
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.notes.entry(self.now, node, code, details);
@@ -94,7 +120,40 @@ impl World {
     /// From here on everything goes into this log.
     pub(crate) fn set_log(&mut self, log: Option<Log>) {
         self.heeded |= log.is_some();
+        let caused = log.as_ref().is_some_and(Log::wants_causes);
+        self.queue.causes = caused.then(Box::default);
         self.log = log;
+    }
+
+    /// Adds a line that is no entry.
+    pub(super) fn add_line(&mut self, line: Line) {
+        let Some(log) = &mut self.log else { return };
+        let context = self.queue.causes.as_mut().and_then(|causes| causes.line());
+        let cause = match &line {
+            Line::Remark { cause: Some(cause), .. } => Some(*cause),
+            _ => context,
+        };
+        log.push(line, cause);
+    }
+
+    /// Adds to a trace with causes what no digest has; without a cause of its own, it is caused by
+    /// what goes on.
+    pub(crate) fn remark(
+        &mut self,
+        node: u32,
+        kind: &'static str,
+        cause: Option<LineId>,
+        text: impl FnOnce() -> String,
+    ) {
+        if self.has_causes() {
+            let (time, node, text) = (self.now, node as u16, text());
+            self.add_line(Line::Remark { time, node, kind, cause, text });
+        }
+    }
+
+    /// Whether a trace with causes is kept.
+    pub(crate) fn has_causes(&self) -> bool {
+        self.queue.causes.is_some()
     }
 
     /// The weather and what of it has struck so far.
@@ -137,6 +196,15 @@ impl World {
         if self.observed.asked {
             self.observed.struck = None;
             self.dirty = u64::MAX;
+        }
+    }
+
+    /// A message will never be received, and no digest says so.
+    pub(super) fn gone(&mut self, slot: u32, why: &str) {
+        if self.has_causes() {
+            let (to, hash) = self.messages[slot].receiver();
+            let cause = self.queue.causes.as_ref().and_then(|causes| causes.sender_of(slot));
+            self.remark(to, "gone", cause, || format!("has {hash:016x} gone: {why}"));
         }
     }
 }

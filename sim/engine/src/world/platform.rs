@@ -372,16 +372,14 @@ impl World {
     pub(crate) fn emitted(&mut self, text: String) {
         let node = self.current.map_or(self.itself(), |task| self.tasks[task.slot].node);
         let boot = self.nodes.get(node as usize).map_or(0, |node| node.boots);
-        if let Some(log) = &mut self.log {
-            log.push(super::Line::Event { time: self.now, node: node as u16, boot, text });
-        }
+        self.add_line(super::Line::Event { time: self.now, node: node as u16, boot, text });
     }
 
     /// Adds a line to the trace, if there is one.
     pub(crate) fn trace(&mut self, node: u32, text: impl FnOnce() -> String) {
-        if let Some(log) = &mut self.log {
+        if self.log.is_some() {
             let (time, node, text) = (self.now, node as u16, text());
-            log.push(super::Line::Text { time, node, text });
+            self.add_line(super::Line::Text { time, node, text });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The queue of events, ordered by time and then by whose they are.
 
+use super::causes::Causes;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -59,6 +60,10 @@ impl Event {
         (self.0 >> 64) as u64
     }
 
+    pub(crate) fn tie(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     pub(crate) fn kind(self) -> Kind {
         KINDS[(self.0 >> 28) as usize & 15]
     }
@@ -74,42 +79,53 @@ impl Event {
 }
 
 #[derive(Default)]
-pub(crate) struct Queue(BinaryHeap<Reverse<Event>>);
+pub(crate) struct Queue {
+    events: BinaryHeap<Reverse<Event>>,
+    /// Why each of them is there, if somebody wants to know.
+    pub(crate) causes: Option<Box<Causes>>,
+}
 
 impl Queue {
     /// One with room for so many events.
     pub(crate) fn with_room(room: usize) -> Queue {
-        Queue(BinaryHeap::with_capacity(room))
+        Queue { events: BinaryHeap::with_capacity(room), causes: None }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, event: Event) {
-        self.0.push(Reverse(event));
+        if let Some(causes) = &mut self.causes {
+            causes.queued(event);
+        }
+        self.events.push(Reverse(event));
     }
 
     /// Takes the next event, if it is not later than this.
     #[inline]
     pub(crate) fn pop_until(&mut self, until: u64) -> Option<Event> {
-        if self.0.peek()?.0.time() > until {
+        if self.events.peek()?.0.time() > until {
             return None;
         }
-        self.0.pop().map(|Reverse(event)| event)
+        let Reverse(event) = self.events.pop()?;
+        if let Some(causes) = &mut self.causes {
+            causes.taken(event);
+        }
+        Some(event)
     }
 
     /// How many events are pending.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.events.len()
     }
 
     /// All events in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
-        self.0.iter().map(|Reverse(event)| *event)
+        self.events.iter().map(|Reverse(event)| *event)
     }
 
     #[inline]
     pub(crate) fn peek(&self) -> Option<Event> {
-        self.0.peek().map(|Reverse(event)| *event)
+        self.events.peek().map(|Reverse(event)| *event)
     }
 }
 

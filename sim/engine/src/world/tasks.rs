@@ -160,6 +160,9 @@ impl World {
         }
         task.ready = true;
         task.wakes += 1;
+        if self.heeded {
+            self.tell_woken(id);
+        }
         if self.ready.is_empty() {
             self.ready.only = Some(id);
             return;
@@ -168,6 +171,14 @@ impl World {
             self.draw_order(other);
         }
         self.draw_order(id);
+    }
+
+    #[cold]
+    fn tell_woken(&mut self, id: TaskId) {
+        let entity = self.tasks[id.slot].entity.0;
+        if let Some(causes) = &mut self.queue.causes {
+            causes.woken(entity);
+        }
     }
 
     fn draw_order(&mut self, id: TaskId) {
