@@ -386,7 +386,8 @@ impl World {
             return;
         }
         let hash = message.hash;
-        if from != to && !self.cuts.is_empty() && self.holds_back(event, (from, to)) {
+        let watched = from != to && !self.cuts.is_empty();
+        if watched && self.holds_back(event, (from, to)) {
             return;
         }
         self.advance(event.time());
@@ -403,10 +404,8 @@ impl World {
             return;
         };
         let socket_slot = target.ports[place].1;
-        let most = match self.weather.mailbox_max {
-            0 => MAILBOX_MAX,
-            most => most,
-        };
+        let most =
+            if self.weather.mailbox_max == 0 { MAILBOX_MAX } else { self.weather.mailbox_max };
         let socket = &mut self.sockets[socket_slot];
         if socket.length >= most {
             self.fired(Fault::QueueOverflow);
