@@ -130,6 +130,25 @@ fn a_failure_is_what_is_seen_first() {
 
 #[test]
 #[ignore = "needs a browser"]
+fn a_page_shows_where_two_runs_part() {
+    let script = r##"
+      document.body.dataset.hidden = document.getElementById("to-parting").hidden;
+      document.body.dataset.words = document.getElementById("parted")?.textContent.includes("then");
+      note("first"); await key("d"); note("parting");
+    "##;
+    let (_folder, page) = report(&format!("{BROKEN} --off partition"));
+    let told = open(&page, script);
+    assert_eq!((told["hidden"].as_str(), told["words"].as_str()), ("false", "true"), "{told:?}");
+    let picked = |name| number(&told, &format!("at-{name}-picked"));
+    assert!(picked("parting") < picked("first"), "{told:?}");
+    // Without another run there is nothing to show.
+    let (_folder, page) = report(BROKEN);
+    let told = open(&page, script);
+    assert_eq!((told["hidden"].as_str(), told["words"].as_str()), ("true", "undefined"));
+}
+
+#[test]
+#[ignore = "needs a browser"]
 fn the_window_moves_and_zooms_and_causes_are_followed() {
     let (_folder, page) = report(BROKEN);
     let script = r##"

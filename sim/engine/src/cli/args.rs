@@ -194,6 +194,12 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "WEATHER", allow_hyphen_values = true)]
     #[arg(value_parser = parse_weather, requires = "seed")]
     pub(super) weather: Option<String>,
+    /// Shows where it parts from another run, which is given as in `diff`
+    #[arg(long, value_name = "RUN")]
+    pub(super) against: Option<String>,
+    /// Shows where it parts from the same run without this fault; may be given several times
+    #[arg(long, value_name = "FAULT", conflicts_with = "against")]
+    pub(super) off: Vec<String>,
     /// The page
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     pub(super) output: PathBuf,

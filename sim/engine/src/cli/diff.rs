@@ -1,6 +1,6 @@
 //! Two runs, and where they part.
 
-use super::args::DiffArgs;
+use super::args::{DiffArgs, ReportArgs};
 use super::export::{Format, Scratch, Subject};
 use super::library::Library;
 use super::output::Out;
@@ -11,7 +11,7 @@ use crate::table::Fault;
 use crate::trace::Trace;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 #[derive(Serialize)]
@@ -67,6 +67,33 @@ pub(super) fn diff(library: &Library, args: &DiffArgs, out: &mut Out) -> Result<
         }
     }
     Ok(if parting.is_none() { CLEAN } else { FAILED })
+}
+
+/// The run that a report is to be compared with, if any: what it is called, and its trace.
+pub(super) fn other(
+    library: &Library,
+    args: &ReportArgs,
+    subject: &Subject<'_>,
+) -> Result<Option<(String, Scratch)>, Trouble> {
+    let off = args.off.iter().map(|name| fault(name)).collect::<Result<Vec<_>, _>>()?;
+    let (name, trace) = match &args.against {
+        Some(other) => (other.clone(), side(library, other, &[])?),
+        None if off.is_empty() => return Ok(None),
+        None => {
+            let name = format!("the same run without {}", args.off.join(", "));
+            (name, run(subject.clone(), &off)?)
+        }
+    };
+    let file = Scratch::new("beside");
+    let written = File::create(&file.0).and_then(|made| {
+        let mut made = BufWriter::new(made);
+        trace.write_jsonl(&mut made)?;
+        made.flush()
+    });
+    written.map_err(|error| {
+        Trouble::Infrastructure(format!("cannot write {}: {error}", file.0.display()))
+    })?;
+    Ok(Some((name, file)))
 }
 
 fn fault(name: &str) -> Result<Fault, Trouble> {

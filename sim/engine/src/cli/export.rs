@@ -7,16 +7,16 @@ use super::pool::Pool;
 use super::protocol::{Done, Single};
 use super::{CLEAN, Trouble};
 use crate::plan::Plan;
-use crate::report::page::{Around, page};
+use crate::report::page::{Around, Parted, page};
 use crate::repro::{Repro, ReproError};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
-use crate::trace::ARROWS;
+use crate::trace::{ARROWS, Trace};
 use crate::words::seconds;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// What a trace is written as.
@@ -39,6 +39,29 @@ pub(super) struct Export {
     pub(super) file: PathBuf,
     /// The command that shows the run again.
     pub(super) command: String,
+    /// What a page is to compare it with.
+    pub(super) beside: Option<Beside>,
+}
+
+/// Another run: its name, and its trace as lines of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Beside {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+}
+
+impl Beside {
+    fn parting(&self, trace: &Trace) -> Result<Parted, String> {
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", self.file.display());
+        let file = File::open(&self.file).map_err(|error| wrong(&error))?;
+        let other = Trace::read_jsonl(&mut BufReader::new(file)).map_err(|error| wrong(&error))?;
+        let at = trace.parts_from(&other).and_then(|parting| trace.events.get(parting.at));
+        Ok(Parted {
+            name: self.name.clone(),
+            lines: trace.difference(&other, ["this run", "the other"]),
+            event: at.map(|event| event.id),
+        })
+    }
 }
 
 impl Export {
@@ -53,6 +76,7 @@ impl Export {
         let Some(trace) = outcome.trace(scenario, seed, plan) else {
             return Err("no trace was kept".to_owned());
         };
+        let parted = self.beside.as_ref().map(|beside| beside.parting(&trace)).transpose()?;
         let write = || -> io::Result<()> {
             let mut file = BufWriter::new(File::create(&self.file)?);
             match self.format {
@@ -60,7 +84,7 @@ impl Export {
                 Format::Mermaid => trace.write_mermaid(&mut file, ARROWS)?,
                 Format::Shiviz => trace.write_shiviz(&mut file)?,
                 Format::Html => {
-                    let around = Around { command: &self.command, plan, outcome };
+                    let around = Around { command: &self.command, plan, outcome, parted };
                     file.write_all(page(&trace, &around).as_bytes())?;
                 }
             }
@@ -72,12 +96,15 @@ impl Export {
 }
 
 /// A run that is asked for by scenario and seed, or by a repro file.
+#[derive(Clone)]
 pub(super) struct Subject<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) seed: u64,
     pub(super) plan: Plan,
     /// The command that shows it again.
     pub(super) command: String,
+    /// What its page is to compare it with.
+    pub(super) beside: Option<Beside>,
 }
 
 impl<'a> Subject<'a> {
@@ -91,7 +118,7 @@ impl<'a> Subject<'a> {
         let scenario = library.resolve_one(name)?;
         let weather = weather.map_or(String::new(), |text| format!(" --weather {text}"));
         let command = format!("{} run {} --seed {seed}{weather}", program(), scenario.name());
-        Ok(Subject { scenario, seed, plan: scenario.plan(seed), command })
+        Ok(Subject { scenario, seed, plan: scenario.plan(seed), command, beside: None })
     }
 
     /// The run of a repro file.
@@ -103,7 +130,7 @@ impl<'a> Subject<'a> {
             .map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
         repro.check(file, scenario).map_err(usage)?;
         let command = format!("{} replay {}", program(), file.display());
-        Ok(Subject { scenario, seed: repro.seed, plan: repro.plan, command })
+        Ok(Subject { scenario, seed: repro.seed, plan: repro.plan, command, beside: None })
     }
 
     /// What a worker is asked, to write its trace.
@@ -112,7 +139,12 @@ impl<'a> Subject<'a> {
             scenario: self.scenario.name().to_owned(),
             seed: self.seed,
             plan: Some(self.plan.clone()),
-            export: Some(Export { format, file: file.to_owned(), command: self.command.clone() }),
+            export: Some(Export {
+                format,
+                file: file.to_owned(),
+                command: self.command.clone(),
+                beside: self.beside.clone(),
+            }),
             ..Single::default()
         }
     }
@@ -180,7 +212,7 @@ pub(super) fn program() -> String {
 
 /// Writes a run's report, and says why it failed.
 pub(super) fn report(library: &Library, args: &ReportArgs, out: &mut Out) -> Result<u8, Trouble> {
-    let subject = match args.seed {
+    let mut subject = match args.seed {
         Some(seed) => Subject::of_seed(library, &args.name, seed, args.weather.as_deref())?,
         None => {
             let file = Path::new(&args.name);
@@ -193,6 +225,10 @@ pub(super) fn report(library: &Library, args: &ReportArgs, out: &mut Out) -> Res
             Subject::of_file(library, file)?
         }
     };
+    // The file stays until the page is written.
+    let other = super::diff::other(library, args, &subject)?;
+    subject.beside =
+        other.as_ref().map(|(name, file)| Beside { name: name.clone(), file: file.0.clone() });
     let done = subject.write(Format::Html, &args.output)?;
     let name = subject.scenario.name();
     match done.found.first() {

@@ -58,6 +58,7 @@ for (let at = 0; at < count; at++) {
 }
 const offending = new Set(data.offending);
 const focus = data.focus;
+const parting = data.parting;
 const pastOfFocus = new Uint8Array(count);
 for (const [low, high] of data.past) pastOfFocus.fill(1, low, high);
 

@@ -284,6 +284,8 @@ function drawOverview() {
   pen.fillStyle = palette.bad;
   for (const at of offending) pen.fillRect(x(time[at]) - 1, 0, 2, tall);
   if (about.failure) pen.fillRect(x(about.failure.at_ns) - 1, 0, 2, 10);
+  pen.fillStyle = palette.late;
+  if (parting >= 0) pen.fillRect(x(time[parting]) - 1, 0, 2, tall);
   const [left, right] = [x(view.from), x(view.to)];
   pen.fillStyle = palette.shade;
   pen.fillRect(0, 0, left, tall);

@@ -107,6 +107,13 @@ function toFailure() {
   pick(focus, false);
 }
 
+function toParting() {
+  if (parting < 0) return;
+  const around = Math.max(2e6, (end - start) * .01);
+  look(time[parting] - around, time[parting] + around);
+  pick(parting, false);
+}
+
 function step(by, sameNode) {
   const node = picked < 0 ? -1 : nodeOf[picked];
   let place = lastUpTo(order, cursor);
@@ -130,6 +137,7 @@ function nearest(x, y) {
 
 const keys = [
   ["f", "the failure", toFailure],
+  ["d", "where the run parts from the other one", toParting],
   ["0", "the whole run", () => look(start, end)],
   ["ArrowRight", "the next event", event => step(1, event.shiftKey)],
   ["ArrowLeft", "the event before; with Shift, of the same node", event => step(-1, event.shiftKey)],
@@ -237,6 +245,7 @@ function listen() {
     });
   }
   byId("to-failure").addEventListener("click", toFailure);
+  byId("to-parting").addEventListener("click", toParting);
   byId("fit").addEventListener("click", () => look(start, end));
   byId("theme").addEventListener("click", toggleTheme);
   byId("help-open").addEventListener("click", () => byId("help").showModal());
@@ -262,6 +271,7 @@ if (about.left_out) limits.push(`The first ${about.left_out} events of the run a
 byId("limits").textContent = limits.join(" ");
 byId("history-box").classList.toggle("none", !document.querySelector("#history-box svg"));
 byId("to-failure").hidden = !about.failure;
+byId("to-parting").hidden = parting < 0;
 makeFilters();
 makeLanes();
 listen();

@@ -28,6 +28,18 @@ pub(crate) struct Around<'a> {
     pub(crate) command: &'a str,
     pub(crate) plan: &'a Plan,
     pub(crate) outcome: &'a Outcome,
+    /// How it differs from another run.
+    pub(crate) parted: Option<Parted>,
+}
+
+/// Where a run parts from another one.
+pub(crate) struct Parted {
+    /// What the other one is called.
+    pub(crate) name: String,
+    /// How they differ, in words.
+    pub(crate) lines: Vec<String>,
+    /// The first event of this run that the other one does not have.
+    pub(crate) event: Option<u64>,
 }
 
 /// The trace in columns, which are shorter than rows. Numbers and times are how much more they are
@@ -50,6 +62,8 @@ struct Data<'a> {
     offending: Vec<usize>,
     /// The place of the event at which the failure shows, or -1.
     focus: i64,
+    /// The place of the event at which it parts from another run, or -1.
+    parting: i64,
     /// The places of the events that could have influenced it, each from and up to.
     past: Vec<(u64, u64)>,
 }
@@ -111,9 +125,21 @@ pub(crate) fn page(trace: &Trace, around: &Around<'_>) -> String {
         "digest" => escaped(&about.digest),
         "build" => escaped(&about.build),
         "plan" => escaped(&around.plan.lines().join("\n")),
-        "data" => data(trace, around.outcome.struck(), EVENTS),
+        "parted" => around.parted.as_ref().map(parted).unwrap_or_default(),
+        "data" => {
+            let parting = around.parted.as_ref().and_then(|parted| parted.event);
+            data(trace, around.outcome.struck(), parting, EVENTS)
+        }
         _ => SCRIPT.to_owned(),
     })
+}
+
+/// How the run differs from another one.
+fn parted(parted: &Parted) -> String {
+    let (name, lines) = (escaped(&parted.name), escaped(&parted.lines.join("\n")));
+    format!(
+        "<section class=\"paper\" id=\"parted\"><h2>Beside {name}</h2><pre>{lines}</pre></section>"
+    )
 }
 
 /// The page's template, with what belongs into its gaps.
@@ -139,7 +165,7 @@ fn list(lines: &[String]) -> String {
 const UNTOLD: [&str; 3] = ["random", "clock", "wall-clock"];
 
 /// The last events as JSON in which nothing ends the element around it.
-fn data(trace: &Trace, struck: &[Struck], most: usize) -> String {
+fn data(trace: &Trace, struck: &[Struck], parting: Option<u64>, most: usize) -> String {
     let told: Vec<&Event> =
         trace.events.iter().filter(|event| !UNTOLD.contains(&&*event.kind)).collect();
     let events = &told[told.len().saturating_sub(most)..];
@@ -173,6 +199,11 @@ fn data(trace: &Trace, struck: &[Struck], most: usize) -> String {
         bands: struck.iter().map(|struck| band(&about.nodes, about.end_ns, struck)).collect(),
         offending,
         focus: focus.map_or(-1, |at| at as i64),
+        parting: parting.map_or(-1, |id| {
+            // What parts them may be no event of the page: then the next one is.
+            let at = events.partition_point(|event| event.id < id);
+            if at < events.len() { at as i64 } else { -1 }
+        }),
         past: ranges(past.into_iter().filter_map(place).map(|at| at as u64)),
         kinds: kinds.all,
         texts: texts.all,
@@ -249,7 +280,16 @@ mod tests {
     #[test]
     fn no_text_of_a_run_breaks_out_of_its_place() {
         let (trace, outcome, plan) = run();
-        let around = Around { command: "run '</code>'", plan: &plan, outcome: &outcome };
+        let around = Around {
+            command: "run '</code>'",
+            plan: &plan,
+            outcome: &outcome,
+            parted: Some(Parted {
+                name: "<b>another</b>".to_owned(),
+                lines: vec!["then </pre><script>".to_owned()],
+                event: None,
+            }),
+        };
         let page = page(&trace, &around);
         assert_eq!(page.matches("</script>").count(), 2, "the page's own");
         assert!(!page.contains("<b>"), "{page}");
@@ -261,7 +301,8 @@ mod tests {
     #[test]
     fn a_page_needs_nothing_else_and_has_no_gaps() {
         let (trace, outcome, plan) = run();
-        let page = page(&trace, &Around { command: "run", plan: &plan, outcome: &outcome });
+        let page =
+            page(&trace, &Around { command: "run", plan: &plan, outcome: &outcome, parted: None });
         for elsewhere in ["http:", "https:", "src=", "@import", "url("] {
             assert!(!page.contains(elsewhere), "{elsewhere}");
         }
@@ -274,7 +315,7 @@ mod tests {
         let (trace, outcome, _) = run();
         let many = trace.events.len();
         let value = |most| {
-            let text = data(&trace, outcome.struck(), most);
+            let text = data(&trace, outcome.struck(), None, most);
             serde_json::from_str::<serde_json::Value>(&text).unwrap()
         };
         let (whole, part) = (value(many), value(4));
