@@ -6,13 +6,14 @@ pub struct Watch {
     /// Whether to keep everything that happens, for a trace or a comparison.
     pub log: bool,
     /// Whether to write down what became of each message, and to tell the story of the run, as
-    /// [`Outcome::recorded`](crate::Outcome::recorded).
+    /// [`Outcome::recorded`](super::Outcome::recorded).
     pub record: bool,
-    /// Whether to count the I/O steps of each node, as [`Outcome::steps`](crate::Outcome::steps).
+    /// Whether to count the I/O steps of each node, as [`Outcome::steps`](super::Outcome::steps).
     pub steps: bool,
     /// Whether to note what the run reaches, for a search that goes by what is new.
     pub reach: bool,
-    /// Whether to keep what happens with its causes, as [`Outcome::trace`](crate::Outcome::trace), in the place of a log.
+    /// Whether to keep what happens with its causes, as [`Outcome::trace`](super::Outcome::trace),
+    /// in the place of a log.
     pub causes: bool,
     /// Whether histories are judged.
     pub judge: bool,

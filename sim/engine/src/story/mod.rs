@@ -29,14 +29,16 @@ pub struct Sentence {
 }
 
 impl Outcome {
-    /// What happened, in sentences, if it was written down ([`Watch::record`](crate::Watch::record)).
+    /// What happened, in sentences, if it was written down
+    /// ([`Watch::record`](crate::Watch::record)).
     pub fn story(&self) -> &[Sentence] {
         self.recorded.as_ref().map_or(&[], |recorded| &recorded.story)
     }
 
-    /// What the code under test said in a run that was watched with [`Watch::log`](crate::Watch::log), a line each:
-    /// the texts of [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time
-    /// and node. The scenario and the plan are those of the run.
+    /// What the code under test said in a run that was watched with
+    /// [`Watch::log`](crate::Watch::log), a line each: the texts of
+    /// [`Env::trace`](squall_env::Env::trace) and the events of `tracing`, with time and node. The
+    /// scenario and the plan are those of the run.
     ///
     /// These are words of the code's own, and no numbers of the simulator: they can be compared
     /// with a text that was kept.
