@@ -6,8 +6,7 @@ use crate::request::CallError;
 use crate::stream::StreamError;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 
 /// What is known of an operation's effect once its caller stops waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,27 +32,19 @@ pub trait HasOutcome {
 /// Only an answer can tell that an operation was not done, never a silence. So an error may call
 /// itself [not done](Outcome::NotDone) all it likes: it is [indeterminate](Outcome::Indeterminate)
 /// if a deadline, a missing response or a broken connection is among its causes, and also if any
-/// sleep has ended within `work`, as it does when a limit passes by hand or when an earlier try
-/// that nobody answered is followed by one that is refused. Sleeps of other tasks are not seen.
+/// sleep of the node has ended meanwhile, as it does when a limit passes by hand or when an earlier
+/// try that nobody answered is followed by one that is refused.
 pub async fn observe<T, E: HasOutcome + Error + 'static>(
     env: &Env,
     work: impl Future<Output = Result<T, E>>,
 ) -> (Result<T, E>, Outcome) {
-    let mut work = pin!(work);
-    let mut slept = false;
-    poll_fn(|cx| {
-        let before = env.platform().slept();
-        let polled = work.as_mut().poll(cx);
-        slept |= env.platform().slept() != before;
-        polled.map(|result| {
-            let outcome = match &result {
-                Ok(_) => Outcome::Done,
-                Err(error) => outcome_of(error, slept),
-            };
-            (result, outcome)
-        })
-    })
-    .await
+    let before = env.platform().slept();
+    let result = work.await;
+    let outcome = match &result {
+        Ok(_) => Outcome::Done,
+        Err(error) => outcome_of(error, env.platform().slept() != before),
+    };
+    (result, outcome)
 }
 
 fn outcome_of<E: HasOutcome + Error + 'static>(error: &E, slept: bool) -> Outcome {
