@@ -8,7 +8,6 @@ use super::protocol::{Done, Single};
 use super::{CLEAN, Trouble};
 use crate::plan::Plan;
 use crate::report::page::{Around, Parted, page};
-use crate::repro::{Repro, ReproError};
 use crate::run::Outcome;
 use crate::scenario::Scenario;
 use crate::trace::{ARROWS, Trace};
@@ -123,12 +122,7 @@ impl<'a> Subject<'a> {
 
     /// The run of a repro file.
     pub(super) fn of_file(library: &'a Library, file: &Path) -> Result<Subject<'a>, Trouble> {
-        let usage = |error: ReproError| Trouble::Usage(error.to_string());
-        let repro = Repro::read(file).map_err(usage)?;
-        let scenario = library
-            .resolve_one(&repro.scenario)
-            .map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
-        repro.check(file, scenario).map_err(usage)?;
+        let (scenario, repro) = library.repro(file)?;
         let command = format!("{} replay {}", program(), file.display());
         Ok(Subject { scenario, seed: repro.seed, plan: repro.plan, command, beside: None })
     }
@@ -214,16 +208,7 @@ pub(super) fn program() -> String {
 pub(super) fn report(library: &Library, args: &ReportArgs, out: &mut Out) -> Result<u8, Trouble> {
     let mut subject = match args.seed {
         Some(seed) => Subject::of_seed(library, &args.name, seed, args.weather.as_deref())?,
-        None => {
-            let file = Path::new(&args.name);
-            if !file.exists() {
-                return Err(Trouble::Usage(format!(
-                    "there is no repro file {:?}; of a scenario, say which seed: --seed S",
-                    args.name
-                )));
-            }
-            Subject::of_file(library, file)?
-        }
+        None => Subject::of_file(library, super::library::repro_file(&args.name)?)?,
     };
     // The file stays until the page is written.
     let other = super::diff::other(library, args, &subject)?;

@@ -1,8 +1,10 @@
 //! The scenarios of a program, by name and by folder.
 
 use super::{Trouble, canary};
-use crate::plan::{Forecast, WEATHER_VARIABLE};
+use crate::plan::{Forecast, Plan, WEATHER_VARIABLE};
+use crate::repro::{Repro, ReproError};
 use crate::scenario::Scenario;
+use std::path::Path;
 
 pub(super) struct Library {
     /// The scenarios, then the specimens, then the canary.
@@ -76,6 +78,32 @@ impl Library {
         select(self.specimens(), names, "specimen or mutant")
     }
 
+    /// The run that a command is asked about: of this scenario and seed, or without a seed that of
+    /// a repro file.
+    pub(super) fn run_of(
+        &self,
+        name: &str,
+        seed: Option<u64>,
+    ) -> Result<(&Scenario, u64, Plan), Trouble> {
+        if let Some(seed) = seed {
+            let scenario = self.resolve_one(name)?;
+            return Ok((scenario, seed, scenario.plan(seed)));
+        }
+        let (scenario, repro) = self.repro(repro_file(name)?)?;
+        Ok((scenario, repro.seed, repro.plan))
+    }
+
+    /// Reads a repro file, and finds its scenario.
+    pub(super) fn repro(&self, file: &Path) -> Result<(&Scenario, Repro), Trouble> {
+        let usage = |error: ReproError| Trouble::Usage(error.to_string());
+        let repro = Repro::read(file).map_err(usage)?;
+        let scenario = self
+            .resolve_one(&repro.scenario)
+            .map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
+        repro.check(file, scenario).map_err(usage)?;
+        Ok((scenario, repro))
+    }
+
     /// The one scenario that a name means.
     pub(super) fn resolve_one(&self, name: &str) -> Result<&Scenario, Trouble> {
         let found = self.resolve(&[name.to_owned()])?;
@@ -91,6 +119,16 @@ impl Library {
             }
         }
     }
+}
+
+/// The repro file of this name.
+pub(super) fn repro_file(name: &str) -> Result<&Path, Trouble> {
+    let file = Path::new(name);
+    file.exists().then_some(file).ok_or_else(|| {
+        Trouble::Usage(format!(
+            "there is no repro file {name:?}; of a scenario, say which seed: --seed S"
+        ))
+    })
 }
 
 fn select<'a>(

@@ -14,7 +14,6 @@ use crate::shrink::{self, Oracle, Shrunk, Size, Verdict, strikes};
 use crate::story::Sentence;
 use crate::world::Recorded;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 #[derive(Serialize)]
@@ -33,7 +32,7 @@ struct ShrinkJson<'a> {
 
 /// Shrinks a failing run.
 pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Result<u8, Trouble> {
-    let (scenario, seed, plan) = subject(library, args)?;
+    let (scenario, seed, plan) = library.run_of(&args.name, args.seed)?;
     let list = list(library, args, scenario.name())?;
     let pool = Pool::new(args.jobs);
     let done = pool.single(single(scenario, seed, &plan), &mut |_| {})?;
@@ -89,29 +88,6 @@ pub(super) fn shrink(library: &Library, args: &ShrinkArgs, out: &mut Out) -> Res
     out.lines(&crate::report::lines(named, &left.failure, &shrunk.plan, last.story()))?;
     out.lines(&summary(&shrunk, args))?;
     Ok(CLEAN)
-}
-
-/// What is to be shrunk: scenario, seed and plan.
-fn subject<'a>(
-    library: &'a Library,
-    args: &ShrinkArgs,
-) -> Result<(&'a Scenario, u64, Plan), Trouble> {
-    if let Some(seed) = args.seed {
-        let scenario = library.resolve_one(&args.name)?;
-        return Ok((scenario, seed, scenario.plan(seed)));
-    }
-    let file = Path::new(&args.name);
-    if !file.exists() {
-        return Err(Trouble::Usage(format!(
-            "there is no repro file {:?}; of a scenario, say which seed: --seed S",
-            args.name
-        )));
-    }
-    let usage = |error: crate::ReproError| Trouble::Usage(error.to_string());
-    let repro = Repro::read(file).map_err(usage)?;
-    let scenario = library.resolve_one(&repro.scenario)?;
-    repro.check(file, scenario).map_err(usage)?;
-    Ok((scenario, repro.seed, repro.plan))
 }
 
 /// Shrinks a plan that fails with this fingerprint, with the workers of a pool.

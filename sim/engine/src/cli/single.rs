@@ -11,7 +11,7 @@ use super::{CLEAN, FAILED, Trouble, UNDECIDED, report};
 use crate::failure::Class;
 use crate::plan::Matched;
 use crate::report::NOT_ALIKE;
-use crate::repro::{Expected, Repro, ReproError, build_id};
+use crate::repro::{Expected, Repro, build_id};
 use crate::scenario::Scenario;
 use crate::story::Sentence;
 use crate::trace::{Ends, Wanted};
@@ -197,12 +197,7 @@ pub(super) fn replay(library: &Library, args: &ReplayArgs, out: &mut Out) -> Res
         let subject = Subject::of_file(library, file)?;
         return export(&subject, format, args.output.as_deref(), out);
     }
-    let usage = |error: ReproError| Trouble::Usage(error.to_string());
-    let repro = Repro::read(file).map_err(usage)?;
-    let scenario = library
-        .resolve_one(&repro.scenario)
-        .map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
-    repro.check(file, scenario).map_err(usage)?;
+    let (scenario, repro) = library.repro(file)?;
     let ask = Single {
         scenario: scenario.name().to_owned(),
         seed: repro.seed,

@@ -7,7 +7,6 @@ use super::pool::{Job, Pool};
 use super::protocol::{Ask, Done, Say, Single};
 use super::{CLEAN, Trouble};
 use crate::plan::Plan;
-use crate::repro::{Repro, ReproError};
 use crate::scenario::Scenario;
 use crate::trace::Wanted;
 use crate::why::{Past, Point, Step, Why, why as look};
@@ -38,7 +37,7 @@ struct PointJson {
 
 /// Plots how likely a run's failure was against time.
 pub(super) fn why(library: &Library, args: &WhyArgs, out: &mut Out) -> Result<u8, Trouble> {
-    let (scenario, seed, plan) = subject(library, args)?;
+    let (scenario, seed, plan) = library.run_of(&args.name, args.seed)?;
     let (name, pool) = (scenario.name(), Pool::new(args.jobs));
     let done = pool.single(single(scenario, seed, &plan), &mut |_| {})?;
     let Some(found) = done.found.first() else {
@@ -109,26 +108,6 @@ fn json<'a>(
         points: points.collect(),
         steps: &why.steps,
     }
-}
-
-/// What is to be explained: scenario, seed and plan.
-fn subject<'a>(library: &'a Library, args: &WhyArgs) -> Result<(&'a Scenario, u64, Plan), Trouble> {
-    if let Some(seed) = args.seed {
-        let scenario = library.resolve_one(&args.name)?;
-        return Ok((scenario, seed, scenario.plan(seed)));
-    }
-    let file = Path::new(&args.name);
-    if !file.exists() {
-        return Err(Trouble::Usage(format!(
-            "there is no repro file {:?}; of a scenario, say which seed: --seed S",
-            args.name
-        )));
-    }
-    let usage = |error: ReproError| Trouble::Usage(error.to_string());
-    let repro = Repro::read(file).map_err(usage)?;
-    let scenario = library.resolve_one(&repro.scenario)?;
-    repro.check(file, scenario).map_err(usage)?;
-    Ok((scenario, repro.seed, repro.plan))
 }
 
 fn single(scenario: &Scenario, seed: u64, plan: &Plan) -> Single {

@@ -3,6 +3,7 @@
 use squall::{Client, Scenario, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
 use squall_env::{Elapsed, HasOutcome, Outcome};
+use std::future::ready;
 use std::time::Duration;
 
 type Model = Register<u64>;
@@ -24,9 +25,13 @@ impl HasOutcome for Careless {
     }
 }
 
-/// What a client is told of a write of 7, and reads after that.
-async fn write_and_read(client: &Client, told: Result<(), Careless>, seen: u64) {
-    let write = async { told.map(|()| RegisterReturn::Written) };
+/// A client that writes 7 in this way, and reads after that.
+async fn write_and_read(
+    client: &Client,
+    work: impl Future<Output = Result<(), Careless>>,
+    seen: u64,
+) {
+    let write = async { work.await.map(|()| RegisterReturn::Written) };
     let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Write(7), write).await;
     let read = async { Ok::<_, Careless>(RegisterReturn::Value(seen)) };
     let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
@@ -56,7 +61,7 @@ fn a_deadline_is_never_taken_for_not_done() {
     assert!(is_allowed("test/late", |client| async move {
         let env = client.env();
         let late = env.timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
-        write_and_read(&client, late.map_err(Careless::from), 7).await;
+        write_and_read(&client, ready(late.map_err(Careless::from)), 7).await;
         Ok(())
     }));
 }
@@ -71,10 +76,7 @@ fn may_be_seen(name: &str, sleep: Duration) -> bool {
             assert_eq!(reply, squall_env::Either::Right(()));
             Err(Careless::Refused)
         };
-        let call = RegisterCall::Write(7);
-        let _: Result<_, Careless> = client.perform::<Model, _>(call, write).await;
-        let read = async { Ok::<_, Careless>(RegisterReturn::Value(7)) };
-        let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
+        write_and_read(&client, write, 7).await;
         Ok(())
     })
 }
@@ -99,10 +101,7 @@ fn may_be_seen_beside(name: &str, sleep: Duration) -> bool {
             }
             Err(Careless::Refused)
         };
-        let call = RegisterCall::Write(7);
-        let _: Result<_, Careless> = client.perform::<Model, _>(call, write).await;
-        let read = async { Ok::<_, Careless>(RegisterReturn::Value(7)) };
-        let _: Result<_, Careless> = client.perform::<Model, _>(RegisterCall::Read, read).await;
+        write_and_read(&client, write, 7).await;
         Ok(())
     })
 }
@@ -117,11 +116,11 @@ fn a_limit_that_another_task_keeps_is_never_taken_for_not_done() {
 #[test]
 fn what_was_refused_must_not_be_seen() {
     assert!(!is_allowed("test/refused", |client| async move {
-        write_and_read(&client, Err(Careless::Refused), 7).await;
+        write_and_read(&client, ready(Err(Careless::Refused)), 7).await;
         Ok(())
     }));
     assert!(is_allowed("test/refused-unseen", |client| async move {
-        write_and_read(&client, Err(Careless::Refused), 0).await;
+        write_and_read(&client, ready(Err(Careless::Refused)), 0).await;
         Ok(())
     }));
 }
@@ -130,11 +129,11 @@ fn what_was_refused_must_not_be_seen() {
 fn operations_at_one_instant_have_the_order_of_their_events() {
     // No time passes between the return of the write and the read that misses it.
     assert!(!is_allowed("test/instant", |client| async move {
-        write_and_read(&client, Ok(()), 0).await;
+        write_and_read(&client, ready(Ok(())), 0).await;
         Ok(())
     }));
     assert!(is_allowed("test/instant-seen", |client| async move {
-        write_and_read(&client, Ok(()), 7).await;
+        write_and_read(&client, ready(Ok(())), 7).await;
         Ok(())
     }));
 }
