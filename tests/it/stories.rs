@@ -17,7 +17,7 @@ use std::time::Duration;
 const MS: u64 = 1_000_000;
 
 /// The sentences of a run without its times and lengths, and what broke.
-fn told(scenario: &Scenario, seed: u64, plan: &Plan) -> String {
+pub(crate) fn told(scenario: &Scenario, seed: u64, plan: &Plan) -> String {
     let watch = Watch { record: true, ..Watch::default() };
     let outcome = run_plan(scenario, seed, plan, watch);
     // Whoever listens changes nothing.

@@ -3,6 +3,7 @@
 //! A failure that has been shrunk has few of them. They speak in the protocol's own words: messages
 //! go by the names of their types and variants, operations by what is printed of them.
 
+mod drawn;
 mod notes;
 mod tell;
 

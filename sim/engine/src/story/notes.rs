@@ -94,7 +94,9 @@ impl Notes {
             | Code::Invoke
             | Code::Return
             | Code::Heal
-            | Code::ScriptStep => true,
+            | Code::ScriptStep
+            | Code::StreamFault
+            | Code::Buggify => true,
             _ => false,
         };
         if is_told {

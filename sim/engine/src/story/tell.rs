@@ -1,6 +1,7 @@
 //! From notes to sentences.
 
 use super::Sentence;
+use super::drawn::stream_fault;
 use super::notes::{Note, Notes, Unsynced, What};
 use crate::digest::Code;
 use crate::plan::{Episode, Kind, Plan, tell_kind};
@@ -9,7 +10,7 @@ use crate::table::TABLE;
 use crate::words::{duration, operation};
 use std::collections::BTreeMap;
 
-/// So many messages that were struck are told one by one.
+/// So many messages, connections and branches that were struck are told one by one.
 const STRUCK_MAX: u64 = 40;
 
 /// So many kinds of messages are listed together.
@@ -177,6 +178,15 @@ impl Teller<'_> {
             Code::Damaged => {
                 self.say(time, format!("the disk of {name} has a sector damaged"));
             }
+            Code::StreamFault => {
+                if let Some(text) = stream_fault(&name, b).filter(|_| self.has_room()) {
+                    self.say(time, text);
+                }
+            }
+            Code::Buggify if self.has_room() => {
+                let branch = self.notes.names.get(&(node, a)).map_or("?", String::as_str);
+                self.say(time, format!("{name} takes the unlikely branch `{branch}`"));
+            }
             Code::FaultStrikes => self.strikes(time, node, a),
             Code::FaultEnds => self.ends(time, a),
             Code::Invoke => self.invoke(time, (node, a), b),
@@ -198,14 +208,19 @@ impl Teller<'_> {
         }
     }
 
+    /// Whether one more of what is drawn so often is told one by one.
+    fn has_room(&mut self) -> bool {
+        let is_told = self.struck < STRUCK_MAX;
+        *(if is_told { &mut self.struck } else { &mut self.struck_more }) += 1;
+        is_told
+    }
+
     /// The message that a node has sent last is struck.
     fn struck(&mut self, time: u64, from: u32, fate: &str) {
         let Some((_, to, payload)) = self.sent.get(&from).copied() else { return };
-        if self.struck == STRUCK_MAX {
-            self.struck_more += 1;
+        if !self.has_room() {
             return;
         }
-        self.struck += 1;
         let (message, about) = (self.message(from, payload), self.about(from, to));
         let (from, to) = (self.node(from), self.node(to));
         let text = format!("{message} from {from} to {to}{about} {fate}");
@@ -294,7 +309,8 @@ impl Teller<'_> {
             }
             Kind::PartitionOneWay { nodes } => {
                 let [one, other] = self.sides(nodes);
-                format!("a partition: what {one} send does not reach {other}")
+                let send = if nodes.len() == 1 { "sends" } else { "send" };
+                format!("a partition: what {one} {send} does not reach {other}")
             }
             kind => tell_kind(kind),
         };
@@ -408,7 +424,7 @@ impl Teller<'_> {
         }
         if self.struck_more > 0 {
             let text = format!(
-                "... and {} more messages were lost, held back, doubled or damaged ...",
+                "... and {} more messages, connections and branches were struck ...",
                 self.struck_more
             );
             let at_ns = self.said.last().map_or(0, |last| last.at_ns);

@@ -341,7 +341,11 @@ impl World {
         let fires = chance(self.choices.draw(Domain::BuggifyPass, entity, pass), 250_000);
         if fires {
             self.fired(Fault::Buggify);
-            self.note(node, Code::Buggify, [hash_text(name), pass]);
+            let hash = hash_text(name);
+            if self.wants_name(node, || hash) {
+                self.name(node, hash, name.to_owned());
+            }
+            self.note(node, Code::Buggify, [hash, pass]);
         }
         fires
     }
