@@ -77,3 +77,27 @@ fn what_does_not_fail_or_does_not_end_is_not_explained() {
         assert!(stderr(&output).contains(wanted), "{line}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn a_lost_message_that_a_failure_needs_is_named() {
+    let name = "mutant/register-reads-without-write-back --weather loss";
+    let seed = first_of(name, 300);
+    let (value, exit) = json(&format!("why {name} --seed {seed} --samples 48 --json"));
+    assert_eq!(exit, 0, "{value}");
+    let events = value["steps"].as_array().unwrap().iter().flat_map(|step| {
+        let events = step["events"].as_array().unwrap().iter();
+        events.map(|event| event.as_str().unwrap().to_owned())
+    });
+    let lost: Vec<String> = events.filter(|event| event.contains(" lost on its way")).collect();
+    // By the name of its variant and not by its hash alone.
+    let is_named = |line: &String| {
+        ["Query", "Newest", "Store", "Stored"]
+            .iter()
+            .any(|kind| line.contains(&format!("{kind} (")))
+    };
+    assert!(!lost.is_empty() && lost.iter().all(is_named), "{value}");
+    // Nothing is lost where loss is off, and then this does not fail like this.
+    let calm = "mutant/register-reads-without-write-back --weather calm";
+    let (swept, _) = json(&format!("sweep {calm} --seeds {} --once --json", seed + 1));
+    assert!(swept["scenarios"][0]["failures"].as_array().unwrap().is_empty(), "{swept}");
+}

@@ -166,10 +166,10 @@ impl Client {
         work: impl Future<Output = Result<M::Output, E>>,
     ) -> Result<M::Output, E> {
         let recorder = self.recorder::<M>();
+        self.name(|| encode(&input), || format!("{input:?}"));
         let Some((process, at)) = self.moment(Code::Invoke, &input, 0) else {
             return work.await;
         };
-        self.name(|| encode(&input), || format!("{input:?}"));
         self.remark("asks", || format!("asks {input:?}"));
         let id = recorder.invoke(process, input, at);
         let (result, outcome) = observe(&self.env, work).await;
@@ -199,8 +199,12 @@ impl Client {
     /// What the operation or result with this hash is called by whoever tells what happened.
     fn name(&self, hash: impl FnOnce() -> u64, name: impl FnOnce() -> String) {
         let Backend::World { node, .. } = &self.backend else { return };
-        if with(|world| world.recorder.is_some()).unwrap_or_default() {
-            let (hash, name) = (hash(), name());
+        if !with(|world| world.is_told()).unwrap_or_default() {
+            return;
+        }
+        let hash = hash();
+        if with(|world| world.wants_name(*node, || hash)).unwrap_or_default() {
+            let name = name();
             with(|world| world.name(*node, hash, name));
         }
     }

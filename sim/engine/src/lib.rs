@@ -77,6 +77,7 @@ pub mod explore;
 mod failure;
 pub mod guide;
 pub mod lint;
+mod names;
 pub mod plan;
 #[cfg(feature = "proptest")]
 pub mod proptest;

@@ -19,6 +19,7 @@ pub use jsonl::{FORMAT, TraceError};
 pub use mermaid::ARROWS;
 
 use crate::events;
+use crate::names::Names;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::words::Words;
@@ -56,6 +57,7 @@ pub(crate) struct Log {
     /// Which events of `tracing` are taken in.
     filter: Option<Targets>,
     census: Option<Census>,
+    names: Names,
 }
 
 #[derive(Default)]
@@ -80,6 +82,8 @@ pub(crate) struct Caused {
     /// The number of the first that is kept.
     pub(crate) first: LineId,
     pub(crate) lines: VecDeque<(Line, Option<LineId>)>,
+    /// What they call messages and operations.
+    pub(crate) names: Names,
 }
 
 impl Caused {
@@ -106,7 +110,7 @@ impl Log {
     /// A log that keeps everything.
     pub(crate) fn kept() -> Log {
         let filter = Targets::new().with_default(tracing::Level::TRACE);
-        Log { sink: Sink::Kept(Vec::new()), filter: Some(filter), census: None }
+        Log { sink: Sink::Kept(Vec::new()), filter: Some(filter), ..Log::default() }
     }
 
     /// A log that gives each line that is wanted in words to `say`. The error is what is wrong with
@@ -117,7 +121,8 @@ impl Log {
         wanted: &Wanted,
         mut say: impl FnMut(String) + 'static,
     ) -> Result<Log, String> {
-        let words = Words::of(scenario, plan);
+        let names = Names::default();
+        let words = Words::of(scenario, plan).with(&names);
         let (world, filter) = (wanted.world, events::parse(&wanted.filter)?);
         let mut lanes = wanted.lanes.then(|| lanes::Lanes::new(plan));
         let tell = move |line: &Line| {
@@ -128,12 +133,21 @@ impl Log {
                 say(words.line(line));
             }
         };
-        Ok(Log { sink: Sink::Told(Box::new(tell)), filter: Some(filter), census: None })
+        Ok(Log { sink: Sink::Told(Box::new(tell)), filter: Some(filter), names, census: None })
     }
 
     /// Which events of `tracing` are taken in.
     pub(crate) fn filter(&self) -> Option<&Targets> {
         self.filter.as_ref()
+    }
+
+    /// Whether it has no name yet for what has this hash.
+    pub(crate) fn wants_name(&self, node: u32, hash: u64) -> bool {
+        matches!(self.sink, Sink::Caused(_) | Sink::Told(_)) && !self.names.knows(node, hash)
+    }
+
+    pub(crate) fn name(&self, node: u32, hash: u64, name: &str) {
+        self.names.give(node, hash, name.to_owned());
     }
 
     /// Whether anybody reads it.
@@ -175,7 +189,7 @@ impl Log {
     pub(crate) fn into_lines(self) -> (Vec<Line>, Option<Caused>) {
         match self.sink {
             Sink::Kept(lines) => (lines, None),
-            Sink::Caused(caused) => (Vec::new(), Some(caused)),
+            Sink::Caused(caused) => (Vec::new(), Some(Caused { names: self.names, ..caused })),
             Sink::Nowhere | Sink::Told(_) => (Vec::new(), None),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::choice::hash_text;
 use crate::digest::{Code, Entry};
+use crate::names::Names;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::script::Step;
@@ -37,6 +38,8 @@ pub(crate) struct Words {
     texts: BTreeMap<u64, &'static str>,
     /// The steps of the run's script.
     script: Vec<String>,
+    /// What the code calls what it sends and does.
+    given: Names,
 }
 
 /// What a disk is asked for, by its number in digests.
@@ -64,7 +67,7 @@ impl Words {
     /// The words of this roster.
     fn new(roster: Roster) -> Words {
         let names = roster.all().map(|node| roster.name(node)).collect();
-        Words { names, roster, texts: BTreeMap::new(), script: Vec::new() }
+        Words { names, roster, texts: BTreeMap::new(), script: Vec::new(), given: Names::default() }
     }
 
     /// The words of a scenario's run.
@@ -74,6 +77,11 @@ impl Words {
         let texts = all.map(|text| (hash_text(text), *text)).collect();
         let script = plan.script.iter().map(Step::line).collect();
         Words { texts, script, ..Words::new(plan.roster()) }
+    }
+
+    /// The same, with these names of messages and operations.
+    pub(crate) fn with(self, names: &Names) -> Words {
+        Words { given: names.clone(), ..self }
     }
 
     fn text(&self, hash: u64) -> String {
@@ -131,23 +139,29 @@ impl Words {
     }
 
     fn what_of_messages(&self, entry: &Entry) -> String {
-        let [a, b] = entry.details;
+        let ([a, b], node) = (entry.details, u32::from(entry.node));
+        let own = |hash: u64| self.given.sent(node, hash);
         match entry.code {
             Code::Send => {
                 let to = NodeId::new((a >> 16) as u16, a as u16);
-                format!("sends {b:016x} to {} port {}", self.roster.name(to), a >> 32)
+                format!("sends {} to {} port {}", own(b), self.roster.name(to), a >> 32)
             }
             Code::Deliver => {
-                let port = a as u32;
-                format!("is delivered {b:016x} from {} at port {port}", self.name(a >> 32))
+                let (from, port) = ((a >> 32) as u32, a as u32);
+                self.given.delivered(node, b, from);
+                let message = self.given.sent(from, b);
+                format!("is delivered {message} from {} at port {port}", self.name(a >> 32))
             }
-            Code::Receive => format!("receives {b:016x}"),
-            Code::Lost if b == 1 => format!("has {a:016x} lost, as the plan says"),
-            Code::Lost => format!("has {a:016x} lost on its way"),
-            Code::Duplicated => format!("has {a:016x} doubled on its way"),
-            Code::Delayed => format!("has {a:016x} held back, for {} in all", duration(b)),
-            Code::Corrupted => format!("has a message damaged on its way: {a:016x}"),
-            Code::Cut => format!("is cut off from {}: {b:016x} is lost", self.name(a)),
+            Code::Receive => format!("receives {}", self.given.received(node, b)),
+            Code::Lost if b == 1 => format!("has {} lost, as the plan says", own(a)),
+            Code::Lost => format!("has {} lost on its way", own(a)),
+            Code::Duplicated => format!("has {} doubled on its way", own(a)),
+            Code::Delayed => format!("has {} held back, for {} in all", own(a), duration(b)),
+            Code::Corrupted => format!("has a message damaged on its way: {}", own(a)),
+            Code::Cut => {
+                let message = self.given.between(node, a as u32, b);
+                format!("is cut off from {}: {message} is lost", self.name(a))
+            }
             Code::NoSocket => format!("has nobody at port {a} for {b:016x}"),
             Code::Overflow => format!("has no room at port {a} for {b:016x}"),
             Code::Rejected if b == 0 => format!("may not send {a} bytes at once"),
@@ -179,8 +193,14 @@ impl Words {
             Code::FaultStrikes => format!("sees episode {a} begin: {}", fault(b)),
             Code::FaultEnds => format!("sees episode {a} end: {}", fault(b)),
             Code::FaultRefused => format!("is spared by the ledger: {}", fault(a)),
-            Code::Invoke => format!("begins an operation as process {a} ({b:016x})"),
-            Code::Return => format!("ends its operation as process {a} ({b:016x})"),
+            Code::Invoke => {
+                let operation = self.given.sent(u32::from(entry.node), b);
+                format!("begins an operation as process {a}: {operation}")
+            }
+            Code::Return => {
+                let result = self.given.sent(u32::from(entry.node), b);
+                format!("ends its operation as process {a}: {result}")
+            }
             Code::Heal => "heals".to_owned(),
             Code::ScriptStep => {
                 let line = usize::try_from(a).ok().and_then(|at| self.script.get(at));

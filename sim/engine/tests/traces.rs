@@ -25,7 +25,7 @@ fn cause<'a>(trace: &'a Trace, event: &Event) -> Option<&'a Event> {
 /// The hash of a payload in the words of an event.
 fn hash(event: &Event) -> &str {
     let is_hash = |word: &&str| word.len() == 16 && word.bytes().all(|c| c.is_ascii_hexdigit());
-    event.text.split(' ').find(is_hash).expect("it names a payload")
+    event.text.split([' ', '(', ')']).find(is_hash).expect("it names a payload")
 }
 
 const BROKEN: (&str, u64) = ("mutant/register-reads-without-write-back", 8);
@@ -197,14 +197,11 @@ fn the_clocks_of_shiviz_agree_with_the_causes() {
     }
     let mut messages = 0;
     for (at, (host, clock, words)) in events.iter().enumerate() {
-        let Some((hash, from)) = words.split_once("is delivered ").map(|(_, rest)| {
-            let words: Vec<&str> = rest.split(' ').collect();
-            (words[0].to_owned(), words[2].to_owned())
-        }) else {
-            continue;
-        };
+        let Some((_, delivered)) = words.split_once("is delivered ") else { continue };
+        let (message, rest) = delivered.split_once(" from ").expect("somebody has sent it");
+        let from = rest.split(' ').next().expect("it has a name").to_owned();
         let sent = events[..at].iter().filter(|(node, _, words)| {
-            *node == from && words.contains(&format!("sends {hash} to {host} "))
+            *node == from && words.contains(&format!("sends {message} to {host} "))
         });
         // Of equal messages it is one.
         if let Some(first) = sent.map(|(node, clock, _)| clock[node]).min() {

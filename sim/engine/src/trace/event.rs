@@ -166,7 +166,8 @@ impl Trace {
         outcome: &Outcome,
         caused: Caused,
     ) -> Trace {
-        let (words, roster) = (Words::of(scenario, plan), plan.roster());
+        let words = Words::of(scenario, plan).with(&caused.names);
+        let roster = plan.roster();
         let places = roster.all().enumerate();
         let places = places.map(|(at, id)| ((id.role(), id.ordinal()), at as u16));
         let places = Places(places.collect());

@@ -132,13 +132,27 @@ impl World {
         }
     }
 
+    /// Whether anybody tells what happens.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        self.recorder.is_some() || self.log.is_some()
+    }
+
     /// Whether whoever tells what happens has no name yet for what has this hash.
     #[inline]
     pub(crate) fn wants_name(&self, node: u32, hash: impl FnOnce() -> u64) -> bool {
-        self.recorder.as_ref().is_some_and(|recorder| !recorder.notes.knows(node, hash()))
+        if !self.is_told() {
+            return false;
+        }
+        let hash = hash();
+        let noted = self.recorder.as_ref().is_none_or(|recorder| recorder.notes.knows(node, hash));
+        !noted || self.log.as_ref().is_some_and(|log| log.wants_name(node, hash))
     }
 
     pub(crate) fn name(&mut self, node: u32, hash: u64, name: String) {
+        if let Some(log) = &self.log {
+            log.name(node, hash, &name);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.notes.name(node, hash, name);
         }
