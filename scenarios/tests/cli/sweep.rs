@@ -146,6 +146,9 @@ fn the_weather_can_be_asked_for_by_presets_faults_and_values() {
         ("run register --seed 1 --weather netwrok", "the presets are calm, network"),
         ("run register --seed 1 --weather loss_ppm=-1", "invalid value"),
         ("run register --seed 1 --weather bit-rot", "does not tolerate bit-rot, only latency"),
+        ("sweep register --weather calm,wipe", "register/atomic does not tolerate wipe, only"),
+        ("sweep register raft --weather wipe", "none of these scenarios tolerates wipe, only"),
+        ("why register --seed 1 --weather wipe", "does not tolerate wipe, only latency"),
     ] {
         let output = squall(line);
         assert_eq!(output.status.code(), Some(2), "{line}");

@@ -4,6 +4,7 @@ use super::{Trouble, canary};
 use crate::plan::{Forecast, Plan, WEATHER_VARIABLE};
 use crate::repro::{Repro, ReproError};
 use crate::scenario::Scenario;
+use crate::table::FaultSet;
 use std::path::Path;
 
 pub(super) struct Library {
@@ -87,6 +88,7 @@ impl Library {
     ) -> Result<(&Scenario, u64, Plan), Trouble> {
         if let Some(seed) = seed {
             let scenario = self.resolve_one(name)?;
+            tolerated(&[scenario])?;
             return Ok((scenario, seed, scenario.plan(seed)));
         }
         let (scenario, repro) = self.repro(repro_file(name)?)?;
@@ -129,6 +131,23 @@ pub(super) fn repro_file(name: &str) -> Result<&Path, Trouble> {
             "there is no repro file {name:?}; of a scenario, say which seed: --seed S"
         ))
     })
+}
+
+/// Refuses a fault that was asked for by name and that none of these scenarios tolerates: it would
+/// never strike.
+pub(super) fn tolerated(chosen: &[&Scenario]) -> Result<(), Trouble> {
+    let faults = chosen.iter().map(|scenario| scenario.tolerance.faults());
+    let faults = faults.fold(FaultSet::default(), FaultSet::or);
+    let [first, others @ ..] = chosen else { return Ok(()) };
+    let Some(fault) = first.forecast.sure.iter().find(|fault| !faults.has(*fault)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
+    let who = match others {
+        [] => format!("{} does not tolerate", first.name()),
+        _ => "none of these scenarios tolerates".to_owned(),
+    };
+    Err(Trouble::Usage(format!("{who} {}, only {}", fault.name(), names.join(", "))))
 }
 
 fn select<'a>(

@@ -3,7 +3,7 @@
 use super::args::{ReplayArgs, RunArgs, Style};
 use super::export::{Format, Subject};
 use super::found::Found;
-use super::library::Library;
+use super::library::{Library, tolerated};
 use super::output::{Out, note};
 use super::pool::Pool;
 use super::protocol::{Done, Last, Say, Single};
@@ -50,7 +50,7 @@ struct ReplayJson<'a> {
 pub(super) fn run(library: &Library, args: &RunArgs, out: &mut Out) -> Result<u8, Trouble> {
     let scenario = library.resolve_one(&args.name)?;
     let trace = wanted(args.trace)?;
-    tolerates(scenario)?;
+    tolerated(&[scenario])?;
     if let Some(format) = args.export {
         let subject = Subject::of_seed(library, &args.name, args.seed, args.weather.as_deref())?;
         return export(&subject, format, args.output.as_deref(), out);
@@ -100,21 +100,6 @@ fn export(
     note(&format!("{} seed {}: {ended}", subject.scenario.name(), subject.seed));
     done.chain.iter().for_each(|line| note(line));
     Ok(exit(found))
-}
-
-/// Checks that the faults that are asked for by name may strike.
-fn tolerates(scenario: &Scenario) -> Result<(), Trouble> {
-    let tolerated = scenario.tolerance.faults();
-    let Some(fault) = scenario.forecast.sure.iter().find(|fault| !tolerated.has(*fault)) else {
-        return Ok(());
-    };
-    let names: Vec<&str> = tolerated.iter().map(|fault| fault.name()).collect();
-    Err(Trouble::Usage(format!(
-        "{} does not tolerate {}, only {}",
-        scenario.name(),
-        fault.name(),
-        names.join(", ")
-    )))
 }
 
 /// Which lines of a trace are asked for.

@@ -4,7 +4,7 @@
 use super::args::{Looking, SweepArgs};
 use super::coverage::Covered;
 use super::found::Found;
-use super::library::Library;
+use super::library::{Library, tolerated};
 use super::output::{Out, Progress};
 use super::pool::{Job, Pool};
 use super::protocol::{Ask, Batch, Done, Single, Twice};
@@ -68,6 +68,7 @@ impl<'a> Part<'a> {
 pub(super) fn sweep(library: &Library, args: &SweepArgs, out: &mut Out) -> Result<u8, Trouble> {
     let range = bounds(args)?;
     let chosen = library.resolve(&args.names)?;
+    tolerated(&chosen)?;
     if chosen.is_empty() {
         return Err(Trouble::Usage("there are no scenarios to run".to_owned()));
     }
