@@ -118,7 +118,11 @@ impl<S: StateMachine> Raft<S> {
             }
             self.wait_for_leader(turn);
         }
-        turn.send(to, Message::Vote { term: mine, granted, pre_vote });
+        let vote = Message::Vote { term: mine, granted, pre_vote };
+        if mutant!(turn, "raft/votes-before-durable") {
+            return turn.send_early(to, vote);
+        }
+        turn.send(to, vote);
     }
 
     /// Whether a leader was heard within the shortest election timeout.
@@ -139,6 +143,7 @@ impl<S: StateMachine> Raft<S> {
         if term > self.hard.term && !(pre_vote && granted) {
             return self.follow(term, None, turn);
         }
+        let counts = !pre_vote || mutant!(turn, "raft/counts-pre-votes-as-votes");
         match &mut self.role {
             Role::PreCandidate(votes) if pre_vote => {
                 if granted && term != self.hard.term + 1 {
@@ -146,7 +151,7 @@ impl<S: StateMachine> Raft<S> {
                 }
                 votes.insert(from, granted);
             }
-            Role::Candidate(votes) if !pre_vote && term == self.hard.term => {
+            Role::Candidate(votes) if counts && term == self.hard.term => {
                 votes.insert(from, granted);
             }
             _ => return,

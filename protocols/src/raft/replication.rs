@@ -67,7 +67,12 @@ impl<S: StateMachine> Raft<S> {
         if let Role::Leader(leadership) = &mut self.role {
             leadership.uncommitted += entry.size();
         }
-        self.persist_entries(self.log.last_index(), vec![entry], turn);
+        let previous = if mutant!(turn, "raft/appends-behind-durable-entries") {
+            self.durable.index
+        } else {
+            self.log.last_index()
+        };
+        self.persist_entries(previous, vec![entry], turn);
         for node in self.others(turn) {
             self.replicate(node, false, turn);
         }
@@ -173,9 +178,12 @@ impl<S: StateMachine> Raft<S> {
         self.heard = Some(turn.now());
         self.setbacks = 0;
         self.wait_for_leader(turn);
-        if self.log.term_at(previous_index) != Some(previous_term)
-            && previous_index >= self.log.base().0
-        {
+        // What the snapshot stands for is committed, and so the leader has the same.
+        let agrees = previous_index < self.log.base().0
+            || self.log.term_at(previous_index) == Some(previous_term)
+            || mutant!(turn, "raft/skips-the-consistency-check")
+                && previous_index <= self.log.last_index();
+        if !agrees {
             let hint = self.log.agrees_at_most(previous_index, previous_term);
             return self.refuse(from, previous_index, hint, round, turn);
         }
@@ -310,9 +318,12 @@ impl<S: StateMachine> Raft<S> {
             None if node == me => own,
             None => 0,
         });
-        if reached > self.commit && self.log.term_at(reached) == Some(self.hard.term) {
+        let own_term = self.log.term_at(reached) == Some(self.hard.term)
+            || mutant!(turn, "raft/commits-entries-of-earlier-terms");
+        if reached > self.commit && own_term {
             leadership.uncommitted -= size_of(&self.log, self.commit + 1..=reached);
             self.commit = reached;
+            turn.trace(|| format!("commits what is up to {reached}"));
             self.apply_committed(turn);
             self.answer_reads(turn);
         }
@@ -321,7 +332,8 @@ impl<S: StateMachine> Raft<S> {
     /// Takes a question, if this member leads.
     pub(super) fn read(&mut self, id: RequestId, query: S::Query, turn: &mut Turn<Self>) {
         let (leader, commit) = (self.leader, self.commit);
-        let sure = self.log.term_at(commit) == Some(self.hard.term);
+        let sure = self.log.term_at(commit) == Some(self.hard.term)
+            || mutant!(turn, "raft/reads-before-its-term-commits");
         let Role::Leader(leadership) = &mut self.role else {
             return turn.reply(id, Reply::NotLeader(leader));
         };
@@ -344,7 +356,9 @@ impl<S: StateMachine> Raft<S> {
             let led = |node| {
                 node == me || progress.get(&node).is_some_and(|asked| asked.round >= read.round)
             };
-            if self.applied < read.index || !self.configuration.is_quorum(led) {
+            let leads =
+                self.configuration.is_quorum(led) || mutant!(turn, "raft/reads-without-a-quorum");
+            if self.applied < read.index || !leads {
                 return;
             }
             let Some(read) = leadership.reads.pop_front() else { return };

@@ -12,7 +12,11 @@ use std::time::Duration;
 
 /// The property of what clients see.
 pub const LINEARIZABLE: &str = "the history is linearizable";
-const ONE_LEADER: &str = "a term has at most one leader";
+/// Election safety.
+pub const ONE_LEADER: &str = "a term has at most one leader";
+/// Leader completeness.
+pub const COMPLETE: &str = "leaders have what was committed in earlier terms";
+const APPEND_ONLY: &str = "leaders only append to their logs";
 const COMMITTED: &str = "committed entries are the same everywhere and for ever";
 const LOGS_MATCH: &str = "logs with an entry of the same index and term are the same up to there";
 const NEVER_BACK: &str = "term, vote, commit and applied index never go back";
@@ -30,7 +34,7 @@ pub struct Value(Option<u64>);
 
 /// Writes the value.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Write(u64);
+pub struct Write(pub u64);
 
 impl StateMachine for Value {
     type Command = Write;
@@ -56,10 +60,23 @@ async fn member(env: Env) -> Result<(), ServeError> {
     serve::<Value>(env, config).await
 }
 
+/// What holds of every cluster (Ongaro, 2014, figure 3.2).
+pub fn properties(scenario: Scenario) -> Scenario {
+    scenario
+        .leader(invariants::latest_leader::<Value>)
+        .always(ONE_LEADER, invariants::one_leader_in_a_term::<Value>)
+        .always(APPEND_ONLY, invariants::leaders_only_append::<Value>)
+        .always(LOGS_MATCH, invariants::logs_match::<Value>)
+        .always(COMPLETE, invariants::leaders_have_what_is_committed::<Value>)
+        .always(COMMITTED, invariants::committed_entries_agree::<Value>)
+        .always(NEVER_BACK, invariants::members_never_go_back::<Value>)
+        .audit(DURABLE, || invariants::committed_is_durable::<Value>("member"))
+}
+
 /// A register on a cluster of three or five members, of which a minority at a time may crash,
 /// lose what it had not synced, stand still, or have a failing disk.
 pub fn register() -> Scenario {
-    Scenario::new("raft/register")
+    properties(Scenario::new("raft/register"))
         .nodes("member", 3..=5, member)
         .clients("client", 2..=4, workload)
         .tolerates(
@@ -74,11 +91,6 @@ pub fn register() -> Scenario {
                 .lost_unsynced_writes()
                 .failing_disks(),
         )
-        .always(ONE_LEADER, invariants::one_leader_in_a_term::<Value>)
-        .always(COMMITTED, invariants::committed_entries_agree::<Value>)
-        .always(LOGS_MATCH, invariants::logs_match::<Value>)
-        .always(NEVER_BACK, invariants::members_never_go_back::<Value>)
-        .audit(DURABLE, || invariants::committed_is_durable::<Value>("member"))
         .sometimes("an election was lost")
         .sometimes("a leader without a quorum steps down")
         .sometimes("a follower's entries were overwritten")
@@ -132,7 +144,12 @@ pub fn mutants() -> Vec<Scenario> {
     };
     vec![
         mutant("raft/votes-twice-in-a-term", NEVER_BACK),
-        mutant("raft/votes-for-older-logs", COMMITTED),
+        mutant("raft/votes-before-durable", ONE_LEADER),
+        mutant("raft/counts-pre-votes-as-votes", ONE_LEADER),
+        mutant("raft/votes-for-older-logs", COMPLETE),
+        mutant("raft/appends-behind-durable-entries", APPEND_ONLY),
+        mutant("raft/skips-the-consistency-check", LOGS_MATCH),
+        mutant("raft/reads-before-its-term-commits", LINEARIZABLE),
         mutant("raft/acknowledges-before-durable", DURABLE),
         mutant("raft/counts-undurable-entries", DURABLE),
         mutant("raft/commits-unverified-entries", COMMITTED),

@@ -1,31 +1,16 @@
-//! What holds of Raft at every moment (Ongaro, 2014, figure 3.2), each checked as members change.
+//! What holds of logs, and of what is committed of them.
 
-use super::log::{Index, Term};
-use super::machine::Raft;
-use super::state_machine::StateMachine;
+use crate::raft::log::{Index, Term};
+use crate::raft::machine::Raft;
+use crate::raft::state_machine::StateMachine;
 use squall_env::{NodeId, View};
 use std::collections::BTreeMap;
-
-/// Election safety: a term has at most one leader.
-pub fn one_leader_in_a_term<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut leaders: BTreeMap<Term, NodeId> = BTreeMap::new();
-    move |view| {
-        for member in view.changed::<Raft<S>>().filter(|member| member.is_leader()) {
-            let (node, term) = (member.node, member.term());
-            let first = *leaders.entry(term).or_insert(node);
-            if first != node {
-                return Err(format!("{first:?} and {node:?} both lead term {term}"));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What is committed is the same everywhere and for ever: state machine safety, leader
 /// completeness and the immutability of committed entries at once. Whatever a member takes for
 /// committed is compared with what was first taken for it at that index.
 pub fn committed_entries_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut committed: Vec<super::Entry> = Vec::new();
+    let mut committed: Vec<crate::raft::Entry> = Vec::new();
     let mut seen: BTreeMap<(NodeId, u64), Index> = BTreeMap::new();
     move |view| {
         for member in view.changed::<Raft<S>>() {
@@ -55,7 +40,7 @@ pub fn committed_entries_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Re
 /// enough that of all entries ever seen, those of one index and term say the same and follow an
 /// entry of the same term.
 pub fn logs_match<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut known: BTreeMap<(Index, Term), (super::Payload, Term)> = BTreeMap::new();
+    let mut known: BTreeMap<(Index, Term), (crate::raft::Payload, Term)> = BTreeMap::new();
     let mut seen: BTreeMap<(NodeId, u64), (Index, Term)> = BTreeMap::new();
     move |view| {
         for member in view.changed::<Raft<S>>() {
@@ -84,35 +69,6 @@ pub fn logs_match<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), Stri
     }
 }
 
-/// Term, vote, commit and applied index of a running member never go back.
-pub fn members_never_go_back<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    type Seen = (Term, Option<NodeId>, Index, Index);
-    let mut last: BTreeMap<(NodeId, u64), Seen> = BTreeMap::new();
-    move |view| {
-        for member in view.changed::<Raft<S>>() {
-            let now = (member.term(), member.vote(), member.commit(), member.applied());
-            let Some(before) = last.insert((member.node, member.number), now) else { continue };
-            let revoted = now.0 == before.0 && before.1.is_some() && now.1 != before.1;
-            if now.0 < before.0 || now.2 < before.2 || now.3 < before.3 || revoted {
-                return Err(format!(
-                    "{:?} went from (term, vote, commit, applied) {before:?} to {now:?}",
-                    member.node
-                ));
-            }
-            if member.applied() > member.commit() || member.commit() > member.log().last_index() {
-                return Err(format!(
-                    "{:?} has applied {} and committed {} of {}",
-                    member.node,
-                    member.applied(),
-                    member.commit(),
-                    member.log().last_index()
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What a member takes for committed is on the disks of a majority, as the worst crash now would
 /// leave them.
 pub fn committed_is_durable<S: StateMachine>(
@@ -127,11 +83,11 @@ pub fn committed_is_durable<S: StateMachine>(
         }
         let Some((index, term)) = newest.filter(|(index, _)| *index > 0) else { return Ok(()) };
         let voters: Vec<NodeId> = audit.roster().nodes(role).collect();
-        let config = super::Config::of(voters.clone());
+        let config = crate::raft::Config::of(voters.clone());
         let mut having = 0;
         for (node, _) in audit.disks() {
             if voters.contains(&node) {
-                let recovered = audit.recover::<Raft<S>>(node, super::NAME, &config)?;
+                let recovered = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config)?;
                 having += usize::from(recovered.log().term_at(index) == Some(term));
             }
             if having * 2 > voters.len() {
