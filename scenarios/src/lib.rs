@@ -14,9 +14,9 @@ use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    let systems =
-        [raft::register(), register::atomic(), http::http1(), http::http2(), kv::kv()].into_iter();
-    systems.chain(weather::scenarios()).collect()
+    let raft = [raft::register(), raft::snapshots()].into_iter();
+    let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()].into_iter();
+    raft.chain(systems).chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names.

@@ -1,9 +1,14 @@
 use squall::run;
-use squall_scenarios::raft::{mutants, register};
+use squall_scenarios::raft::{mutants, register, snapshots};
 
 #[test]
 fn a_cluster_keeps_one_register_as_long_as_a_majority_runs() {
     register().seeds(0..300).run();
+}
+
+#[test]
+fn a_cluster_that_compacts_its_log_keeps_the_register_as_well() {
+    snapshots().seeds(0..300).run();
 }
 
 #[test]
@@ -17,9 +22,11 @@ fn every_mutant_breaks_the_property_that_it_names() {
 
 #[test]
 fn a_run_is_the_same_twice_whatever_the_weather() {
-    for seed in 0..100 {
-        let (first, second) = (run(&register(), seed), run(&register(), seed));
-        assert_eq!(first.digest, second.digest, "seed {seed}");
-        assert_eq!(first.events, second.events, "seed {seed}");
+    for scenario in [register(), snapshots()] {
+        for seed in 0..100 {
+            let (first, second) = (run(&scenario, seed), run(&scenario, seed));
+            assert_eq!(first.digest, second.digest, "seed {seed}");
+            assert_eq!(first.events, second.events, "seed {seed}");
+        }
     }
 }

@@ -7,11 +7,16 @@ use squall::{Client, Most, Scenario, Script, Tolerance, linearizable, run, twice
 use squall_env::Env;
 use squall_env::platform::BindError;
 use squall_protocols::raft::{ClientError, Config, RaftClient, ServeError, serve};
-use squall_scenarios::raft::{COMPLETE, LINEARIZABLE, ONE_LEADER, Value, Write, properties};
+use squall_scenarios::raft::{
+    COMPLETE, LINEARIZABLE, LOGS_MATCH, ONE_LEADER, Value, Write, properties,
+};
 use std::time::Duration;
 
 /// The number of `Message::AppendEntries` among the messages.
 const APPEND: u8 = 2;
+
+/// The number of `Message::InstallSnapshot` among the messages.
+const INSTALL: u8 = 5;
 
 type Model = Register<Option<u64>>;
 
@@ -19,12 +24,15 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A member that sends one entry at a time, and has an election timeout of its own.
+/// A member that sends one entry at a time, compacts its log every two entries, and has an
+/// election timeout of its own.
 async fn member(env: Env, timeouts: [u64; 3]) -> Result<(), ServeError> {
     let mut config = Config::of(env.peers("member"));
     config.election_timeout = ms(timeouts[usize::from(env.me().ordinal()) - 1]);
     config.heartbeat = ms(20);
     config.entries_max = 1;
+    config.snapshot_entries = 2;
+    config.tail_entries = 0;
     serve::<Value>(env, config).await
 }
 
@@ -61,6 +69,16 @@ async fn write_twice(client: Client) -> Result<(), BindError> {
         let call = RegisterCall::Write(Some(value));
         let _ = client.perform::<Model, ClientError>(call, write).await;
     }
+    Ok(())
+}
+
+/// Asks the first member alone, at its cue, to open a session.
+async fn ask_the_first(client: Client) -> Result<(), BindError> {
+    let env = client.env();
+    let mut raft = RaftClient::<Value>::open(env, vec![env.peers("member")[0]])?;
+    client.cue("ask the first").await;
+    // Nobody needs the answer.
+    let _ = raft.propose(&Write(0), ms(1_000)).await;
     Ok(())
 }
 
@@ -186,6 +204,44 @@ fn reads() -> Scenario {
         .unwrap()
 }
 
+/// A leader that nobody hears takes entries that are never committed, and so many that its log
+/// reaches beyond the snapshot which the next leader sends it.
+fn a_snapshot_for_a_deposed_leader() -> Script {
+    Script::new()
+        .nodes("member", 3)
+        .then(crash("member-3").named("third is down"))
+        .when(sent("member-1", "member-2").of_kind(APPEND), cue("write 1"))
+        .when(returned("writer-1"), end("third is down"))
+        .when(synced("member-3"), hold("writer-1", "member-1"))
+        .after(ms(500), hold("member-1", "member-2"))
+        .then(hold("member-1", "member-3"))
+        .then(hold("member-2", "member-1"))
+        .then(hold("member-3", "member-1"))
+        .then(cue("ask the first"))
+        .then(crash("member-2").lasting(ms(10)))
+        .when(sent("member-3", "member-2").of_kind(APPEND), cue("write 2"))
+        .step_to(returned("writer-1"))
+        // What is released while the first is down is lost, the first entries of term 2 with it.
+        .after(ms(500), crash("member-1").named("first is down"))
+        .then(release("member-1", "member-2"))
+        .then(release("member-1", "member-3"))
+        .then(release("member-2", "member-1"))
+        .then(release("member-3", "member-1"))
+        .then(release("writer-1", "member-1"))
+        .then(end("first is down"))
+        .step_to(sent("member-3", "member-1").of_kind(INSTALL))
+}
+
+fn snapshot() -> Scenario {
+    told("test/raft-snapshot")
+        .nodes("member", 3..=3, quick_third)
+        .clients("writer", 1..=1, write_twice)
+        .clients("asker", 4..=4, ask_the_first)
+        .clients("client", 1..=1, look)
+        .script(a_snapshot_for_a_deposed_leader())
+        .unwrap()
+}
+
 /// Whatever the latencies.
 fn always_breaks(scenario: Scenario, mutant: &'static str, property: &'static str) {
     let bad = scenario.mutant("test/bad", mutant, property);
@@ -219,8 +275,14 @@ fn a_leader_that_asks_no_quorum_answers_with_an_older_value() {
 }
 
 #[test]
+fn entries_that_conflict_with_a_snapshot_do_not_stay_behind_it() {
+    snapshot().seeds(0..20).run();
+    always_breaks(snapshot(), "raft/keeps-entries-behind-a-snapshot", LOGS_MATCH);
+}
+
+#[test]
 fn stories_repeat_exactly() {
-    for story in [old_entries(), votes(), reads()] {
+    for story in [old_entries(), votes(), reads(), snapshot()] {
         for seed in 0..5 {
             assert!(twice(&story, seed, &story.plan(seed)).is_ok(), "seed {seed}");
         }

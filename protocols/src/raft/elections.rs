@@ -3,8 +3,9 @@
 
 use super::configuration::Election;
 use super::log::{Index, Payload, Term};
-use super::machine::{HardState, Raft, Timer};
+use super::machine::{Raft, Timer};
 use super::message::Message;
+use super::record::HardState;
 use super::replication::Leadership;
 use super::state_machine::StateMachine;
 use squall_env::{NodeId, Position, Turn, mutant};

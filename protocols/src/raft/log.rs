@@ -122,6 +122,18 @@ impl Log {
         self.entries.extend(entries.iter().cloned());
     }
 
+    /// A snapshot takes the place of the entries up to this one. Gives about how many bytes they
+    /// had.
+    pub fn compact(&mut self, last: Index) -> usize {
+        let before = self.bytes;
+        while self.base.0 < last {
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.bytes -= entry.size();
+            self.base = (self.base.0 + 1, entry.term);
+        }
+        before - self.bytes
+    }
+
     /// Where a log that has an entry of `term` at `index` may agree with this one at the latest:
     /// the last entry up to there whose term is no greater. By this a leader and a follower skip
     /// whole terms at a time when they look for the place where their logs part.

@@ -1,86 +1,20 @@
 //! A member of the cluster.
 
+use super::applied::{Applied, Image};
+use super::config::Config;
 use super::configuration::Configuration;
 use super::elections::Role;
 use super::log::{Entry, Index, Log, Payload, Term};
 use super::message::Message;
-use super::sessions::{SESSIONS_MAX, Seen, Sessions};
+use super::record::{HardState, Record, Snapshot};
+use super::snapshots::Incoming;
 use super::state_machine::StateMachine;
-use serde::{Deserialize, Serialize};
 use squall_env::machine::RequestId;
 use squall_env::{Address, Instant, Machine, NodeId, Position, Turn, mutant};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 /// The name of the member's journal and port.
 pub const NAME: &str = "raft";
-
-/// What a member is started with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Config {
-    /// The members of a new cluster, the same on each of them.
-    pub voters: Vec<NodeId>,
-    /// A follower that hears from no leader for this long, or up to twice as long, asks for votes;
-    /// it waits twice as long after each election that came to nothing, up to sixteen times.
-    pub election_timeout: Duration,
-    /// How often a leader tells its followers that it is there: well below the election timeout.
-    pub heartbeat: Duration,
-    /// The most entries in a message.
-    pub entries_max: usize,
-    /// The most bytes of entries in a message, but for a single entry.
-    pub bytes_max: usize,
-    /// The most messages with entries that are under way to a follower.
-    pub under_way_max: usize,
-    /// The most bytes of entries that may wait to be committed; beyond it proposals are refused.
-    pub uncommitted_max: usize,
-}
-
-impl Config {
-    /// The thesis's times for a local network (section 9.3): 150 to 300 ms, a heartbeat every
-    /// 50 ms; messages of at most 64 KiB, and 64 of them under way.
-    pub fn of(voters: Vec<NodeId>) -> Config {
-        Config {
-            voters,
-            election_timeout: Duration::from_millis(150),
-            heartbeat: Duration::from_millis(50),
-            entries_max: 1_024,
-            bytes_max: 64 << 10,
-            under_way_max: 64,
-            uncommitted_max: 16 << 20,
-        }
-    }
-}
-
-/// What a member remembers of elections.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct HardState {
-    /// The latest term that it has seen.
-    pub term: Term,
-    /// For whom it voted in that term.
-    pub vote: Option<NodeId>,
-}
-
-/// What a member persists.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Record {
-    /// Another term, or a vote in it.
-    HardState(HardState),
-    /// Entries behind `previous`; what stood there before goes.
-    Entries {
-        /// The index of the entry before them.
-        previous: Index,
-        /// The entries.
-        entries: Vec<Entry>,
-    },
-}
-
-/// The durable state as a whole.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
-    hard: HardState,
-    base: (Index, Term),
-    entries: Vec<Entry>,
-}
 
 /// What the own node asks of its member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,10 +47,12 @@ pub enum Reply<S: StateMachine> {
     Answer(S::Answer),
     /// Nothing was done: another member leads, perhaps this one.
     NotLeader(Option<NodeId>),
-    /// Nothing was done: too much waits to be committed.
+    /// Nothing was done: too much waits to be committed, or the log is full.
     Busy,
     /// This proposal was never committed and never will be: another leader's entry took its place.
     Overwritten,
+    /// Nobody here knows what became of this proposal: a snapshot took the place of its entry.
+    Unknown,
 }
 
 /// The timers of a member.
@@ -135,6 +71,8 @@ pub struct Raft<S: StateMachine> {
     pub(super) config: Config,
     pub(super) hard: HardState,
     pub(super) log: Log,
+    /// The snapshot: what the entries make that are gone from the log.
+    pub(super) base: Applied<S>,
     // From here on everything is lost in a crash.
     pub(super) configuration: Configuration,
     pub(super) role: Role<S>,
@@ -145,8 +83,12 @@ pub struct Raft<S: StateMachine> {
     pub(super) heard: Option<Instant>,
     pub(super) commit: Index,
     pub(super) applied: Index,
-    pub(super) state: S,
-    pub(super) sessions: Sessions<S::Output>,
+    /// What the entries make that are applied.
+    pub(super) live: Applied<S>,
+    /// How many bytes the entries have that are applied and still in the log.
+    pub(super) applied_bytes: usize,
+    /// A snapshot that is on its way to this member.
+    pub(super) incoming: Option<Incoming>,
     pub(super) durable: Durable,
     /// Proposals that wait for their entry to be applied, with the term in which it was appended.
     pub(super) proposed: BTreeMap<Index, (Term, RequestId)>,
@@ -165,7 +107,7 @@ pub(super) struct Durable {
 impl Durable {
     /// Entries behind `previous` up to `last` are on their way. What stood there before is gone,
     /// so that a sync that is under way says nothing of those that took its place.
-    fn replaced(&mut self, previous: Index, last: Index, at: Position) {
+    pub(super) fn replaced(&mut self, previous: Index, last: Index, at: Position) {
         self.index = self.index.min(previous);
         for (_, index) in &mut self.under_way {
             *index = (*index).min(previous);
@@ -213,7 +155,12 @@ impl<S: StateMachine> Raft<S> {
 
     /// What it has applied so far.
     pub fn state(&self) -> &S {
-        &self.state
+        &self.live.machine
+    }
+
+    /// That, and the sessions.
+    pub fn image(&self) -> Image<S> {
+        self.live.image()
     }
 
     /// Who takes part.
@@ -247,38 +194,22 @@ impl<S: StateMachine> Raft<S> {
 
     /// Applies what is committed, in order, and answers those who proposed it.
     pub(super) fn apply_committed(&mut self, turn: &mut Turn<Self>) {
+        self.apply_entries(turn);
+        self.compact(turn);
+    }
+
+    fn apply_entries(&mut self, turn: &mut Turn<Self>) {
         while self.applied < self.commit {
             let index = self.applied + 1;
             let Some(entry) = self.log.entry(index) else { return };
-            let (term, payload) = (entry.term, entry.payload.clone());
-            let reply = self.apply_entry(index, payload, turn);
+            let (term, again) = (entry.term, mutant!(turn, "raft/applies-again"));
+            let reply = self.live.apply(index, &entry.payload, again);
+            self.applied_bytes += entry.size();
             self.applied = index;
             if let Some((proposed, id)) = self.proposed.remove(&index) {
                 turn.reply(id, if proposed == term { reply } else { Reply::Overwritten });
             }
         }
-    }
-
-    fn apply_entry(&mut self, index: Index, payload: Payload, turn: &mut Turn<Self>) -> Reply<S> {
-        let Payload::Command { session, sequence, command } = payload else {
-            if payload == Payload::NoOp {
-                return Reply::Overwritten;
-            }
-            self.sessions.open(index);
-            return Reply::Session(index);
-        };
-        match self.sessions.look_up(session, sequence, index) {
-            Seen::Before(output) if !mutant!(turn, "raft/applies-again") => {
-                return Reply::Applied(output);
-            }
-            Seen::Gone => return Reply::NoSession,
-            Seen::New | Seen::Before(_) => {}
-        }
-        // What nobody can read does nothing anywhere.
-        let Ok(command) = postcard::from_bytes(&command) else { return Reply::Overwritten };
-        let output = self.state.apply(index, command);
-        self.sessions.keep(session, sequence, output.clone());
-        Reply::Applied(output)
     }
 }
 
@@ -288,16 +219,16 @@ impl<S: StateMachine> Machine for Raft<S> {
     type Message = Message;
     type Request = Request<S>;
     type Reply = Reply<S>;
-    type Record = Record;
-    type Snapshot = Snapshot;
+    type Record = Record<S>;
+    type Snapshot = Snapshot<S>;
 
-    fn restore(config: &Config, snapshot: Option<Snapshot>) -> Raft<S> {
-        let (hard, log) = match snapshot {
-            None => (HardState::default(), Log::default()),
-            Some(Snapshot { hard, base: (index, term), entries }) => {
+    fn restore(config: &Config, snapshot: Option<Snapshot<S>>) -> Raft<S> {
+        let (hard, log, base) = match snapshot {
+            None => (HardState::default(), Log::default(), Applied::nothing()),
+            Some(Snapshot { hard, base: (index, term), image, entries }) => {
                 let mut log = Log::behind(index, term);
                 log.replace(index, &entries);
-                (hard, log)
+                (hard, log, Applied::of(image))
             }
         };
         let start = log.base().0;
@@ -312,26 +243,38 @@ impl<S: StateMachine> Machine for Raft<S> {
             heard: None,
             commit: start,
             applied: start,
-            state: S::default(),
-            sessions: Sessions::new(SESSIONS_MAX),
+            live: Applied::of(base.image()),
+            base,
+            applied_bytes: 0,
+            incoming: None,
             durable: Durable::default(),
             proposed: BTreeMap::new(),
         }
     }
 
-    fn apply(&mut self, record: &Record) {
+    fn apply(&mut self, record: &Record<S>) {
         match record {
             Record::HardState(hard) => self.hard = *hard,
             Record::Entries { previous, entries } => self.log.replace(*previous, entries),
+            Record::Compacted { last_index } => self.apply_compacted(*last_index),
+            Record::Installed { last_index, last_term, image } => {
+                self.apply_installed((*last_index, *last_term), image.clone());
+            }
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot<S> {
         let entries = self.log.entries().cloned().collect();
-        Snapshot { hard: self.hard, base: self.log.base(), entries }
+        Snapshot { hard: self.hard, base: self.log.base(), image: self.base.image(), entries }
     }
 
     fn on_start(&mut self, turn: &mut Turn<Self>) {
+        if self.log.base().0 > 0 {
+            turn.sometimes("a restart recovered from a snapshot");
+        }
+        if mutant!(turn, "raft/restarts-with-an-empty-state") {
+            self.live = Applied::nothing();
+        }
         self.durable.index = self.log.last_index();
         self.wait_for_leader(turn);
     }
@@ -355,6 +298,12 @@ impl<S: StateMachine> Machine for Raft<S> {
             Message::Refused { term, previous_index, hint_index, hint_term, round } => {
                 let hint = (hint_index, hint_term);
                 self.on_refused(node, term, previous_index, hint, round, turn);
+            }
+            Message::InstallSnapshot { term, part, round } => {
+                self.on_install_snapshot(from, term, part, round, turn);
+            }
+            Message::Received { term, last_index, received, round } => {
+                self.on_received(node, term, (last_index, received), round, turn);
             }
         }
     }

@@ -64,4 +64,44 @@ pub enum Message {
         /// The round of the question.
         round: u64,
     },
+    /// Part of the leader's snapshot (section 5.2), for a follower that lacks entries which the
+    /// leader has no more.
+    InstallSnapshot {
+        /// The leader's term.
+        term: Term,
+        /// The part.
+        part: Part,
+        /// Counts the leader's heartbeats.
+        round: u64,
+    },
+    /// The follower has the snapshot up to here, and no more of it.
+    Received {
+        /// The follower's term.
+        term: Term,
+        /// The last entry that the snapshot stands for.
+        last_index: Index,
+        /// How many bytes it has, from the start without a gap.
+        received: u64,
+        /// The round of the part.
+        round: u64,
+    },
+}
+
+/// Some bytes of a snapshot, and which one it is: parts of the same snapshot fit together, whoever
+/// sends them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// The last entry that the snapshot stands for.
+    pub last_index: Index,
+    /// The term of that entry.
+    pub last_term: Term,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Its CRC-32C.
+    pub checksum: u32,
+    /// Where in it these bytes stand.
+    pub offset: u64,
+    /// The bytes.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
 }

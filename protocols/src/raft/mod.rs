@@ -8,12 +8,17 @@
 //! durable on a quorum, its own disk counted like any other. Reads cost no entry: the leader asks
 //! a quorum whether it still leads.
 //!
-//! Clients have sessions, so that a
-//! command that is sent twice, or duplicated by the network, is applied once.
+//! Clients have sessions, so that a command that is sent twice, or duplicated by the network, is
+//! applied once.
 //!
-//! The whole log is kept, in memory too: there are no snapshots of the state machine yet, and no
-//! changes of the members.
+//! Each member compacts its log by itself (chapter 5): it has a second copy of the state machine,
+//! the snapshot, which moves on over entries that are applied, and these go from the log. So the
+//! log, which is in memory, has a bound; the price is that the state is there twice, and every
+//! command is applied twice. A follower that lacks entries which its leader has no more is sent the
+//! leader's snapshot, in parts. There are no changes of the members yet.
 
+mod applied;
+mod config;
 mod configuration;
 mod elections;
 pub mod invariants;
@@ -21,16 +26,22 @@ mod log;
 mod machine;
 mod message;
 mod progress;
+mod record;
 mod replication;
 mod service;
 mod sessions;
+mod snapshots;
 mod state_machine;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
+pub use applied::Image;
+pub use config::Config;
 pub use configuration::{Configuration, Election};
 pub use log::{Entry, Index, Log, Payload, Term};
-pub use machine::{Config, HardState, NAME, Raft, Record, Reply, Request, Snapshot, Timer};
-pub use message::Message;
+pub use machine::{NAME, Raft, Reply, Request, Timer};
+pub use message::{Message, Part};
+pub use record::{HardState, Record, Snapshot};
 pub use service::{ClientError, RaftClient, ServeError, Served, serve};
 pub use state_machine::StateMachine;

@@ -1,7 +1,9 @@
 //! How far a leader knows a follower to be, and how fast it may send.
 
 use super::log::Index;
+use super::transfer::Outgoing;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A leader's view of one follower.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +30,58 @@ pub(super) enum Pace {
     /// The logs agree: entries follow each other before the answers are there. The last index of
     /// each message that is under way.
     Replicate(VecDeque<Index>),
+    /// The follower lacks entries that the leader has no more.
+    Snapshot(Transfer),
+}
+
+/// A snapshot on its way to a follower.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Transfer {
+    pub(super) outgoing: Arc<Outgoing>,
+    /// The follower has so many bytes of it.
+    acknowledged: u64,
+    /// The next byte to send.
+    pub(super) sent: u64,
+    /// The round of the answer that said so: what is older says nothing new.
+    round: u64,
+    /// Whether nothing was heard since the last heartbeat.
+    stalled: bool,
+}
+
+impl Transfer {
+    pub(super) fn of(outgoing: Arc<Outgoing>) -> Transfer {
+        Transfer { outgoing, acknowledged: 0, sent: 0, round: 0, stalled: false }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.outgoing.bytes.len() as u64
+    }
+
+    /// Whether another part may be sent, of which so many bytes may be under way.
+    pub(super) fn may_send(&self, most: u64) -> bool {
+        self.sent < self.size() && self.sent - self.acknowledged < most
+    }
+
+    /// The follower has the first bytes up to here. It has fewer than before if it has restarted.
+    pub(super) fn received(&mut self, received: u64, round: u64) {
+        let restarted = received < self.acknowledged && round > self.round;
+        if received > self.acknowledged || restarted {
+            self.acknowledged = received;
+            self.round = round;
+            self.stalled = false;
+            self.sent = if restarted { received } else { self.sent.max(received) };
+        }
+    }
+
+    /// A heartbeat is due: if nothing has come since the last one, what is under way is taken for
+    /// lost. Whether that resumes a transfer that had begun.
+    pub(super) fn beat(&mut self) -> bool {
+        let lost = std::mem::replace(&mut self.stalled, true);
+        if lost {
+            self.sent = self.acknowledged;
+        }
+        lost && self.acknowledged > 0
+    }
 }
 
 impl Progress {
@@ -41,11 +95,20 @@ impl Progress {
         }
     }
 
+    /// The snapshot that the follower is being sent.
+    pub(super) fn transfer(&self) -> Option<&Transfer> {
+        match &self.pace {
+            Pace::Snapshot(transfer) => Some(transfer),
+            Pace::Probe { .. } | Pace::Replicate(_) => None,
+        }
+    }
+
     /// Whether another message may be sent, of which `most` may be under way.
     pub(super) fn may_send(&self, most: usize) -> bool {
         match &self.pace {
             Pace::Probe { waiting } => !waiting,
             Pace::Replicate(under_way) => under_way.len() < most,
+            Pace::Snapshot(_) => false,
         }
     }
 
@@ -57,15 +120,19 @@ impl Progress {
                 under_way.push_back(last);
                 self.next = last + 1;
             }
+            Pace::Snapshot(_) => {}
         }
     }
 
-    /// The follower has everything up to `matched`. Whether that is news.
-    pub(super) fn accepted(&mut self, matched: Index) -> bool {
+    /// The follower has everything up to `matched`, and the leader all behind `base`. Whether that
+    /// is news.
+    pub(super) fn accepted(&mut self, matched: Index, base: Index) -> bool {
         let news = matched > self.matched;
         self.matched = self.matched.max(matched);
         match &mut self.pace {
-            Pace::Probe { .. } => {
+            // If the log has been compacted beyond the snapshot, there is another one to send.
+            Pace::Snapshot(transfer) if self.matched < base.min(transfer.outgoing.last.0) => {}
+            Pace::Probe { .. } | Pace::Snapshot(_) => {
                 self.next = self.matched + 1;
                 self.pace = Pace::Replicate(VecDeque::new());
             }
@@ -86,6 +153,7 @@ impl Progress {
             // What it once had durably it cannot miss: the question was sent before.
             Pace::Replicate(_) => previous <= self.matched,
             Pace::Probe { .. } => previous + 1 != self.next,
+            Pace::Snapshot(_) => true,
         };
         if !stale {
             self.next = next.clamp(self.matched + 1, previous.max(self.matched + 1));

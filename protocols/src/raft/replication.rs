@@ -5,18 +5,20 @@ use super::elections::Role;
 use super::log::{Entry, Index, Log, Payload, Term};
 use super::machine::{Raft, Reply, Timer};
 use super::message::Message;
-use super::progress::{Pace, Progress};
+use super::progress::{Pace, Progress, Transfer};
 use super::state_machine::StateMachine;
+use super::transfer::Outgoing;
 use squall_env::machine::RequestId;
 use squall_env::{Address, NodeId, Turn, mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// What only a leader knows.
 pub(super) struct Leadership<S: StateMachine> {
-    progress: BTreeMap<NodeId, Progress>,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
     /// Counts heartbeats.
-    round: u64,
+    pub(super) round: u64,
     reads: VecDeque<PendingRead<S>>,
     /// How many bytes of entries wait to be committed.
     uncommitted: usize,
@@ -42,6 +44,21 @@ impl<S: StateMachine> Leadership<S> {
             uncommitted: size_of(log, commit + 1..=last),
         }
     }
+
+    fn transfers(&self) -> impl Iterator<Item = &Transfer> {
+        self.progress.values().filter_map(Progress::transfer)
+    }
+
+    /// The snapshot up to this entry, if it is being sent to somebody.
+    pub(super) fn outgoing(&self, last: Index) -> Option<Arc<Outgoing>> {
+        let mut same = self.transfers().filter(|transfer| transfer.outgoing.last.0 == last);
+        same.next().map(|transfer| Arc::clone(&transfer.outgoing))
+    }
+
+    /// The end of the oldest snapshot that is being sent.
+    pub(super) fn least_under_way(&self) -> Option<Index> {
+        self.transfers().map(|transfer| transfer.outgoing.last.0).min()
+    }
 }
 
 fn size_of(log: &Log, indexes: RangeInclusive<Index>) -> usize {
@@ -54,7 +71,9 @@ impl<S: StateMachine> Raft<S> {
         let Role::Leader(leadership) = &self.role else {
             return turn.reply(id, Reply::NotLeader(self.leader));
         };
-        if leadership.uncommitted >= self.config.uncommitted_max {
+        let full = self.log.bytes() >= self.config.log_max;
+        if full || leadership.uncommitted >= self.config.uncommitted_max {
+            turn.sometimes("a proposal was refused for want of room");
             return turn.reply(id, Reply::Busy);
         }
         self.proposed.insert(self.log.last_index() + 1, (self.hard.term, id));
@@ -80,7 +99,13 @@ impl<S: StateMachine> Raft<S> {
 
     /// Sends a follower what it lacks, as far as its pace allows; and something in any case if it
     /// must hear from its leader.
-    fn replicate(&mut self, node: NodeId, must: bool, turn: &mut Turn<Self>) {
+    pub(super) fn replicate(&mut self, node: NodeId, must: bool, turn: &mut Turn<Self>) {
+        if let Role::Leader(leadership) = &self.role
+            && let Some(progress) = leadership.progress.get(&node)
+            && (progress.transfer().is_some() || progress.next <= self.log.base().0)
+        {
+            return self.send_snapshot(node, must, turn);
+        }
         let to = self.address(node, turn);
         let (term, commit, config) = (self.hard.term, self.commit, &self.config);
         let Role::Leader(leadership) = &mut self.role else { return };
@@ -94,7 +119,6 @@ impl<S: StateMachine> Raft<S> {
                 return;
             }
             let previous_index = progress.next - 1;
-            // The log begins with the snapshot, which nobody is behind yet.
             let Some(previous_term) = self.log.term_at(previous_index) else { return };
             let most = if free { config.entries_max } else { 0 };
             let entries = self.log.from(progress.next, most, config.bytes_max);
@@ -120,8 +144,14 @@ impl<S: StateMachine> Raft<S> {
         let Role::Leader(leadership) = &mut self.role else { return };
         // Whoever is asked where the logs part is asked again: the question may be lost.
         for progress in leadership.progress.values_mut() {
-            if let Pace::Probe { waiting } = &mut progress.pace {
-                *waiting = false;
+            match &mut progress.pace {
+                Pace::Probe { waiting } => *waiting = false,
+                Pace::Replicate(_) => {}
+                Pace::Snapshot(transfer) => {
+                    if transfer.beat() {
+                        turn.sometimes("a transfer of a snapshot resumed");
+                    }
+                }
             }
         }
         turn.arm(Timer::Heartbeat, self.config.heartbeat);
@@ -168,16 +198,9 @@ impl<S: StateMachine> Raft<S> {
         else {
             return;
         };
-        if term < self.hard.term {
-            return self.refuse(from, previous_index, (0, 0), round, turn);
+        if !self.is_from_leader(from, term, previous_index, round, turn) {
+            return;
         }
-        if term == self.hard.term && self.is_leader() {
-            return turn.reject(from, "two leaders in one term");
-        }
-        self.follow(term, Some(from.node), turn);
-        self.heard = Some(turn.now());
-        self.setbacks = 0;
-        self.wait_for_leader(turn);
         // What the snapshot stands for is committed, and so the leader has the same.
         let agrees = previous_index < self.log.base().0
             || self.log.term_at(previous_index) == Some(previous_term)
@@ -204,6 +227,31 @@ impl<S: StateMachine> Raft<S> {
             return turn.send_early(from, answer);
         }
         turn.send(from, answer);
+    }
+
+    /// Whether a message comes from the leader of this term or a later one, which is then
+    /// followed.
+    pub(super) fn is_from_leader(
+        &mut self,
+        from: Address,
+        term: Term,
+        index: Index,
+        round: u64,
+        turn: &mut Turn<Self>,
+    ) -> bool {
+        if term < self.hard.term {
+            self.refuse(from, index, (0, 0), round, turn);
+            return false;
+        }
+        if term == self.hard.term && self.is_leader() {
+            turn.reject(from, "two leaders in one term");
+            return false;
+        }
+        self.follow(term, Some(from.node), turn);
+        self.heard = Some(turn.now());
+        self.setbacks = 0;
+        self.wait_for_leader(turn);
+        true
     }
 
     fn refuse(
@@ -257,7 +305,7 @@ impl<S: StateMachine> Raft<S> {
         if matched > last {
             return turn.reject(self.address(node, turn), "it has what the leader never sent");
         }
-        if progress.accepted(matched) {
+        if progress.accepted(matched, self.log.base().0) {
             self.advance_commit(turn);
         }
         self.replicate(node, false, turn);
@@ -276,10 +324,12 @@ impl<S: StateMachine> Raft<S> {
         if !self.is_answered(node, term, round, turn) {
             return;
         }
-        let (next, _) = self.log.agrees_at_most(hint_index, hint_term);
+        let (at, term) = self.log.agrees_at_most(hint_index, hint_term);
+        // If not even the snapshot's last entry is there, the follower needs the snapshot.
+        let next = if term > hint_term { at } else { at + 1 };
         let Role::Leader(leadership) = &mut self.role else { return };
         let Some(progress) = leadership.progress.get_mut(&node) else { return };
-        if progress.refused(previous, next + 1) {
+        if progress.refused(previous, next) {
             turn.sometimes("a follower's log did not match");
             self.replicate(node, true, turn);
         }
@@ -288,7 +338,13 @@ impl<S: StateMachine> Raft<S> {
 
     /// Takes note of a follower's answer, whatever it says. Whether this member led when it asked
     /// and still does.
-    fn is_answered(&mut self, node: NodeId, term: Term, round: u64, turn: &mut Turn<Self>) -> bool {
+    pub(super) fn is_answered(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        round: u64,
+        turn: &mut Turn<Self>,
+    ) -> bool {
         if term > self.hard.term {
             self.follow(term, None, turn);
             return false;
@@ -348,7 +404,7 @@ impl<S: StateMachine> Raft<S> {
 
     /// Answers the questions for which it is certain that no other leader had committed anything
     /// when they came.
-    fn answer_reads(&mut self, turn: &mut Turn<Self>) {
+    pub(super) fn answer_reads(&mut self, turn: &mut Turn<Self>) {
         let me = turn.me();
         let Role::Leader(leadership) = &mut self.role else { return };
         let progress = &leadership.progress;
@@ -362,7 +418,7 @@ impl<S: StateMachine> Raft<S> {
                 return;
             }
             let Some(read) = leadership.reads.pop_front() else { return };
-            turn.reply(read.id, Reply::Answer(self.state.query(&read.query)));
+            turn.reply(read.id, Reply::Answer(self.live.machine.query(&read.query)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A node that is a member, and the client that finds its way to the leader.
 
-use super::machine::{Config, NAME, Raft, Reply, Request};
+use super::config::Config;
+use super::machine::{NAME, Raft, Reply, Request};
 use super::state_machine::StateMachine;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// How long a question waits for one member before another one is asked, at first.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long it waits at most.
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What a client asks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,7 +53,6 @@ pub trait Served:
     StateMachine<
         Command: Clone,
         Query: Clone + Serialize + DeserializeOwned,
-        Output: Serialize + DeserializeOwned,
         Answer: Serialize + DeserializeOwned,
     >
 {
@@ -59,7 +62,6 @@ impl<S> Served for S where
     S: StateMachine<
             Command: Clone,
             Query: Clone + Serialize + DeserializeOwned,
-            Output: Serialize + DeserializeOwned,
             Answer: Serialize + DeserializeOwned,
         >
 {
@@ -114,8 +116,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
     let reply = match member.request(request).await {
         Ok(reply) => reply,
         Err(error) if error.outcome() == Outcome::NotDone => Reply::Busy,
-        // The client learns by its deadline that nobody knows.
-        Err(_) => return,
+        Err(_) => Reply::Unknown,
     };
     back.reply(match reply {
         Reply::Session(session) => Tell::Session(session),
@@ -125,6 +126,8 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::NotLeader(leader) => Tell::NotLeader(leader),
         Reply::Busy => Tell::Busy,
         Reply::Overwritten => Tell::Overwritten,
+        // The client learns by its deadline that nobody knows.
+        Reply::Unknown => return,
     });
 }
 
@@ -265,10 +268,12 @@ impl<S: Served> RaftClient<S> {
         let to = Address::new(self.next, Port::named(SERVICE));
         let told = self.caller.call(to, ask, limit).await;
         self.patience = match told {
+            // How fast a follower is says nothing of the leader.
+            Ok(Tell::NotLeader(_)) => self.patience,
             Ok(_) => PATIENCE.max(self.patience / 2),
             Err(_) => {
                 self.ask_anyone();
-                self.patience * 2
+                PATIENCE_MAX.min(self.patience * 2)
             }
         };
         Ok(told?)

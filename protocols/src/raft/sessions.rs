@@ -2,6 +2,7 @@
 //! 6.3). They are part of what is replicated: every member keeps the same ones.
 
 use super::log::Index;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The most sessions that are kept. For one more, the one that was used the longest ago goes.
@@ -21,6 +22,14 @@ struct Session<O> {
     last: Option<(u64, O)>,
 }
 
+/// A session as it is stored and sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct SessionImage<O> {
+    number: u64,
+    used: Index,
+    last: Option<(u64, O)>,
+}
+
 /// What a session knows of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Seen<O> {
@@ -35,6 +44,25 @@ pub(super) enum Seen<O> {
 impl<O: Clone> Sessions<O> {
     pub(super) fn new(most: usize) -> Sessions<O> {
         Sessions { open: BTreeMap::new(), used: BTreeMap::new(), most }
+    }
+
+    /// The sessions of a snapshot.
+    pub(super) fn of(most: usize, sessions: Vec<SessionImage<O>>) -> Sessions<O> {
+        let used = sessions.iter().map(|session| (session.used, session.number)).collect();
+        let open = sessions
+            .into_iter()
+            .map(|SessionImage { number, used, last }| (number, Session { used, last }));
+        Sessions { open: open.collect(), used, most }
+    }
+
+    /// The sessions, for a snapshot.
+    pub(super) fn image(&self) -> Vec<SessionImage<O>> {
+        let sessions = self.open.iter().map(|(number, session)| SessionImage {
+            number: *number,
+            used: session.used,
+            last: session.last.clone(),
+        });
+        sessions.collect()
     }
 
     /// Opens a session with the entry at `index`.
@@ -84,6 +112,21 @@ mod tests {
         sessions.keep(3, 2, "two");
         assert_eq!(sessions.look_up(3, 1, 7), Seen::Gone);
         assert_eq!(sessions.look_up(9, 1, 8), Seen::Gone);
+    }
+
+    #[test]
+    fn a_snapshot_keeps_what_the_sessions_know() {
+        let mut before = Sessions::new(2);
+        before.open(1);
+        before.open(2);
+        assert_eq!(before.look_up(1, 1, 3), Seen::New);
+        before.keep(1, 1, "one");
+        let mut sessions = Sessions::of(2, before.image());
+        assert_eq!(sessions.image(), before.image());
+        assert_eq!(sessions.look_up(1, 1, 4), Seen::Before("one"));
+        // The order in which they were used counts as well.
+        sessions.open(5);
+        assert_eq!(sessions.look_up(2, 1, 6), Seen::Gone);
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Quorums, logs and a leader's pace, each by itself.
+//! Quorums, logs, snapshots on their way and a leader's pace, each by itself.
 
 use super::configuration::{Configuration, Election};
 use super::log::{Entry, Log, Payload};
-use super::progress::Progress;
+use super::message::Part;
+use super::progress::{Pace, Progress, Transfer};
+use super::snapshots::Incoming;
+use super::transfer::Outgoing;
 use squall_env::NodeId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn node(ordinal: u16) -> NodeId {
     NodeId::new(0, ordinal)
@@ -73,10 +77,10 @@ fn late_answers_move_a_leader_neither_back_nor_into_a_search() {
     assert!(progress.refused(10, 4));
     assert_eq!(progress.next, 4);
     assert!(!progress.refused(10, 2), "the answer to a question asked before");
-    assert!(progress.accepted(6));
+    assert!(progress.accepted(6, 0));
     progress.sent(9);
     assert_eq!((progress.matched, progress.next), (6, 10));
-    assert!(!progress.accepted(5), "an answer that was overtaken");
+    assert!(!progress.accepted(5, 0), "an answer that was overtaken");
     assert!(!progress.refused(6, 3), "it has had that entry since");
     assert_eq!((progress.matched, progress.next), (6, 10));
     assert!(progress.refused(9, 7), "a message was lost");
@@ -86,12 +90,96 @@ fn late_answers_move_a_leader_neither_back_nor_into_a_search() {
 #[test]
 fn no_more_than_so_many_messages_are_under_way() {
     let mut progress = Progress::behind(0);
-    progress.accepted(0);
+    progress.accepted(0, 0);
     for last in 1..=3 {
         assert!(progress.may_send(3));
         progress.sent(last);
     }
     assert!(!progress.may_send(3));
-    progress.accepted(2);
+    progress.accepted(2, 0);
     assert!(progress.may_send(3));
+}
+
+fn part(offset: u64, data: &[u8]) -> Part {
+    let whole = b"a snapshot";
+    Part {
+        last_index: 7,
+        last_term: 3,
+        size: whole.len() as u64,
+        checksum: crc32c::crc32c(whole),
+        offset,
+        data: data.to_vec(),
+    }
+}
+
+#[test]
+fn parts_are_taken_in_order_and_once_whoever_sends_them() {
+    let (first, second) = (part(0, b"a snap"), part(6, b"shot"));
+    let mut incoming = Incoming::of(node(1), &second);
+    incoming.take(&second);
+    assert_eq!(incoming.received(), 0, "what comes before it is missing");
+    assert!(!incoming.goes_on_from(node(2)), "nothing is here yet");
+    incoming.take(&first);
+    incoming.take(&first);
+    assert_eq!(incoming.received(), 6);
+    assert!(!incoming.goes_on_from(node(2)));
+    assert!(incoming.goes_on_from(node(3)));
+    incoming.take(&part(6, b"shot and more"));
+    assert_eq!(incoming.received(), 6, "more than the whole");
+    incoming.take(&second);
+    assert!(incoming.is_whole());
+    assert!(incoming.fits(&first));
+    assert!(!incoming.fits(&Part { last_term: 4, ..second.clone() }));
+    assert!(!incoming.fits(&Part { checksum: 0, ..second }));
+}
+
+#[test]
+fn what_is_lost_of_a_snapshot_is_sent_again_and_no_more() {
+    let outgoing = Arc::new(Outgoing::new((7, 3), vec![0; 100]));
+    let mut transfer = Transfer::of(outgoing);
+    assert!(!transfer.beat(), "it has just begun");
+    transfer.sent = 40;
+    assert!(!transfer.may_send(40), "enough is under way");
+    transfer.received(20, 1);
+    assert!(transfer.may_send(40));
+    assert!(!transfer.beat(), "something has come");
+    assert!(transfer.beat(), "nothing has come since");
+    assert_eq!(transfer.sent, 20);
+    transfer.received(10, 1);
+    assert_eq!(transfer.sent, 20, "an answer that was overtaken");
+    transfer.received(60, 2);
+    assert_eq!(transfer.sent, 60, "another leader had sent that");
+    transfer.received(0, 3);
+    assert_eq!(transfer.sent, 0, "the follower has restarted");
+}
+
+#[test]
+fn a_snapshot_is_sent_until_the_follower_has_what_the_log_begins_behind() {
+    let sending = || {
+        let mut progress = Progress::behind(10);
+        let outgoing = Arc::new(Outgoing::new((7, 3), vec![0; 100]));
+        progress.pace = Pace::Snapshot(Transfer::of(outgoing));
+        progress
+    };
+    let mut progress = sending();
+    progress.accepted(5, 7);
+    assert!(progress.transfer().is_some());
+    progress.accepted(7, 7);
+    assert_eq!((progress.next, progress.transfer()), (8, None));
+    let mut progress = sending();
+    progress.accepted(7, 9);
+    assert_eq!((progress.next, progress.transfer()), (8, None), "there is another one to send");
+    let mut progress = sending();
+    assert!(!progress.refused(7, 3), "it is known to lack that");
+}
+
+#[test]
+fn a_log_behind_a_snapshot_knows_the_term_of_its_last_entry() {
+    let mut log = log(&[1, 1, 2, 2]);
+    assert_eq!(log.compact(3), 24);
+    assert_eq!((log.base(), log.last_index(), log.bytes()), ((3, 2), 4, 8));
+    assert_eq!([2, 3, 4].map(|i| log.term_at(i)), [None, Some(2), Some(2)]);
+    assert_eq!(log.agrees_at_most(9, 1), (3, 2), "there is nothing before it to look at");
+    assert_eq!(log.compact(9), 8, "no more than there is");
+    assert_eq!((log.base(), log.last_index()), ((4, 2), 4));
 }

@@ -1,5 +1,9 @@
 //! Scenarios of Raft.
 
+mod snapshots;
+
+pub use snapshots::snapshots;
+
 use serde::{Deserialize, Serialize};
 use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
@@ -18,8 +22,11 @@ pub const ONE_LEADER: &str = "a term has at most one leader";
 pub const COMPLETE: &str = "leaders have what was committed in earlier terms";
 const APPEND_ONLY: &str = "leaders only append to their logs";
 const COMMITTED: &str = "committed entries are the same everywhere and for ever";
-const LOGS_MATCH: &str = "logs with an entry of the same index and term are the same up to there";
-const NEVER_BACK: &str = "term, vote, commit and applied index never go back";
+/// Log matching.
+pub const LOGS_MATCH: &str =
+    "logs with an entry of the same index and term are the same up to there";
+const NEVER_BACK: &str = "term, vote, commit, applied index and snapshot never go back";
+const STATES: &str = "members that have applied the same entries have the same state";
 const DURABLE: &str = "what is committed is durable on a majority";
 
 /// How many operations each client does while there are faults.
@@ -41,6 +48,7 @@ impl StateMachine for Value {
     type Output = ();
     type Query = ();
     type Answer = Option<u64>;
+    type Snapshot = Option<u64>;
 
     fn apply(&mut self, _: Index, Write(value): Write) {
         self.0 = Some(value);
@@ -49,15 +57,18 @@ impl StateMachine for Value {
     fn query(&self, (): &()) -> Option<u64> {
         self.0
     }
+
+    fn snapshot(&self) -> Option<u64> {
+        self.0
+    }
+
+    fn restore(snapshot: Option<u64>) -> Value {
+        Value(snapshot)
+    }
 }
 
 fn members(env: &Env) -> Vec<NodeId> {
     env.peers("member")
-}
-
-async fn member(env: Env) -> Result<(), ServeError> {
-    let config = Config::of(members(&env));
-    serve::<Value>(env, config).await
 }
 
 /// What holds of every cluster (Ongaro, 2014, figure 3.2).
@@ -70,14 +81,28 @@ pub fn properties(scenario: Scenario) -> Scenario {
         .always(COMPLETE, invariants::leaders_have_what_is_committed::<Value>)
         .always(COMMITTED, invariants::committed_entries_agree::<Value>)
         .always(NEVER_BACK, invariants::members_never_go_back::<Value>)
+        .always(STATES, invariants::states_agree::<Value>)
         .audit(DURABLE, || invariants::committed_is_durable::<Value>("member"))
+}
+
+async fn member(env: Env) -> Result<(), ServeError> {
+    let config = Config::of(members(&env));
+    serve::<Value>(env, config).await
 }
 
 /// A register on a cluster of three or five members, of which a minority at a time may crash,
 /// lose what it had not synced, stand still, or have a failing disk.
 pub fn register() -> Scenario {
-    properties(Scenario::new("raft/register"))
-        .nodes("member", 3..=5, member)
+    cluster(Scenario::new("raft/register").nodes("member", 3..=5, member))
+        .sometimes("an election was lost")
+        .sometimes("a leader without a quorum steps down")
+        .sometimes("a follower's entries were overwritten")
+        .sometimes("a follower's log did not match")
+}
+
+/// A cluster of members with the workload, all that is tolerated, and all that must hold.
+fn cluster(scenario: Scenario) -> Scenario {
+    properties(scenario)
         .clients("client", 2..=4, workload)
         .tolerates(
             Tolerance::minority_impaired("member")
@@ -91,10 +116,6 @@ pub fn register() -> Scenario {
                 .lost_unsynced_writes()
                 .failing_disks(),
         )
-        .sometimes("an election was lost")
-        .sometimes("a leader without a quorum steps down")
-        .sometimes("a follower's entries were overwritten")
-        .sometimes("a follower's log did not match")
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
 }
@@ -139,10 +160,8 @@ async fn read(client: &Client, raft: &mut RaftClient<Value>) -> Result<(), Clien
 
 /// One line of Raft gone wrong, each in its own way, under the plans of the good code.
 pub fn mutants() -> Vec<Scenario> {
-    let mutant = |switch: &'static str, breaks| {
-        register().mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
-    };
-    vec![
+    let mutant = |switch, breaks| mutant_of(register(), switch, breaks);
+    let mutants = vec![
         mutant("raft/votes-twice-in-a-term", NEVER_BACK),
         mutant("raft/votes-before-durable", ONE_LEADER),
         mutant("raft/counts-pre-votes-as-votes", ONE_LEADER),
@@ -154,5 +173,10 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/counts-undurable-entries", DURABLE),
         mutant("raft/commits-unverified-entries", COMMITTED),
         mutant("raft/applies-again", LINEARIZABLE),
-    ]
+    ];
+    mutants.into_iter().chain(snapshots::mutants()).collect()
+}
+
+fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> Scenario {
+    scenario.mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
 }

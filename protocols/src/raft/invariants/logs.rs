@@ -10,18 +10,26 @@ use std::collections::BTreeMap;
 /// completeness and the immutability of committed entries at once. Whatever a member takes for
 /// committed is compared with what was first taken for it at that index.
 pub fn committed_entries_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut committed: Vec<crate::raft::Entry> = Vec::new();
+    // A leader may commit entries and compact them at once: those are seen elsewhere.
+    let mut committed: BTreeMap<Index, crate::raft::Entry> = BTreeMap::new();
     let mut seen: BTreeMap<(NodeId, u64), Index> = BTreeMap::new();
     move |view| {
         for member in view.changed::<Raft<S>>() {
             let from = seen.entry((member.node, member.number)).or_insert(0);
-            for index in *from + 1..=member.commit() {
+            let (base, of) = member.log().base();
+            if base > *from && committed.get(&base).is_some_and(|e| e.term != of) {
+                let node = member.node;
+                return Err(format!("the snapshot of {node:?} ends with {base} of term {of}"));
+            }
+            for index in base.max(*from) + 1..=member.commit() {
                 let node = member.node;
                 let Some(entry) = member.log().entry(index) else {
                     return Err(format!("{node:?} takes {index} for committed and lacks it"));
                 };
-                match committed.get(index as usize - 1) {
-                    None => committed.push(entry.clone()),
+                match committed.get(&index) {
+                    None => {
+                        committed.insert(index, entry.clone());
+                    }
                     Some(first) if first == entry => {}
                     Some(first) => {
                         return Err(format!(
@@ -41,16 +49,18 @@ pub fn committed_entries_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Re
 /// entry of the same term.
 pub fn logs_match<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
     let mut known: BTreeMap<(Index, Term), (crate::raft::Payload, Term)> = BTreeMap::new();
-    let mut seen: BTreeMap<(NodeId, u64), (Index, Term)> = BTreeMap::new();
+    let mut seen: BTreeMap<(NodeId, u64), (Index, Term, Index)> = BTreeMap::new();
     move |view| {
         for member in view.changed::<Raft<S>>() {
-            let log = member.log();
-            let last = (log.last_index(), log.last_term());
-            let before = seen.insert((member.node, member.number), last);
-            // An entry that still stands where the log once ended has nothing new before it.
-            let from = before.filter(|(index, term)| log.term_at(*index) == Some(*term));
-            let from = from.map_or(log.base().0, |(index, _)| index);
-            for index in from + 1..=last.0 {
+            let (log, base) = (member.log(), member.log().base().0);
+            let (end, term) = (log.last_index(), log.last_term());
+            let before = seen.insert((member.node, member.number), (end, term, base));
+            // An entry that still stands where the log once ended has nothing new before it, if
+            // there is no other snapshot.
+            let from = before
+                .filter(|(index, term, of)| *of == base && log.term_at(*index) == Some(*term));
+            let from = from.map_or(base, |(index, ..)| index);
+            for index in from + 1..=end {
                 let (Some(entry), Some(previous)) = (log.entry(index), log.term_at(index - 1))
                 else {
                     continue;
@@ -63,6 +73,26 @@ pub fn logs_match<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), Stri
                         member.node, entry.term
                     ));
                 }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// State machine safety of what snapshots hold as well: members that have applied the same entries
+/// have the same state and sessions.
+pub fn states_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
+    let mut states: BTreeMap<Index, Vec<u8>> = BTreeMap::new();
+    let mut seen: BTreeMap<(NodeId, u64), Index> = BTreeMap::new();
+    move |view| {
+        for member in view.changed::<Raft<S>>() {
+            let (applied, node) = (member.applied(), member.node);
+            if seen.insert((node, member.number), applied) == Some(applied) {
+                continue;
+            }
+            let state = postcard::to_stdvec(&member.image()).map_err(|e| e.to_string())?;
+            if *states.entry(applied).or_insert_with(|| state.clone()) != state {
+                return Err(format!("{node:?} has another state than others had at {applied}"));
             }
         }
         Ok(())
@@ -88,7 +118,9 @@ pub fn committed_is_durable<S: StateMachine>(
         for (node, _) in audit.disks() {
             if voters.contains(&node) {
                 let recovered = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config)?;
-                having += usize::from(recovered.log().term_at(index) == Some(term));
+                // What a snapshot stands for is there as well.
+                let (base, log) = (recovered.log().base().0, recovered.log());
+                having += usize::from(base > index || log.term_at(index) == Some(term));
             }
             if having * 2 > voters.len() {
                 return Ok(());

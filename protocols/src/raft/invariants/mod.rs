@@ -7,5 +7,5 @@ mod members;
 pub use leaders::{
     latest_leader, leaders_have_what_is_committed, leaders_only_append, one_leader_in_a_term,
 };
-pub use logs::{committed_entries_agree, committed_is_durable, logs_match};
+pub use logs::{committed_entries_agree, committed_is_durable, logs_match, states_agree};
 pub use members::members_never_go_back;

@@ -1,0 +1,55 @@
+//! What a member is started with.
+
+use squall_env::NodeId;
+use std::time::Duration;
+
+/// What a member is started with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The members of a new cluster, the same on each of them.
+    pub voters: Vec<NodeId>,
+    /// A follower that hears from no leader for this long, or up to twice as long, asks for votes;
+    /// it waits twice as long after each election that came to nothing, up to sixteen times.
+    pub election_timeout: Duration,
+    /// How often a leader tells its followers that it is there: well below the election timeout.
+    pub heartbeat: Duration,
+    /// The most entries in a message.
+    pub entries_max: usize,
+    /// The most bytes of entries, or of a snapshot, in a message, but for a single entry.
+    pub bytes_max: usize,
+    /// The most messages with entries that are under way to a follower.
+    pub under_way_max: usize,
+    /// The most bytes of entries that may wait to be committed; beyond it proposals are refused.
+    pub uncommitted_max: usize,
+    /// A snapshot takes the place of so many entries at a time: the same on all members, so that
+    /// they have the same snapshots and one may go on where another left off.
+    pub snapshot_entries: u64,
+    /// A snapshot takes the place of all entries that are applied once they have so many bytes:
+    /// well below `log_max`.
+    pub snapshot_bytes: usize,
+    /// So many applied entries stay, for followers that are not far behind.
+    pub tail_entries: u64,
+    /// The most bytes of entries behind the snapshot; beyond it proposals are refused.
+    pub log_max: usize,
+}
+
+impl Config {
+    /// The thesis's times for a local network (section 9.3): 150 to 300 ms, a heartbeat every
+    /// 50 ms; messages of at most 64 KiB, and 64 of them under way; a snapshot of every 8 192
+    /// entries or 16 MiB, and a log of at most 64 MiB behind it.
+    pub fn of(voters: Vec<NodeId>) -> Config {
+        Config {
+            voters,
+            election_timeout: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(50),
+            entries_max: 1_024,
+            bytes_max: 64 << 10,
+            under_way_max: 64,
+            uncommitted_max: 16 << 20,
+            snapshot_entries: 8_192,
+            snapshot_bytes: 16 << 20,
+            tail_entries: 4_096,
+            log_max: 64 << 20,
+        }
+    }
+}
