@@ -14,7 +14,7 @@ use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    let raft = [raft::register(), raft::snapshots()].into_iter();
+    let raft = [raft::register(), raft::snapshots(), raft::transfers()].into_iter();
     let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()].into_iter();
     raft.chain(systems).chain(weather::scenarios()).collect()
 }

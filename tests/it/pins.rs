@@ -99,6 +99,7 @@ impl StateMachine for Value {
     type Output = ();
     type Query = ();
     type Answer = Option<u64>;
+    type Snapshot = Option<u64>;
 
     fn apply(&mut self, _: Index, value: u64) {
         self.0 = Some(value);
@@ -106,6 +107,14 @@ impl StateMachine for Value {
 
     fn query(&self, (): &()) -> Option<u64> {
         self.0
+    }
+
+    fn snapshot(&self) -> Option<u64> {
+        self.0
+    }
+
+    fn restore(snapshot: Option<u64>) -> Value {
+        Value(snapshot)
     }
 }
 

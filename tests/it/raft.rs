@@ -1,5 +1,5 @@
 use squall::run;
-use squall_scenarios::raft::{mutants, register, snapshots};
+use squall_scenarios::raft::{mutants, register, snapshots, transfers};
 
 #[test]
 fn a_cluster_keeps_one_register_as_long_as_a_majority_runs() {
@@ -9,6 +9,11 @@ fn a_cluster_keeps_one_register_as_long_as_a_majority_runs() {
 #[test]
 fn a_cluster_that_compacts_its_log_keeps_the_register_as_well() {
     snapshots().seeds(0..300).run();
+}
+
+#[test]
+fn a_cluster_whose_leaders_hand_over_keeps_the_register_as_well() {
+    transfers().seeds(0..300).run();
 }
 
 #[test]
@@ -22,7 +27,7 @@ fn every_mutant_breaks_the_property_that_it_names() {
 
 #[test]
 fn a_run_is_the_same_twice_whatever_the_weather() {
-    for scenario in [register(), snapshots()] {
+    for scenario in [register(), snapshots(), transfers()] {
         for seed in 0..100 {
             let (first, second) = (run(&scenario, seed), run(&scenario, seed));
             assert_eq!(first.digest, second.digest, "seed {seed}");

@@ -15,9 +15,6 @@ use std::time::Duration;
 /// The number of `Message::AppendEntries` among the messages.
 const APPEND: u8 = 2;
 
-/// The number of `Message::InstallSnapshot` among the messages.
-const INSTALL: u8 = 5;
-
 type Model = Register<Option<u64>>;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -229,7 +226,6 @@ fn a_snapshot_for_a_deposed_leader() -> Script {
         .then(release("member-3", "member-1"))
         .then(release("writer-1", "member-1"))
         .then(end("first is down"))
-        .step_to(sent("member-3", "member-1").of_kind(INSTALL))
 }
 
 fn snapshot() -> Scenario {

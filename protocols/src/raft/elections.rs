@@ -4,7 +4,7 @@
 use super::configuration::Election;
 use super::log::{Index, Payload, Term};
 use super::machine::{Raft, Timer};
-use super::message::Message;
+use super::message::{Campaign, Message};
 use super::record::HardState;
 use super::replication::Leadership;
 use super::state_machine::StateMachine;
@@ -54,26 +54,29 @@ impl<S: StateMachine> Raft<S> {
         self.role = Role::PreCandidate(BTreeMap::from([(turn.me(), true)]));
         self.wait_for_leader(turn);
         turn.trace(|| format!("asks who would vote for it in term {}", self.hard.term + 1));
-        self.ask_for_votes(self.hard.term + 1, true, turn);
+        self.ask_for_votes(self.hard.term + 1, Campaign::PreVote, turn);
         self.count_votes(turn);
     }
 
-    fn campaign(&mut self, turn: &mut Turn<Self>) {
+    pub(super) fn campaign(&mut self, campaign: Campaign, turn: &mut Turn<Self>) {
         let hard = HardState { term: self.hard.term + 1, vote: Some(turn.me()) };
         self.role = Role::Candidate(BTreeMap::new());
         self.leader = None;
         self.durable.vote = self.persist_hard(hard, turn);
         self.wait_for_leader(turn);
-        self.ask_for_votes(hard.term, false, turn);
+        self.ask_for_votes(hard.term, campaign, turn);
     }
 
     /// A vote is asked for only when the own one is durable; to ask who would vote binds nobody.
-    fn ask_for_votes(&mut self, term: Term, pre_vote: bool, turn: &mut Turn<Self>) {
+    fn ask_for_votes(&mut self, term: Term, campaign: Campaign, turn: &mut Turn<Self>) {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         for node in self.others(turn) {
             let to = self.address(node, turn);
-            let ask = Message::RequestVote { term, last_index, last_term, pre_vote };
-            if pre_vote { turn.send_early(to, ask) } else { turn.send(to, ask) }
+            let ask = Message::RequestVote { term, last_index, last_term, campaign };
+            match campaign {
+                Campaign::PreVote => turn.send_early(to, ask),
+                Campaign::Election | Campaign::Transfer => turn.send(to, ask),
+            }
         }
     }
 
@@ -91,19 +94,21 @@ impl<S: StateMachine> Raft<S> {
         candidate: NodeId,
         term: Term,
         last: (Term, Index),
-        pre_vote: bool,
+        campaign: Campaign,
         turn: &mut Turn<Self>,
     ) {
+        let pre_vote = campaign == Campaign::PreVote;
         // Whoever has a leader needs no other: so nobody who comes back from a partition or has
         // been removed can depose one that a quorum hears (section 4.2.3).
-        if self.has_leader(turn) {
+        if self.has_leader(turn) && campaign != Campaign::Transfer {
             return;
         }
         if term > self.hard.term && !pre_vote {
             self.follow(term, None, turn);
         }
         let up_to_date = last >= (self.log.last_term(), self.log.last_index())
-            || mutant!(turn, "raft/votes-for-older-logs");
+            || mutant!(turn, "raft/votes-for-older-logs")
+            || campaign == Campaign::Transfer && mutant!(turn, "raft/transfers-to-older-logs");
         let (to, mine) = (self.address(candidate, turn), self.hard.term);
         if pre_vote {
             let granted = term > mine && up_to_date;
@@ -173,7 +178,7 @@ impl<S: StateMachine> Raft<S> {
                 self.setbacks += 1;
                 turn.sometimes("an election was lost");
             }
-            Election::Won if asks => self.campaign(turn),
+            Election::Won if asks => self.campaign(Campaign::Election, turn),
             Election::Won => self.lead(turn),
         }
     }
@@ -190,7 +195,8 @@ impl<S: StateMachine> Raft<S> {
 
     /// Follows `leader` in this term, or waits for one.
     pub(super) fn follow(&mut self, term: Term, leader: Option<NodeId>, turn: &mut Turn<Self>) {
-        if term > self.hard.term {
+        let is_later = term > self.hard.term;
+        if is_later {
             self.persist_hard(HardState { term, vote: None }, turn);
         }
         self.leader = leader;
@@ -198,7 +204,8 @@ impl<S: StateMachine> Raft<S> {
             turn.disarm(&Timer::Heartbeat);
             turn.disarm(&Timer::Quorum);
             self.wait_for_leader(turn);
-            self.give_up_reads(leadership, turn);
+            self.handed_over(leadership.handover, is_later, turn);
+            self.give_up_reads(leadership.reads, turn);
         }
     }
 }

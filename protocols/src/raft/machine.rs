@@ -32,6 +32,9 @@ pub enum Request<S: StateMachine> {
     },
     /// Answer a question from a state that holds every command that was answered before.
     Read(S::Query),
+    /// Have another member lead (section 3.10). It takes no longer than an election timeout, in
+    /// which the leader takes no proposals.
+    Transfer(NodeId),
 }
 
 /// What it answers.
@@ -47,10 +50,15 @@ pub enum Reply<S: StateMachine> {
     Answer(S::Answer),
     /// Nothing was done: another member leads, perhaps this one.
     NotLeader(Option<NodeId>),
-    /// Nothing was done: too much waits to be committed, or the log is full.
+    /// Nothing was done: too much waits to be committed, the log is full, or another member is to
+    /// lead.
     Busy,
     /// This proposal was never committed and never will be: another leader's entry took its place.
     Overwritten,
+    /// This member leads no more.
+    Transferred,
+    /// This member did not come to hand over in time.
+    NotTransferred,
     /// Nobody here knows what became of this proposal: a snapshot took the place of its entry.
     Unknown,
 }
@@ -64,6 +72,8 @@ pub enum Timer {
     Heartbeat,
     /// A leader looks whether a quorum still answers (section 6.2).
     Quorum,
+    /// Another member was to lead by now.
+    Transfer,
 }
 
 /// A member of the cluster. `S` is what the cluster replicates.
@@ -285,8 +295,8 @@ impl<S: StateMachine> Machine for Raft<S> {
         }
         let node = from.node;
         match message {
-            Message::RequestVote { term, last_index, last_term, pre_vote } => {
-                self.on_request_vote(node, term, (last_term, last_index), pre_vote, turn);
+            Message::RequestVote { term, last_index, last_term, campaign } => {
+                self.on_request_vote(node, term, (last_term, last_index), campaign, turn);
             }
             Message::Vote { term, granted, pre_vote } => {
                 self.on_vote(node, term, granted, pre_vote, turn);
@@ -305,6 +315,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             Message::Received { term, last_index, received, round } => {
                 self.on_received(node, term, (last_index, received), round, turn);
             }
+            Message::TimeoutNow { term } => self.on_timeout_now(node, term, turn),
         }
     }
 
@@ -316,6 +327,7 @@ impl<S: StateMachine> Machine for Raft<S> {
                 self.propose(id, Payload::Command { session, sequence, command }, turn);
             }
             Request::Read(query) => self.read(id, query, turn),
+            Request::Transfer(to) => self.transfer(id, to, turn),
         }
     }
 
@@ -324,6 +336,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             Timer::Election => self.on_election_timeout(turn),
             Timer::Heartbeat => self.on_heartbeat_due(turn),
             Timer::Quorum => self.on_quorum_due(turn),
+            Timer::Transfer => self.on_transfer_overdue(turn),
         }
     }
 

@@ -14,8 +14,8 @@ pub enum Message {
         last_index: Index,
         /// The term of that entry.
         last_term: Term,
-        /// It only asks whether it could win (section 9.6): nobody changes its term for that.
-        pre_vote: bool,
+        /// Why it asks.
+        campaign: Campaign,
     },
     /// The answer to `RequestVote`.
     Vote {
@@ -85,6 +85,23 @@ pub enum Message {
         /// The round of the part.
         round: u64,
     },
+    /// The leader asks a follower to campaign at once (section 3.10).
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+    },
+}
+
+/// Why a member asks for votes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Campaign {
+    /// To lead.
+    Election,
+    /// To know whether it could win (section 9.6): nobody changes its term for that.
+    PreVote,
+    /// To lead in the place of a leader that wants it so, and that may therefore be deposed though
+    /// it is heard (section 4.2.3).
+    Transfer,
 }
 
 /// Some bytes of a snapshot, and which one it is: parts of the same snapshot fit together, whoever

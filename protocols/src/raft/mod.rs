@@ -15,12 +15,15 @@
 //! the snapshot, which moves on over entries that are applied, and these go from the log. So the
 //! log, which is in memory, has a bound; the price is that the state is there twice, and every
 //! command is applied twice. A follower that lacks entries which its leader has no more is sent the
-//! leader's snapshot, in parts. There are no changes of the members yet.
+//! leader's snapshot, in parts. A leader can be asked to hand over to another member.
+//!
+//! There are no changes of the members yet.
 
 mod applied;
 mod config;
 mod configuration;
 mod elections;
+mod handover;
 pub mod invariants;
 mod log;
 mod machine;
@@ -41,7 +44,7 @@ pub use config::Config;
 pub use configuration::{Configuration, Election};
 pub use log::{Entry, Index, Log, Payload, Term};
 pub use machine::{NAME, Raft, Reply, Request, Timer};
-pub use message::{Message, Part};
+pub use message::{Campaign, Message, Part};
 pub use record::{HardState, Record, Snapshot};
 pub use service::{ClientError, RaftClient, ServeError, Served, serve};
 pub use state_machine::StateMachine;

@@ -2,6 +2,7 @@
 //! their own (section 6.4).
 
 use super::elections::Role;
+use super::handover::Handover;
 use super::log::{Entry, Index, Log, Payload, Term};
 use super::machine::{Raft, Reply, Timer};
 use super::message::Message;
@@ -19,14 +20,16 @@ pub(super) struct Leadership<S: StateMachine> {
     pub(super) progress: BTreeMap<NodeId, Progress>,
     /// Counts heartbeats.
     pub(super) round: u64,
-    reads: VecDeque<PendingRead<S>>,
+    pub(super) reads: VecDeque<PendingRead<S>>,
     /// How many bytes of entries wait to be committed.
     uncommitted: usize,
+    /// Who is to lead next, if somebody wants that.
+    pub(super) handover: Option<Handover>,
 }
 
 /// A question that waits until a quorum has shown that this is still the leader, and until
 /// everything is applied that was committed when the question came.
-struct PendingRead<S: StateMachine> {
+pub(super) struct PendingRead<S: StateMachine> {
     id: RequestId,
     query: S::Query,
     index: Index,
@@ -42,6 +45,7 @@ impl<S: StateMachine> Leadership<S> {
             round: 0,
             reads: VecDeque::new(),
             uncommitted: size_of(log, commit + 1..=last),
+            handover: None,
         }
     }
 
@@ -71,6 +75,9 @@ impl<S: StateMachine> Raft<S> {
         let Role::Leader(leadership) = &self.role else {
             return turn.reply(id, Reply::NotLeader(self.leader));
         };
+        if leadership.handover.is_some() {
+            return turn.reply(id, Reply::Busy);
+        }
         let full = self.log.bytes() >= self.config.log_max;
         if full || leadership.uncommitted >= self.config.uncommitted_max {
             turn.sometimes("a proposal was refused for want of room");
@@ -156,6 +163,8 @@ impl<S: StateMachine> Raft<S> {
         }
         turn.arm(Timer::Heartbeat, self.config.heartbeat);
         self.next_round(turn);
+        // The request to campaign may be lost as well.
+        self.hand_over(turn);
     }
 
     fn next_round(&mut self, turn: &mut Turn<Self>) {
@@ -310,6 +319,7 @@ impl<S: StateMachine> Raft<S> {
         }
         self.replicate(node, false, turn);
         self.answer_reads(turn);
+        self.hand_over(turn);
     }
 
     pub(super) fn on_refused(
@@ -379,7 +389,6 @@ impl<S: StateMachine> Raft<S> {
         if reached > self.commit && own_term {
             leadership.uncommitted -= size_of(&self.log, self.commit + 1..=reached);
             self.commit = reached;
-            turn.trace(|| format!("commits what is up to {reached}"));
             self.apply_committed(turn);
             self.answer_reads(turn);
         }
@@ -423,8 +432,8 @@ impl<S: StateMachine> Raft<S> {
     }
 
     /// Sends those who ask to the next leader.
-    pub(super) fn give_up_reads(&mut self, leadership: Leadership<S>, turn: &mut Turn<Self>) {
-        for read in leadership.reads {
+    pub(super) fn give_up_reads(&mut self, reads: VecDeque<PendingRead<S>>, turn: &mut Turn<Self>) {
+        for read in reads {
             turn.reply(read.id, Reply::NotLeader(self.leader));
         }
     }

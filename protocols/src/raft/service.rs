@@ -31,6 +31,7 @@ enum Ask<C, Q> {
     OpenSession,
     Propose { session: u64, sequence: u64, command: C },
     Read(Q),
+    Transfer(NodeId),
 }
 
 /// What a member tells it.
@@ -43,6 +44,8 @@ enum Tell<O, A> {
     NotLeader(Option<NodeId>),
     Busy,
     Overwritten,
+    Transferred,
+    NotTransferred,
 }
 
 type Question<S> = Ask<<S as StateMachine>::Command, <S as StateMachine>::Query>;
@@ -112,6 +115,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
             Request::Propose { session, sequence, command }
         }
         Ask::Read(query) => Request::Read(query),
+        Ask::Transfer(to) => Request::Transfer(to),
     };
     let reply = match member.request(request).await {
         Ok(reply) => reply,
@@ -126,6 +130,8 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::NotLeader(leader) => Tell::NotLeader(leader),
         Reply::Busy => Tell::Busy,
         Reply::Overwritten => Tell::Overwritten,
+        Reply::Transferred => Tell::Transferred,
+        Reply::NotTransferred => Tell::NotTransferred,
         // The client learns by its deadline that nobody knows.
         Reply::Unknown => return,
     });
@@ -241,6 +247,17 @@ impl<S: Served> RaftClient<S> {
         }
     }
 
+    /// Has another member lead, and says whether the leader that was asked leads no more. Nobody
+    /// knows who leads then: most often the one that was to.
+    ///
+    /// # Errors
+    /// [`ClientError`]: without an answer, another may lead or not.
+    pub async fn transfer(&mut self, to: NodeId, limit: Duration) -> Result<bool, ClientError> {
+        let until = self.env.now() + limit;
+        let told = self.ask_until(Ask::Transfer(to), until).await?;
+        Ok(matches!(told, Tell::Transferred))
+    }
+
     /// Asks one member after the other until somebody leads and answers. Whatever is asked may be
     /// asked again.
     async fn ask_until(
@@ -270,7 +287,7 @@ impl<S: Served> RaftClient<S> {
         self.patience = match told {
             // How fast a follower is says nothing of the leader.
             Ok(Tell::NotLeader(_)) => self.patience,
-            Ok(_) => PATIENCE.max(self.patience / 2),
+            Ok(_) => PATIENCE.max(self.patience - self.patience / 8),
             Err(_) => {
                 self.ask_anyone();
                 PATIENCE_MAX.min(self.patience * 2)

@@ -1,8 +1,10 @@
 //! Scenarios of Raft.
 
 mod snapshots;
+mod transfers;
 
 pub use snapshots::snapshots;
+pub use transfers::transfers;
 
 use serde::{Deserialize, Serialize};
 use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
@@ -174,7 +176,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/commits-unverified-entries", COMMITTED),
         mutant("raft/applies-again", LINEARIZABLE),
     ];
-    mutants.into_iter().chain(snapshots::mutants()).collect()
+    mutants.into_iter().chain(snapshots::mutants()).chain(transfers::mutants()).collect()
 }
 
 fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> Scenario {

@@ -19,9 +19,9 @@ async fn member(env: Env) -> Result<(), ServeError> {
     let mut config = Config::of(members(&env));
     config.snapshot_entries = 4;
     config.tail_entries = 2;
-    // Commands have some 45 bytes.
-    config.snapshot_bytes = 200;
-    config.log_max = 400;
+    // Commands have some 40 bytes.
+    config.snapshot_bytes = 60;
+    config.log_max = 120;
     // A snapshot has some dozens of bytes: many parts, some, or one.
     config.bytes_max = [4, 16, 1_024][env.random_below(3) as usize];
     serve::<Value>(env, config).await
