@@ -1,6 +1,7 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
 pub mod cluster;
+pub mod config;
 pub mod http;
 pub mod kv;
 pub mod models;
@@ -15,7 +16,7 @@ use squall::explore::{Subject, breadth_first};
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
     let raft = [raft::register(), raft::snapshots(), raft::transfers()].into_iter();
-    let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()].into_iter();
+    let systems = [config::store(), register::atomic(), http::http1(), http::http2(), kv::kv()];
     raft.chain(systems).chain(weather::scenarios()).collect()
 }
 
@@ -24,6 +25,7 @@ pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     engine
         .chain(raft::mutants())
+        .chain(config::mutants())
         .chain(register::mutants())
         .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain(weather::specimens())

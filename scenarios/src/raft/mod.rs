@@ -69,7 +69,8 @@ impl StateMachine for Value {
     }
 }
 
-fn members(env: &Env) -> Vec<NodeId> {
+/// The members of the cluster.
+pub(crate) fn members(env: &Env) -> Vec<NodeId> {
     env.peers("member")
 }
 

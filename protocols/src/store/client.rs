@@ -1,0 +1,163 @@
+//! The store on a cluster, and its clients.
+
+use super::{Answer, Command, Event, KeyValue, Keys, Query, Refused, Store, Txn, TxnDone};
+use crate::raft::{ClientError, Index, RaftClient, StateMachine};
+use squall_env::platform::BindError;
+use squall_env::{Env, HasOutcome, NodeId, Outcome, mutant};
+use std::time::Duration;
+
+/// So many events a watcher asks for at a time.
+const EVENTS: usize = 256;
+
+impl StateMachine for Store {
+    type Command = Command;
+    type Output = Result<TxnDone, Refused>;
+    type Query = Query;
+    type Answer = Answer;
+    type Snapshot = Store;
+
+    fn apply(&mut self, _: Index, command: Command) -> Self::Output {
+        self.execute(&command)
+    }
+
+    fn query(&self, query: &Query) -> Answer {
+        self.look(query)
+    }
+
+    fn snapshot(&self) -> Store {
+        self.clone()
+    }
+
+    fn restore(snapshot: Store) -> Store {
+        snapshot
+    }
+}
+
+/// Why a client of the store has no answer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The cluster has not answered.
+    #[error(transparent)]
+    Raft(#[from] ClientError),
+    /// The store has refused it; nothing was done.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl HasOutcome for StoreError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            StoreError::Raft(error) => error.outcome(),
+            StoreError::Refused(_) => Outcome::NotDone,
+        }
+    }
+}
+
+/// A client of the store.
+pub struct StoreClient {
+    env: Env,
+    raft: RaftClient<Store>,
+}
+
+impl StoreClient {
+    /// A client of these members.
+    ///
+    /// # Errors
+    /// If the node has stopped.
+    ///
+    /// # Panics
+    /// If there are no members.
+    pub fn open(env: &Env, members: Vec<NodeId>) -> Result<StoreClient, BindError> {
+        Ok(StoreClient { env: env.clone(), raft: RaftClient::open(env, members)? })
+    }
+
+    /// Has a transaction done, once.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, which leaves open whether it was done, or the
+    /// store refuses it.
+    pub async fn transact(&mut self, mut txn: Txn, limit: Duration) -> Result<TxnDone, StoreError> {
+        txn.check()?;
+        if mutant!(self.env, "store/sets-without-comparing") {
+            txn.compare.clear();
+        }
+        Ok(self.raft.propose(&Command::Txn(txn), limit).await??)
+    }
+
+    /// The values of keys in their order, and the revision of the store.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`.
+    pub async fn get(
+        &mut self,
+        keys: Keys,
+        limit: Duration,
+    ) -> Result<(u64, Vec<KeyValue>), StoreError> {
+        match self.raft.read(&Query::Get(keys), limit).await? {
+            Answer::Found { revision, found } => Ok((revision, found)),
+            Answer::Refused(refused) => Err(refused.into()),
+            // Only another program's member answers so.
+            Answer::Events { .. } => Err(ClientError::Unavailable.into()),
+        }
+    }
+
+    /// Has the events up to this revision and with it forgotten.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, the revision is yet to come or is compacted
+    /// already.
+    pub async fn compact(&mut self, revision: u64, limit: Duration) -> Result<(), StoreError> {
+        self.raft.propose(&Command::Compact(revision), limit).await??;
+        Ok(())
+    }
+}
+
+/// Hears of every change of keys from a revision on: each once, and in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watcher {
+    keys: Keys,
+    next: u64,
+}
+
+impl Watcher {
+    /// Watches these keys from this revision on. Who has read a state at a revision watches from
+    /// the one after it.
+    pub fn new(keys: Keys, from: u64) -> Watcher {
+        Watcher { keys, next: from }
+    }
+
+    /// From which revision on it has heard of nothing yet.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// What has changed since it was asked last; nothing, if nothing has. A revision is told whole.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`; then nothing is lost, and it can be asked
+    /// again. [`Refused::Compacted`] if events that it has not heard of are gone: it has to be
+    /// given up, the keys read, and a new one made.
+    pub async fn poll(
+        &mut self,
+        client: &mut StoreClient,
+        limit: Duration,
+    ) -> Result<Vec<Event>, StoreError> {
+        let query = Query::Events { keys: self.keys.clone(), from: self.next, most: EVENTS };
+        match client.raft.read(&query, limit).await? {
+            Answer::Events { events, next } => {
+                self.next = next;
+                if let Some(last) = events.last().map(|event| event.revision) {
+                    if mutant!(client.env, "store/watches-a-revision-again") {
+                        self.next = last;
+                    }
+                    if mutant!(client.env, "store/watches-past-a-revision") {
+                        self.next = next + 1;
+                    }
+                }
+                Ok(events)
+            }
+            Answer::Refused(refused) => Err(refused.into()),
+            Answer::Found { .. } => Err(ClientError::Unavailable.into()),
+        }
+    }
+}

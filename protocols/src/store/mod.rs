@@ -1,0 +1,35 @@
+//! A versioned key-value store with transactions and a history that can be watched: the state
+//! behind a configuration service, to be replicated by [`raft`](crate::raft). Its terms are those
+//! of etcd's API (the documents "KV API guarantees" and "etcd API" of its version 3).
+//!
+//! Every transaction that changes something makes one new *revision* of the whole store, and a key
+//! knows the revisions at which it was created and last modified. A transaction compares, and by
+//! that does one list of operations or the other, as one step. What changed is kept as events, so
+//! that whoever knows a revision can be told everything that came after it, until it is compacted:
+//! then it is told so, and starts from a fresh read.
+//!
+//! There are no leases yet.
+
+mod client;
+mod state;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use client::{StoreClient, StoreError, Watcher};
+pub use state::Store;
+pub use types::{
+    Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Order, Query, Refused, Test,
+    Txn, TxnDone,
+};
+
+/// So many operations and comparisons a transaction may have together, as in etcd by default.
+pub const OPERATIONS_MAX: usize = 128;
+
+/// So many bytes the keys and values of a transaction may have together: 1.5 MiB, as in etcd by
+/// default.
+pub const TXN_BYTES_MAX: usize = 3 << 19;
+
+/// So many events are kept. Older ones are compacted by themselves, since they lie in memory and in
+/// every snapshot.
+pub const EVENTS_MAX: usize = 65_536;
