@@ -167,7 +167,7 @@ fn run_once(
     let mut run = Run {
         scenario,
         trials: Arc::new(trials),
-        properties: Properties::new(scenario, watch.reach),
+        properties: Properties::new(scenario, watch),
         rerolls: plan.rerolls.clone(),
         has_clients: !clients.is_empty(),
         watchdog: watchdog::Watch::new(&scenario.name, seed),
@@ -318,7 +318,7 @@ impl Run<'_> {
             }
             Outside::Remains { node, places, audit } => {
                 if audit {
-                    properties::audit_remains(node, &places);
+                    self.properties.audit_remains(node, &places);
                 }
                 drop_places(places);
             }

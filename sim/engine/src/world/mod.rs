@@ -20,6 +20,7 @@ mod ledger;
 mod net;
 mod observed;
 mod overrides;
+mod perform;
 mod platform;
 mod play;
 mod priorities;
@@ -27,6 +28,7 @@ mod process;
 mod queue;
 mod recorded;
 mod runaway;
+mod spare;
 mod steps;
 mod streams;
 mod strike;
@@ -56,6 +58,7 @@ use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
+use spare::Spare;
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::{AuditMoment, Place};
@@ -110,7 +113,9 @@ impl Drop for Installed {
     fn drop(&mut self) {
         let world = WORLD.with(|cell| cell.borrow_mut().take());
         // What the world holds is user code's; its destructors find no world any more.
-        drop(world);
+        if let Some(world) = world {
+            Spare::keep(*world);
+        }
     }
 }
 
@@ -169,6 +174,8 @@ pub(crate) struct World {
     disk_operations: Slab<disk::DiskOperation>,
     work: Slab<Option<process::Work>>,
     counts: Counts,
+    /// Empty ones, for files.
+    buffers: Vec<Vec<u8>>,
     cuts: Vec<cuts::Cut>,
     clogs: Vec<cuts::Clog>,
     /// Until when each link is busy, by its entity.
@@ -193,6 +200,8 @@ pub(crate) struct World {
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
+    /// The exhibits whose changes somebody wants to see.
+    pub(crate) interest: u64,
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
@@ -213,7 +222,8 @@ impl World {
         let roster = Arc::new(plan.roster());
         let choices = Choices::new(seed, plan.salt);
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
-        let mut nodes = Vec::with_capacity(all);
+        let mut spare = Spare::take(all);
+        let mut nodes = std::mem::take(&mut spare.nodes);
         let mut role_starts = Vec::new();
         for role in &plan.nodes {
             role_starts.push(nodes.len() as u32);
@@ -222,12 +232,12 @@ impl World {
             for ordinal in 1..=role.nodes {
                 let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
                 let entity = entity.with(u64::from(ordinal));
-                nodes.push(Node::new(id, entity, client, &choices, &plan.weather));
+                let mut node = Node::new(id, entity, client, &choices, &plan.weather);
+                node.use_room(spare.rooms.pop().unwrap_or_default());
+                nodes.push(node);
             }
         }
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
-        // What most runs need at the least: growing step by step costs more than a little room.
-        let room = 2 * nodes.len();
         let mut world = World {
             number: fresh_number(),
             now: 0,
@@ -240,18 +250,19 @@ impl World {
             roster,
             nodes,
             role_starts,
-            queue: Queue::with_room(4 * room),
-            tasks: Slab::with_room(room),
+            queue: spare.queue,
+            tasks: spare.tasks,
             ready: tasks::Ready::default(),
             current: None,
             current_waker: 0,
-            timers: Slab::with_room(room),
-            messages: Slab::with_room(2 * room),
-            sockets: Slab::with_room(room),
+            timers: spare.timers,
+            messages: spare.messages,
+            sockets: spare.sockets,
             streams: streams::Streams::default(),
-            disk_operations: Slab::default(),
+            disk_operations: spare.disk_operations,
             work: Slab::default(),
-            counts: Counts::default(),
+            counts: spare.counts,
+            buffers: spare.buffers,
             cuts: Vec::new(),
             clogs: Vec::new(),
             busy: Counts::default(),
@@ -273,6 +284,7 @@ impl World {
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
+            interest: u64::MAX,
             failure: None,
             mark: None,
             audits: 0,

@@ -26,11 +26,14 @@ pub(crate) struct Platform {
     token: u64,
     id: NodeId,
     roster: Arc<Roster>,
+    /// Whether somebody is told in words what happens.
+    told: bool,
 }
 
 impl Platform {
-    pub(crate) fn new(node: u32, token: u64, id: NodeId, roster: Arc<Roster>) -> Platform {
-        Platform { node, token, id, roster }
+    pub(super) fn new(world: &World, node: u32, token: u64) -> Platform {
+        let (id, roster) = (world.nodes[node as usize].id, Arc::clone(&world.roster));
+        Platform { node, token, id, roster, told: world.is_told() }
     }
 
     /// Does something in the world, if this boot is the running one.
@@ -202,7 +205,7 @@ impl Observer for Platform {
     }
 
     fn touched(&self, exhibit: u64) {
-        self.enter(|world, _| world.dirty |= 1 << (exhibit % 64));
+        self.enter(|world, _| world.dirty |= 1 << (exhibit % 64) & world.interest);
     }
 
     fn sometimes(&self, name: &'static str) {
@@ -244,14 +247,16 @@ impl Observer for Platform {
     }
 
     fn trace(&self, text: &dyn Fn() -> String) {
-        let wanted = self.enter(|world, _| world.is_traced()).unwrap_or_default();
-        if wanted {
+        if self.told && self.enter(|world, _| world.is_traced()).unwrap_or_default() {
             let text = text();
             self.enter(|world, node| world.trace(node, || text));
         }
     }
 
     fn names(&self, payload: &[u8], name: &dyn Fn() -> String) {
+        if !self.told {
+            return;
+        }
         let mut hash = 0;
         let mut own = |world: &mut World, node| {
             world.wants_name(node, || {
@@ -365,6 +370,11 @@ impl World {
         }
         self.note(node, Code::Knob, [hash_text(name), value]);
         value
+    }
+
+    /// Whether anybody is told what happens; from the beginning of the run on or never.
+    fn is_told(&self) -> bool {
+        self.log.is_some() || self.recorder.is_some()
     }
 
     /// Whether anybody reads a trace of this run.

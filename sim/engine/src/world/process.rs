@@ -4,6 +4,7 @@ use super::clock::{NodeClock, Parked};
 use super::disk::NodeDisk;
 use super::inode::Losses;
 use super::queue::{Event, Kind};
+use super::spare::Room;
 use super::tasks::Waiter;
 use super::{Outside, Platform, TaskId, World, fresh_number};
 use crate::choice::{Choices, Domain, Entity, between};
@@ -169,6 +170,11 @@ impl Node {
         }
     }
 
+    /// Takes over room that a node of an earlier world has left.
+    pub(super) fn use_room(&mut self, room: Room) {
+        (self.tasks, self.ports, self.disk.handles) = (room.tasks, room.ports, room.handles);
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.boot != 0
     }
@@ -231,7 +237,7 @@ impl World {
         node.timer_count = 0;
         node.next_ephemeral = 0;
         node.stopping = None;
-        let (boots, id, rate) = (node.boots, node.id, node.clock.rate_ppb);
+        let (boots, rate) = (node.boots, node.clock.rate_ppb);
         if rate != 0 {
             self.fired(Fault::ClockRate);
         }
@@ -240,7 +246,7 @@ impl World {
         }
         self.start_streams(index);
         self.note(index, Code::Boot, [boots, 0]);
-        let platform = Platform::new(index, token, id, Arc::clone(&self.roster));
+        let platform = Platform::new(self, index, token);
         Boot { env: Env::new(Arc::new(platform)), node: index, token }
     }
 
