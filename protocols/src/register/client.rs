@@ -1,6 +1,7 @@
 //! Reads and writes: the two phases that a client goes through.
 
 use super::machine::{Message, NAME, Tag};
+use super::value::Value;
 use squall_env::platform::{BindError, Closed};
 use squall_env::{
     Address, Either, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, Sleep, mutant, race,
@@ -96,7 +97,7 @@ impl RegisterClient {
                 other => other?,
             }
         }
-        Ok((tag != Tag::default()).then_some(value))
+        Ok((tag != Tag::default()).then(|| value.to_vec()))
     }
 
     /// Writes the register.
@@ -109,12 +110,12 @@ impl RegisterClient {
         // A tag of an earlier write of its own may have reached only a minority.
         let sequence = tag.sequence.max(self.last_sequence) + 1;
         self.last_sequence = sequence;
-        self.store(Tag { sequence, writer: self.writer }, value, deadline).await
+        self.store(Tag { sequence, writer: self.writer }, value.into(), deadline).await
     }
 
     async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {
         let round = self.next_round();
-        let mut newest = (Tag::default(), Vec::new());
+        let mut newest = (Tag::default(), Value::default());
         let mut least = None;
         let quorum = self.quorum();
         let mut question = self.question(Message::Query { round }, deadline);
@@ -139,7 +140,7 @@ impl RegisterClient {
     async fn store(
         &mut self,
         tag: Tag,
-        value: Vec<u8>,
+        value: Value,
         deadline: Instant,
     ) -> Result<(), RegisterError> {
         let round = self.next_round();
@@ -241,7 +242,7 @@ impl Question<'_> {
 
 struct Newest {
     tag: Tag,
-    value: Vec<u8>,
+    value: Value,
     /// Whether the whole majority has this tag, so that no write-back is needed.
     everywhere: bool,
     /// Whether somebody was silent for long, before a majority had answered.

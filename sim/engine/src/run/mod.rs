@@ -335,7 +335,7 @@ impl Run<'_> {
             Start::Node(start) => start(env, exit),
             Start::Client(start) => {
                 env.ready();
-                start(Client::in_world(env, node, token, trials), exit)
+                start(Client::in_world(env, (node, token), trials), exit)
             }
         }));
         let Ok(task) = started else {

@@ -26,6 +26,7 @@ mod play;
 mod priorities;
 mod process;
 mod queue;
+mod receive;
 mod recorded;
 mod runaway;
 mod spare;
@@ -44,6 +45,7 @@ pub use observed::Combined;
 pub(crate) use observed::Line;
 pub(crate) use platform::Platform;
 pub(crate) use play::poll_cue;
+use process::settle;
 pub(crate) use process::{Boot, Node, State};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
@@ -99,11 +101,11 @@ pub(crate) struct Installed;
 impl Installed {
     /// # Panics
     /// If a run is under way in this thread already.
-    pub(crate) fn new(world: World) -> Installed {
+    pub(crate) fn new(world: Box<World>) -> Installed {
         WORLD.with(|cell| {
             let mut cell = cell.borrow_mut();
             assert!(cell.is_none(), "a run cannot be started from within a run");
-            *cell = Some(Box::new(world));
+            *cell = Some(world);
         });
         Installed
     }
@@ -114,7 +116,7 @@ impl Drop for Installed {
         let world = WORLD.with(|cell| cell.borrow_mut().take());
         // What the world holds is user code's; its destructors find no world any more.
         if let Some(world) = world {
-            Spare::keep(*world);
+            Spare::keep(world);
         }
     }
 }
@@ -160,6 +162,8 @@ pub(crate) struct World {
     pub(crate) heal_at: u64,
     pub(crate) roster: Arc<Roster>,
     pub(crate) nodes: Vec<Node>,
+    /// How many of them are clients.
+    pub(crate) clients: u64,
     role_starts: Vec<u32>,
     queue: Queue,
     tasks: Slab<tasks::Task>,
@@ -218,7 +222,7 @@ impl World {
         plan: &Plan,
         clients: &[&str],
         (budget, bounds): (Budget, Bounds),
-    ) -> World {
+    ) -> Box<World> {
         let roster = Arc::new(plan.roster());
         let choices = Choices::new(seed, plan.salt);
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
@@ -232,13 +236,12 @@ impl World {
             for ordinal in 1..=role.nodes {
                 let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
                 let entity = entity.with(u64::from(ordinal));
-                let mut node = Node::new(id, entity, client, &choices, &plan.weather);
-                node.use_room(spare.rooms.pop().unwrap_or_default());
-                nodes.push(node);
+                nodes.push(Node::new(id, entity, client, &choices, &plan.weather));
             }
         }
+        let clients = settle(&mut nodes, spare.rooms);
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
-        let mut world = World {
+        let mut world = Box::new(World {
             number: fresh_number(),
             now: 0,
             choices,
@@ -249,6 +252,7 @@ impl World {
             overrides: overrides::Overrides::new(&plan.overrides, &roster),
             roster,
             nodes,
+            clients,
             role_starts,
             queue: spare.queue,
             tasks: spare.tasks,
@@ -289,7 +293,7 @@ impl World {
             mark: None,
             audits: 0,
             noted: Noted::default(),
-        };
+        });
         world.plan_episodes(&plan.episodes);
         world.plan_script(&plan.script);
         world

@@ -2,15 +2,14 @@
 
 pub(crate) use super::cuts::draw_latency;
 use super::queue::{Event, Kind};
-use super::tasks::{TaskId, Waiter};
-use super::{Outside, World, with};
+use super::tasks::Waiter;
+use super::{Outside, World};
 use crate::choice::{Domain, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
 use crate::plan::Fate;
 use crate::table::Fault;
-use squall_env::platform::{BindError, Closed, DATAGRAM_MAX};
+use squall_env::platform::{BindError, DATAGRAM_MAX};
 use squall_env::{Address, Port};
-use std::task::{Context, Poll, Waker};
 
 /// The most datagrams that wait in one socket; more are dropped and counted.
 const MAILBOX_MAX: u32 = 16_384;
@@ -18,19 +17,19 @@ const MAILBOX_MAX: u32 = 16_384;
 /// Payloads up to this size need no buffer of their own.
 const INLINE: usize = 64;
 
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// A datagram on its way or in a mailbox.
 pub(crate) struct Message {
-    from: Address,
+    pub(super) from: Address,
     from_node: u32,
     to_node: u32,
     to_port: u32,
-    hash: u64,
+    pub(super) hash: u64,
     inline: [u8; INLINE],
     length: u32,
     /// The next one in the same mailbox.
-    next: u32,
+    pub(super) next: u32,
     large: Vec<u8>,
 }
 
@@ -58,7 +57,7 @@ impl Message {
     }
 
     #[inline]
-    fn payload(&self) -> &[u8] {
+    pub(super) fn payload(&self) -> &[u8] {
         let length = self.length as usize;
         if length <= INLINE { &self.inline[..length] } else { &self.large }
     }
@@ -77,14 +76,14 @@ impl Message {
 
 /// A bound port.
 pub(crate) struct Socket {
-    era: u32,
+    pub(super) era: u32,
     node: u32,
     port: u32,
-    head: u32,
-    tail: u32,
-    length: u32,
-    open: bool,
-    waiter: Waiter,
+    pub(super) head: u32,
+    pub(super) tail: u32,
+    pub(super) length: u32,
+    pub(super) open: bool,
+    pub(super) waiter: Waiter,
 }
 
 impl Default for Socket {
@@ -424,76 +423,5 @@ impl World {
         self.messages[slot].next = NONE;
         self.note(to, Code::Deliver, [u64::from(from) << 32 | u64::from(port), hash]);
         self.tell(waiter);
-    }
-
-    fn receive(
-        &mut self,
-        slot: u32,
-        era: u32,
-        into: &mut Vec<u8>,
-        own: Option<TaskId>,
-        foreign: &mut Option<Waker>,
-    ) -> Poll<Result<Address, Closed>> {
-        let Some(socket) = self.sockets.get_mut(slot).filter(|s| s.era == era && s.open) else {
-            return Poll::Ready(Err(Closed));
-        };
-        let head = socket.head;
-        if head == NONE {
-            let new = match (own, foreign.take()) {
-                (Some(id), _) => Waiter::Task(id),
-                (None, Some(waker)) => Waiter::Foreign(waker),
-                (None, None) => Waiter::Nobody,
-            };
-            let old = std::mem::replace(&mut socket.waiter, new);
-            if let Waiter::Foreign(waker) = old {
-                self.outside.push(Outside::DropWaker(waker));
-            }
-            self.waits("a datagram", "");
-            return Poll::Pending;
-        }
-        let message = &self.messages[head];
-        socket.head = message.next;
-        socket.length -= 1;
-        if socket.head == NONE {
-            socket.tail = NONE;
-        }
-        let (node, from, hash) = (socket.node, message.from, message.hash);
-        if let Some(causes) = &mut self.queue.causes {
-            causes.receives(head);
-        }
-        into.clear();
-        into.extend_from_slice(message.payload());
-        self.free_message(head);
-        self.note(node, Code::Receive, [0, hash]);
-        Poll::Ready(Ok(from))
-    }
-
-    fn has_mail(&self, slot: u32, era: u32) -> bool {
-        self.sockets.get(slot).is_none_or(|s| s.era != era || !s.open || s.head != NONE)
-    }
-}
-
-/// A receive polled by whoever holds the context.
-pub(crate) fn poll_receive(
-    (node, token): (u32, u64),
-    (slot, era): (u32, u32),
-    into: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Address, Closed>> {
-    let mut foreign = None;
-    loop {
-        let polled = with(|world| {
-            if !world.alive(node, token) {
-                return Some(Poll::Pending);
-            }
-            let own = world.own_waker(cx);
-            let known = own.is_some() || foreign.is_some() || world.has_mail(slot, era);
-            known.then(|| world.receive(slot, era, into, own, &mut foreign))
-        });
-        match polled {
-            None => return Poll::Pending,
-            Some(Some(polled)) => return polled,
-            Some(None) => foreign = Some(cx.waker().clone()),
-        }
     }
 }

@@ -2,7 +2,7 @@
 //! after its end has no effect and no answer.
 
 use super::streams::{Attempt, Holder, ListeningPort};
-use super::{World, clock, halt, net, with};
+use super::{World, clock, halt, receive, with};
 use crate::choice::{Domain, Entity, chance, hash_text};
 use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
@@ -95,7 +95,7 @@ impl Datagrams for BoundPort {
         into: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Address, Closed>> {
-        net::poll_receive((self.node, self.token), (self.slot, self.era), into, cx)
+        receive::poll_receive((self.node, self.token), (self.slot, self.era), into, cx)
     }
 }
 
@@ -370,11 +370,6 @@ impl World {
         }
         self.note(node, Code::Knob, [hash_text(name), value]);
         value
-    }
-
-    /// Whether anybody is told what happens; from the beginning of the run on or never.
-    fn is_told(&self) -> bool {
-        self.log.is_some() || self.recorder.is_some()
     }
 
     /// Whether anybody reads a trace of this run.

@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) entity: Entity,
     pub(crate) client: bool,
+    /// How many clients come before it in the roster.
+    pub(crate) clients_before: u64,
     pub(crate) state: State,
     /// The number of the running boot; zero while there is none.
     pub(crate) boot: u64,
@@ -128,6 +130,7 @@ impl Node {
             id,
             entity,
             client,
+            clients_before: 0,
             state: State::Down,
             boot: 0,
             boot_entity: entity,
@@ -170,11 +173,6 @@ impl Node {
         }
     }
 
-    /// Takes over room that a node of an earlier world has left.
-    pub(super) fn use_room(&mut self, room: Room) {
-        (self.tasks, self.ports, self.disk.handles) = (room.tasks, room.ports, room.handles);
-    }
-
     pub(crate) fn is_up(&self) -> bool {
         self.boot != 0
     }
@@ -213,6 +211,19 @@ impl Node {
     pub(crate) fn next_boot(&self) -> u64 {
         self.next_boot
     }
+}
+
+/// Gives nodes the room that others have left, numbers the clients and says how many there are.
+pub(super) fn settle(nodes: &mut [Node], mut rooms: Vec<Room>) -> u64 {
+    let mut clients = 0;
+    for node in nodes {
+        if let Some(room) = rooms.pop() {
+            (node.tasks, node.ports, node.disk.handles) = (room.tasks, room.ports, room.handles);
+        }
+        node.clients_before = clients;
+        clients += u64::from(node.client);
+    }
+    clients
 }
 
 /// Calm wall clocks differ by up to a second.

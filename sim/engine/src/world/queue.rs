@@ -234,7 +234,7 @@ impl Counts {
     }
 
     /// The number under `name`, zero at first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&mut self, name: u64) -> &mut u64 {
         // Zero marks an empty slot.
         let name = name | 1;
@@ -265,6 +265,7 @@ impl Counts {
         Counts { slots: self.slots, used: 0 }
     }
 
+    #[cold]
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(64);
         let old = std::mem::replace(&mut self.slots, vec![(0, 0); size]);

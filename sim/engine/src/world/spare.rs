@@ -54,8 +54,7 @@ pub(super) struct Room {
 impl Spare {
     /// What the last world of this thread has left, with room for so many nodes at least.
     pub(super) fn take(nodes: usize) -> Spare {
-        let left = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| spare.take_all()));
-        let mut spare = left.ok().and_then(Result::ok).unwrap_or_default();
+        let mut spare = SPARE.try_with(RefCell::take).unwrap_or_default();
         // What most runs need at the least: growing step by step costs more than a little room.
         let room = 2 * nodes;
         spare.nodes.reserve(nodes);
@@ -67,43 +66,41 @@ impl Spare {
         spare
     }
 
-    fn take_all(&mut self) -> Spare {
-        std::mem::take(self)
-    }
-
     /// Leaves what this world has of it to the next one.
-    pub(super) fn keep(world: World) {
-        let World { mut nodes, mut buffers, .. } = world;
+    pub(super) fn keep(mut world: Box<World>) {
+        let mut nodes = std::mem::take(&mut world.nodes);
+        let mut buffers = std::mem::take(&mut world.buffers);
         let mut rooms = Vec::with_capacity(nodes.len().min(NODES_MAX));
-        for node in nodes.drain(..) {
+        for node in &mut nodes {
             node.disk.files.leave(&mut buffers);
             if rooms.len() < NODES_MAX {
-                let (tasks, ports, handles) = (node.tasks, node.ports, node.disk.handles);
                 rooms.push(Room {
-                    tasks: emptied(tasks),
-                    ports: emptied(ports),
-                    handles: emptied(handles),
+                    tasks: emptied(&mut node.tasks),
+                    ports: emptied(&mut node.ports),
+                    handles: emptied(&mut node.disk.handles),
                 });
             }
         }
+        nodes.clear();
         let spare = Spare {
-            queue: world.queue.emptied(ITEMS_MAX),
-            tasks: world.tasks.emptied(ITEMS_MAX),
-            timers: world.timers.emptied(ITEMS_MAX),
-            messages: world.messages.emptied(ITEMS_MAX),
-            sockets: world.sockets.emptied(ITEMS_MAX),
-            disk_operations: world.disk_operations.emptied(ITEMS_MAX),
-            counts: world.counts.emptied(ITEMS_MAX),
+            queue: std::mem::take(&mut world.queue).emptied(ITEMS_MAX),
+            tasks: std::mem::take(&mut world.tasks).emptied(ITEMS_MAX),
+            timers: std::mem::take(&mut world.timers).emptied(ITEMS_MAX),
+            messages: std::mem::take(&mut world.messages).emptied(ITEMS_MAX),
+            sockets: std::mem::take(&mut world.sockets).emptied(ITEMS_MAX),
+            disk_operations: std::mem::take(&mut world.disk_operations).emptied(ITEMS_MAX),
+            counts: std::mem::take(&mut world.counts).emptied(ITEMS_MAX),
             nodes: if nodes.capacity() > NODES_MAX { Vec::new() } else { nodes },
             rooms,
             buffers,
         };
         // A thread that ends keeps nothing.
-        let _ = SPARE.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = spare));
+        let _ = SPARE.try_with(|kept| kept.replace(spare));
     }
 }
 
-fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
+fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
+    let mut list = std::mem::take(list);
     list.clear();
     if list.capacity() > ITEMS_MAX { Vec::new() } else { list }
 }
@@ -119,7 +116,7 @@ pub(super) fn leave(buffers: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
 
 impl Files {
     /// Leaves the room of all files.
-    fn leave(mut self, buffers: &mut Vec<Vec<u8>>) {
+    fn leave(&mut self, buffers: &mut Vec<Vec<u8>>) {
         for file in self.inodes.drain(..).flatten() {
             file.leave(buffers);
         }
