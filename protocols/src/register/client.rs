@@ -24,6 +24,8 @@ pub struct RegisterClient {
     last_sequence: u64,
     acknowledged: Shown<Acknowledged>,
     rounds: u32,
+    /// Which replicas have not answered the question that is open.
+    silent: Vec<bool>,
 }
 
 /// Why an operation did not finish.
@@ -70,6 +72,7 @@ impl RegisterClient {
             last_sequence: 0,
             acknowledged: env.show("acknowledged", Acknowledged(Tag::default())),
             rounds: env.random() as u32,
+            silent: Vec::new(),
         })
     }
 
@@ -166,12 +169,14 @@ impl RegisterClient {
 
     /// Asks all replicas.
     fn question(&mut self, message: Message, deadline: Instant) -> Question<'_> {
+        self.silent.clear();
+        self.silent.resize(self.replicas.len(), true);
         let mut question = Question {
             env: &self.env,
             messages: &mut self.messages,
             replicas: &self.replicas,
             again: self.env.sleep_until(deadline.min(self.env.now() + RETRY)),
-            silent: vec![true; self.replicas.len()],
+            silent: &mut self.silent,
             answered: 0,
             asked: 0,
             message,
@@ -192,7 +197,7 @@ struct Question<'a> {
     /// When those who are silent are asked again.
     again: Sleep<'a>,
     /// Which replicas have not answered; each counts once.
-    silent: Vec<bool>,
+    silent: &'a mut [bool],
     answered: usize,
     /// How often the silent ones were asked.
     asked: u32,
@@ -201,7 +206,7 @@ struct Question<'a> {
 impl Question<'_> {
     fn ask(&mut self) {
         self.asked = self.asked.saturating_add(1);
-        let all = self.replicas.iter().zip(&self.silent);
+        let all = self.replicas.iter().zip(self.silent.iter());
         let silent = all.filter(|(_, silent)| **silent).map(|(replica, _)| *replica);
         self.env.trace(|| format!("asks {:?}", self.message));
         self.messages.send_all(silent, &self.message);

@@ -22,6 +22,8 @@ pub(crate) struct Properties {
     healed: bool,
     /// Whether invariants and audits are checked at all.
     checked: bool,
+    /// What the world was told of the exhibits that somebody looks at.
+    interest: u64,
 }
 
 struct Always {
@@ -105,6 +107,7 @@ impl Properties {
             shows: Shows::new(scenario),
             healed: false,
             checked,
+            interest: u64::MAX,
         }
     }
 
@@ -173,7 +176,10 @@ impl Properties {
             }
         });
         let interest = self.interest();
-        with(|world| world.interest = interest);
+        if interest != self.interest {
+            self.interest = interest;
+            with(|world| world.interest = interest);
+        }
     }
 
     /// The exhibits that somebody looks at. Changes of other ones are no reason to check again.

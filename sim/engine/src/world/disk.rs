@@ -108,7 +108,7 @@ impl World {
         self.strike_at_step(node);
     }
 
-    fn begin_operation(&mut self, node: u32, operation: Operation) -> Begun {
+    fn begin_operation(&mut self, node: u32, mut operation: Operation) -> Begun {
         let owner = &mut self.nodes[node as usize];
         if matches!(operation, Operation::Open { create: true, .. }) {
             // A file takes up to three buffers.
@@ -130,7 +130,7 @@ impl World {
         let occasion = self.choices.occasion(entity, n);
         let sync = matches!(operation, Operation::Sync { .. } | Operation::SyncDirectory { .. });
         let failing = self.draw_disk_fault(node, sync, occasion, code);
-        let operation = self.twist(node, operation, occasion);
+        self.twist(node, &mut operation, occasion);
         let latency = if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
         let after = match operation {
             Operation::Close { .. } => 1,
@@ -154,9 +154,9 @@ impl World {
     }
 
     /// A read may give less than there is.
-    fn twist(&mut self, node: u32, mut operation: Operation, occasion: Occasion) -> Operation {
+    fn twist(&mut self, node: u32, operation: &mut Operation, occasion: Occasion) {
         let ppm = self.weather.short_io_ppm;
-        if let Operation::Read { length, .. } = &mut operation
+        if let Operation::Read { length, .. } = operation
             && ppm > 0
             && *length > 1
         {
@@ -164,10 +164,9 @@ impl World {
             if chance(bits, ppm) {
                 *length = 1 + below(mix(bits), *length as u64 - 1) as usize;
                 self.fired(Fault::ShortIo);
-                self.note(node, Code::DiskFault, [3, Fault::ShortIo as u64]);
+                self.note(node, Code::DiskFault, [CODE_READ, Fault::ShortIo as u64]);
             }
         }
-        operation
     }
 
     /// What becomes of a write that goes astray: it answers well.

@@ -45,8 +45,8 @@ pub use observed::Combined;
 pub(crate) use observed::Line;
 pub(crate) use platform::Platform;
 pub(crate) use play::poll_cue;
-use process::settle;
 pub(crate) use process::{Boot, Node, State};
+use process::{draw_nodes, settle};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
 pub(crate) use runaway::{Bounds, Census};
@@ -228,17 +228,7 @@ impl World {
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
         let mut spare = Spare::take(all);
         let mut nodes = std::mem::take(&mut spare.nodes);
-        let mut role_starts = Vec::new();
-        for role in &plan.nodes {
-            role_starts.push(nodes.len() as u32);
-            let entity = choices.root().named(&role.role);
-            let client = clients.contains(&role.role.as_str());
-            for ordinal in 1..=role.nodes {
-                let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
-                let entity = entity.with(u64::from(ordinal));
-                nodes.push(Node::new(id, entity, client, &choices, &plan.weather));
-            }
-        }
+        let role_starts = draw_nodes(plan, clients, &choices, &mut nodes);
         let clients = settle(&mut nodes, spare.rooms);
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
         let mut world = Box::new(World {

@@ -4,7 +4,7 @@ pub(crate) use super::cuts::draw_latency;
 use super::queue::{Event, Kind};
 use super::tasks::Waiter;
 use super::{Outside, World};
-use crate::choice::{Domain, Occasion, below, chance};
+use crate::choice::{Domain, Entity, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
 use crate::plan::Fate;
 use crate::table::Fault;
@@ -93,6 +93,16 @@ impl Default for Socket {
     }
 }
 
+/// The way that a message takes, and what of its ends matters to its fate.
+struct Lane {
+    way: (u32, u32, u32, u8),
+    entity: Entity,
+    /// Whether one of its ends is a client.
+    client: bool,
+    /// How much longer everything takes at its end at most.
+    slow_ns: u64,
+}
+
 /// What was decided about one message.
 pub(super) struct Fated {
     hash: u64,
@@ -179,11 +189,18 @@ impl World {
             self.note(node, Code::Rejected, [payload.len() as u64, 0]);
             return;
         }
-        let from_address = Address::new(self.nodes[node as usize].id, from);
-        let lane = (node, to_node, to.port.number(), kind);
-        let fated = self.decide(lane, hash, payload.len());
+        let (sender, target) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
+        let (from_address, port) = (Address::new(sender.id, from), to.port.number());
+        let name = target.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind);
+        let lane = Lane {
+            way: (node, to_node, port, kind),
+            entity: sender.boot_entity.with(name),
+            client: sender.client || target.client,
+            slow_ns: target.slow_ns,
+        };
+        let fated = self.decide(&lane, hash, payload.len());
         if !fated.lost {
-            self.queue_message(node, to_node, (from_address, to.port.number()), payload, fated);
+            self.queue_message(node, to_node, (from_address, port), payload, fated);
         }
         self.strike_at_step(node);
     }
@@ -234,18 +251,10 @@ impl World {
 
     /// Every decision about one message, each keyed by its lane and its count on that lane since
     /// the sender's boot. A fault that is off draws nothing.
-    fn decide(
-        &mut self,
-        (node, to_node, port, kind): (u32, u32, u32, u8),
-        hash: u64,
-        bytes: usize,
-    ) -> Fated {
-        let lane = {
-            let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
-            from.boot_entity.with(to.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind))
-        };
-        let n = self.counts.next(lane.0);
-        let occasion = self.choices.occasion(lane, n);
+    fn decide(&mut self, lane: &Lane, hash: u64, bytes: usize) -> Fated {
+        let (node, to_node, port, kind) = lane.way;
+        let n = self.counts.next(lane.entity.0);
+        let occasion = self.choices.occasion(lane.entity, n);
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         let (after, copy_after) = (1, None);
         let mut fated = Fated { hash, lost: false, corrupt: None, after, copy_after, tie, bytes };
@@ -282,7 +291,7 @@ impl World {
             fated.lost = true;
             return fated;
         }
-        let is_late = self.draw_fate(node, to_node, occasion, &mut fated);
+        let is_late = self.draw_fate(lane, occasion, &mut fated);
         if let Some(recorder) = self.recorder.as_mut().filter(|_| !self.healed) {
             let is_struck = is_late || fated.lost || fated.copy_after.is_some();
             recorder.fated(&fated, is_struck || fated.corrupt.is_some());
@@ -291,22 +300,14 @@ impl World {
     }
 
     /// Draws what the weather makes of a message; `true` if it is held back.
-    fn draw_fate(
-        &mut self,
-        node: u32,
-        to_node: u32,
-        occasion: Occasion,
-        fated: &mut Fated,
-    ) -> bool {
+    fn draw_fate(&mut self, lane: &Lane, occasion: Occasion, fated: &mut Fated) -> bool {
         let mut is_late = false;
-        let hash = fated.hash;
+        let (hash, client, (node, to_node, ..)) = (fated.hash, lane.client, lane.way);
         let draw = |domain| occasion.draw(domain);
-        let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         fated.after = self.travel_time((node, to_node), client, occasion).max(1);
         let mut extra = self.link_extra(node, to_node, fated.bytes);
-        let slow = self.nodes[to_node as usize].slow_ns;
-        if slow > 0 {
-            extra += below(draw(Domain::SlowNode), slow);
+        if lane.slow_ns > 0 {
+            extra += below(draw(Domain::SlowNode), lane.slow_ns);
         }
         fated.after += extra;
         self.fired(Fault::Latency);

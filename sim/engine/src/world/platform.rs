@@ -28,12 +28,15 @@ pub(crate) struct Platform {
     roster: Arc<Roster>,
     /// Whether somebody is told in words what happens.
     told: bool,
+    /// Whether some deliberate bug is switched on.
+    mutated: bool,
 }
 
 impl Platform {
     pub(super) fn new(world: &World, node: u32, token: u64) -> Platform {
         let (id, roster) = (world.nodes[node as usize].id, Arc::clone(&world.roster));
-        Platform { node, token, id, roster, told: world.is_told() }
+        let (told, mutated) = (world.is_told(), world.mutant.is_some());
+        Platform { node, token, id, roster, told, mutated }
     }
 
     /// Does something in the world, if this boot is the running one.
@@ -243,7 +246,8 @@ impl Observer for Platform {
     }
 
     fn mutant(&self, name: &'static str) -> bool {
-        self.enter(|world, _| world.mutant.as_deref() == Some(name)).unwrap_or_default()
+        let is_on = |world: &mut World, _| world.mutant.as_deref() == Some(name);
+        self.mutated && self.enter(is_on).unwrap_or_default()
     }
 
     fn trace(&self, text: &dyn Fn() -> String) {

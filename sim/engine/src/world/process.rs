@@ -9,7 +9,7 @@ use super::tasks::Waiter;
 use super::{Outside, Platform, TaskId, World, fresh_number};
 use crate::choice::{Choices, Domain, Entity, between};
 use crate::digest::Code;
-use crate::plan::Weather;
+use crate::plan::{Plan, Weather};
 use crate::story::Unsynced;
 use crate::table::Fault;
 use squall_env::shown::AuditMoment;
@@ -211,6 +211,27 @@ impl Node {
     pub(crate) fn next_boot(&self) -> u64 {
         self.next_boot
     }
+}
+
+/// Adds the nodes of a plan, and says at which of them each role starts.
+pub(super) fn draw_nodes(
+    plan: &Plan,
+    clients: &[&str],
+    choices: &Choices,
+    nodes: &mut Vec<Node>,
+) -> Vec<u32> {
+    let mut role_starts = Vec::with_capacity(plan.nodes.len());
+    for role in &plan.nodes {
+        role_starts.push(nodes.len() as u32);
+        let entity = choices.root().named(&role.role);
+        let client = clients.contains(&role.role.as_str());
+        for ordinal in 1..=role.nodes {
+            let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
+            let entity = entity.with(u64::from(ordinal));
+            nodes.push(Node::new(id, entity, client, choices, &plan.weather));
+        }
+    }
+    role_starts
 }
 
 /// Gives nodes the room that others have left, numbers the clients and says how many there are.

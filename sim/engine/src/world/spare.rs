@@ -123,3 +123,37 @@ impl Files {
         self.spare.drain(..).for_each(|buffer| leave(buffers, buffer));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_empty_and_no_larger_than_usual() {
+        let mut buffers = Vec::new();
+        leave(&mut buffers, vec![7; BUFFER_MAX]);
+        leave(&mut buffers, vec![7; BUFFER_MAX + 1]);
+        leave(&mut buffers, Vec::new());
+        assert_eq!(buffers, [[0u8; 0]]);
+        assert_eq!(buffers[0].capacity(), BUFFER_MAX);
+        (0..2 * BUFFERS_MAX).for_each(|_| leave(&mut buffers, vec![7]));
+        assert_eq!(buffers.len(), BUFFERS_MAX);
+        let kept = emptied(&mut vec![7; ITEMS_MAX]);
+        assert!(kept.is_empty() && kept.capacity() == ITEMS_MAX);
+        assert_eq!(emptied(&mut vec![7; ITEMS_MAX + 1]).capacity(), 0);
+    }
+
+    #[test]
+    fn a_slab_that_is_used_again_numbers_from_the_start() {
+        let mut slab = Slab::<u64>::default();
+        let [first, second] = [slab.take(), slab.take()];
+        slab.give_back(first);
+        slab[second] = 7;
+        let mut again = slab.emptied(ITEMS_MAX);
+        assert_eq!([again.take(), again.take()], [0, 1]);
+        assert_eq!([again[0], again[1]], [0, 0]);
+        let mut counts = Counts::default();
+        counts.next(1 << 40);
+        assert_eq!(counts.emptied(ITEMS_MAX).next(1 << 40), 0);
+    }
+}
