@@ -1,6 +1,7 @@
 //! Reads and writes: the two phases that a client goes through.
 
 use super::machine::{Message, NAME, Tag};
+use super::value::Value;
 use squall_env::platform::{BindError, Closed};
 use squall_env::{
     Address, Either, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, Sleep, mutant, race,
@@ -23,6 +24,8 @@ pub struct RegisterClient {
     last_sequence: u64,
     acknowledged: Shown<Acknowledged>,
     rounds: u32,
+    /// Which replicas have not answered the question that is open.
+    silent: Vec<bool>,
 }
 
 /// Why an operation did not finish.
@@ -69,6 +72,7 @@ impl RegisterClient {
             last_sequence: 0,
             acknowledged: env.show("acknowledged", Acknowledged(Tag::default())),
             rounds: env.random() as u32,
+            silent: Vec::new(),
         })
     }
 
@@ -96,7 +100,7 @@ impl RegisterClient {
                 other => other?,
             }
         }
-        Ok((tag != Tag::default()).then_some(value))
+        Ok((tag != Tag::default()).then(|| value.to_vec()))
     }
 
     /// Writes the register.
@@ -109,12 +113,12 @@ impl RegisterClient {
         // A tag of an earlier write of its own may have reached only a minority.
         let sequence = tag.sequence.max(self.last_sequence) + 1;
         self.last_sequence = sequence;
-        self.store(Tag { sequence, writer: self.writer }, value, deadline).await
+        self.store(Tag { sequence, writer: self.writer }, value.into(), deadline).await
     }
 
     async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {
         let round = self.next_round();
-        let mut newest = (Tag::default(), Vec::new());
+        let mut newest = (Tag::default(), Value::default());
         let mut least = None;
         let quorum = self.quorum();
         let mut question = self.question(Message::Query { round }, deadline);
@@ -139,7 +143,7 @@ impl RegisterClient {
     async fn store(
         &mut self,
         tag: Tag,
-        value: Vec<u8>,
+        value: Value,
         deadline: Instant,
     ) -> Result<(), RegisterError> {
         let round = self.next_round();
@@ -165,12 +169,14 @@ impl RegisterClient {
 
     /// Asks all replicas.
     fn question(&mut self, message: Message, deadline: Instant) -> Question<'_> {
+        self.silent.clear();
+        self.silent.resize(self.replicas.len(), true);
         let mut question = Question {
             env: &self.env,
             messages: &mut self.messages,
             replicas: &self.replicas,
             again: self.env.sleep_until(deadline.min(self.env.now() + RETRY)),
-            silent: vec![true; self.replicas.len()],
+            silent: &mut self.silent,
             answered: 0,
             asked: 0,
             message,
@@ -191,7 +197,7 @@ struct Question<'a> {
     /// When those who are silent are asked again.
     again: Sleep<'a>,
     /// Which replicas have not answered; each counts once.
-    silent: Vec<bool>,
+    silent: &'a mut [bool],
     answered: usize,
     /// How often the silent ones were asked.
     asked: u32,
@@ -200,7 +206,7 @@ struct Question<'a> {
 impl Question<'_> {
     fn ask(&mut self) {
         self.asked = self.asked.saturating_add(1);
-        let all = self.replicas.iter().zip(&self.silent);
+        let all = self.replicas.iter().zip(self.silent.iter());
         let silent = all.filter(|(_, silent)| **silent).map(|(replica, _)| *replica);
         self.env.trace(|| format!("asks {:?}", self.message));
         self.messages.send_all(silent, &self.message);
@@ -241,7 +247,7 @@ impl Question<'_> {
 
 struct Newest {
     tag: Tag,
-    value: Vec<u8>,
+    value: Value,
     /// Whether the whole majority has this tag, so that no write-back is needed.
     everywhere: bool,
     /// Whether somebody was silent for long, before a majority had answered.

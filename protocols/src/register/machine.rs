@@ -1,7 +1,7 @@
 //! A replica of the register.
 
+use super::value::Value;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 use squall_env::machine::{OpenError, StopReason};
 use squall_env::{Address, Env, Machine, Never, Turn, mutant, open};
 
@@ -38,8 +38,7 @@ pub enum Message {
         /// The value's tag.
         tag: Tag,
         /// The value.
-        #[serde(with = "serde_bytes")]
-        value: Vec<u8>,
+        value: Value,
     },
     /// The answer to `Query`. A tag of zero stands for a register that was never written.
     Newest {
@@ -48,8 +47,7 @@ pub enum Message {
         /// The newest tag.
         tag: Tag,
         /// What stands under it.
-        #[serde(with = "serde_bytes")]
-        value: Vec<u8>,
+        value: Value,
     },
     /// The answer to `Store`: this tag or a newer one is durable here.
     Stored {
@@ -62,7 +60,7 @@ pub enum Message {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Replica {
     tag: Tag,
-    value: Vec<u8>,
+    value: Value,
     since_snapshot: u64,
 }
 
@@ -70,7 +68,7 @@ pub struct Replica {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Record {
     /// A value with its tag.
-    Stored(Tag, #[serde(with = "serde_bytes")] Vec<u8>),
+    Stored(Tag, Value),
 }
 
 impl Replica {
@@ -84,7 +82,7 @@ impl Replica {
         &self.value
     }
 
-    fn store(&mut self, tag: Tag, value: Vec<u8>, turn: &mut Turn<Replica>) {
+    fn store(&mut self, tag: Tag, value: Value, turn: &mut Turn<Replica>) {
         if tag <= self.tag {
             return;
         }
@@ -107,11 +105,11 @@ impl Machine for Replica {
     type Request = Never;
     type Reply = Never;
     type Record = Record;
-    type Snapshot = (Tag, ByteBuf);
+    type Snapshot = (Tag, Value);
 
-    fn restore((): &(), snapshot: Option<(Tag, ByteBuf)>) -> Replica {
+    fn restore((): &(), snapshot: Option<(Tag, Value)>) -> Replica {
         let (tag, value) = snapshot.unwrap_or_default();
-        Replica { tag, value: value.into_vec(), since_snapshot: 0 }
+        Replica { tag, value, since_snapshot: 0 }
     }
 
     fn apply(&mut self, Record::Stored(tag, value): &Record) {
@@ -119,8 +117,8 @@ impl Machine for Replica {
         self.value.clone_from(value);
     }
 
-    fn snapshot(&self) -> (Tag, ByteBuf) {
-        (self.tag, ByteBuf::from(self.value.clone()))
+    fn snapshot(&self) -> (Tag, Value) {
+        (self.tag, self.value.clone())
     }
 
     fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Replica>) {

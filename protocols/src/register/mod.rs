@@ -16,6 +16,8 @@
 mod client;
 pub mod invariants;
 mod machine;
+mod value;
 
 pub use client::{Acknowledged, RegisterClient, RegisterError};
 pub use machine::{Message, NAME, Replica, Tag, serve};
+pub use value::Value;

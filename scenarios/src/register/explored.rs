@@ -69,7 +69,7 @@ impl Client {
     }
 
     fn store(&mut self, tag: Tag, value: &[u8], out: &mut Out<Replica, Answer>) {
-        self.ask(out, |round| Message::Store { round, tag, value: value.to_vec() });
+        self.ask(out, |round| Message::Store { round, tag, value: value.into() });
     }
 
     fn finish(&mut self, read: Option<Vec<u8>>, out: &mut Out<Replica, Answer>) {
@@ -147,7 +147,7 @@ impl Caller<Replica> for Client {
                 *heard |= bit;
                 *least = tag.min(*least);
                 if tag > newest.0 {
-                    *newest = (tag, value);
+                    *newest = (tag, value.to_vec());
                 }
                 if heard.count_ones() >= quorum {
                     self.queried(out);

@@ -22,6 +22,7 @@
 //! | `stream-bulk` | ms of simulated time | 2000 and 4000 |
 //! | `create-drop` | worlds | 200 and 400 |
 //! | `register`, `register-everyday` (no baseline) | seeds | 50 and 100 |
+//! | `register-everyday-unchecked` (no baseline) | seeds | 50 and 100 |
 //!
 //! With a file for `--callgrind-out-file`, `callgrind_annotate` shows where they go.
 
@@ -43,14 +44,9 @@ fn measure(name: &str, side: &str, length: Option<&str>) -> Option<u64> {
         Some(text) => Some(text.parse().ok().filter(|length| *length > 0)?),
         None => None,
     };
-    let weather = match name {
-        "register" => Some(cases::Weather::Drawn),
-        "register-everyday" => Some(cases::Weather::Everyday),
-        _ => None,
-    };
-    if let (Some(weather), "squall") = (weather, side) {
+    if let (Some((weather, checks)), "squall") = (cases::register_case(name), side) {
         let seeds = length.unwrap_or(200);
-        let (operations, events) = cases::register(weather, 0..seeds);
+        let (operations, events) = cases::register(weather, checks, 0..seeds);
         println!("{operations} operations of clients, {events} events");
         return Some(seeds);
     }
@@ -73,8 +69,9 @@ fn main() -> ExitCode {
     let Some(operations) = measured else {
         eprintln!("usage: instructions LOAD squall|baseline [LENGTH]");
         eprintln!(
-            "loads: {}, register and register-everyday (squall only)",
-            cases::NAMES.join(", ")
+            "loads: {}; of squall only {}",
+            cases::NAMES.join(", "),
+            cases::REGISTERS.join(", ")
         );
         return ExitCode::from(2);
     };

@@ -22,7 +22,7 @@ pub struct Client {
 
 enum Backend {
     /// In the world the node itself is forgotten in a crash, and the count of operations is not.
-    World { node: u32, token: u64 },
+    World { node: u32, token: u64, told: bool },
     /// Among real processes one client lives as long as its process.
     Real(Arc<Standalone>),
 }
@@ -62,11 +62,11 @@ impl Operation {
 impl Client {
     pub(crate) fn in_world(
         env: Env,
-        node: u32,
-        token: u64,
+        (node, token): (u32, u64),
         trials: Arc<Vec<Box<dyn Trial>>>,
     ) -> Client {
-        Client { env, trials, backend: Backend::World { node, token } }
+        let told = with(|world| world.is_told()).unwrap_or_default();
+        Client { env, trials, backend: Backend::World { node, token, told } }
     }
 
     /// A client of real processes: the `number`th (from 0) of so many, which draws its operations
@@ -101,7 +101,7 @@ impl Client {
     /// the one before it stopped. Operations that the plan leaves out are passed over.
     pub fn next_operation(&self, limit: u64) -> Option<Operation> {
         match &self.backend {
-            Backend::World { node, token } => {
+            Backend::World { node, token, .. } => {
                 with(|world| world.next_operation(*node, *token, limit)).flatten()
             }
             Backend::Real(own) => {
@@ -132,7 +132,7 @@ impl Client {
     /// Waits until the plan's faults are over; among real processes, not at all.
     pub async fn after_heal(&self) {
         let until = match &self.backend {
-            Backend::World { node, token } => {
+            Backend::World { node, token, .. } => {
                 with(|world| world.local_heal(*node, *token)).flatten()
             }
             Backend::Real(_) => None,
@@ -146,7 +146,7 @@ impl Client {
     /// a run whose script has no such step, or without a script, not at all; and when the world
     /// heals, every cue is given.
     pub async fn cue(&self, name: &str) {
-        if let Backend::World { node, token } = &self.backend {
+        if let Backend::World { node, token, .. } = &self.backend {
             poll_fn(|cx| poll_cue((*node, *token), name, cx)).await;
         }
     }
@@ -198,10 +198,7 @@ impl Client {
 
     /// What the operation or result with this hash is called by whoever tells what happened.
     fn name(&self, hash: impl FnOnce() -> u64, name: impl FnOnce() -> String) {
-        let Backend::World { node, .. } = &self.backend else { return };
-        if !with(|world| world.is_told()).unwrap_or_default() {
-            return;
-        }
+        let Backend::World { node, told: true, .. } = &self.backend else { return };
         let hash = hash();
         if with(|world| world.wants_name(*node, || hash)).unwrap_or_default() {
             let name = name();
@@ -219,7 +216,7 @@ impl Client {
     /// The process that acts and the time; nothing once the client has crashed.
     fn moment(&self, code: Code, what: &impl Serialize, detail: u64) -> Option<(u64, u64)> {
         match &self.backend {
-            Backend::World { node, token } => {
+            Backend::World { node, token, .. } => {
                 let detail = encode(what) ^ detail.rotate_left(1);
                 with(|world| world.moment(*node, *token, code, detail)).flatten()
             }
@@ -233,7 +230,7 @@ impl Client {
 
     /// Says in words what an operation is, for a trace with causes.
     fn remark(&self, kind: &'static str, text: impl FnOnce() -> String) {
-        let Backend::World { node, .. } = &self.backend else { return };
+        let Backend::World { node, told: true, .. } = &self.backend else { return };
         if with(|world| world.has_causes()).unwrap_or_default() {
             // Values that cannot be shown must not fail a run that goes well when nobody looks.
             let text = catch_unwind(AssertUnwindSafe(text));
@@ -245,7 +242,7 @@ impl Client {
     /// A process with an unknown outcome is not used again.
     fn next_process(&self) {
         match &self.backend {
-            Backend::World { node, token } => {
+            Backend::World { node, token, .. } => {
                 with(|world| world.next_process(*node, *token));
             }
             Backend::Real(own) => {
@@ -310,8 +307,7 @@ impl crate::world::World {
 
     /// Processes are numbered such that the client is the remainder by the number of clients.
     fn process(&self, node: u32) -> u64 {
-        let clients = self.nodes.iter().filter(|node| node.client).count() as u64;
-        let before = self.nodes[..node as usize].iter().filter(|node| node.client).count();
-        before as u64 + clients * self.nodes[node as usize].processes
+        let client = &self.nodes[node as usize];
+        client.clients_before + self.clients * client.processes
     }
 }

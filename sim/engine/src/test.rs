@@ -44,6 +44,7 @@ const RECORDED: Watch = Watch {
     reach: false,
     causes: false,
     judge: true,
+    properties: true,
     until_ns: u64::MAX,
 };
 

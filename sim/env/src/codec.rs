@@ -4,6 +4,7 @@
 //! CRC-32C (RFC 3720, appendix B.4) over everything behind it, and the body is in the format of
 //! postcard.
 
+use crate::checksum::crc32c;
 use crate::platform::DATAGRAM_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,14 +58,29 @@ impl FrameError {
 /// [`FrameError::Encode`].
 pub fn encode<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<u8, FrameError> {
     frame.clear();
-    frame.resize(HEADER, 0);
-    append(message, frame).map_err(|_| FrameError::Encode)?;
-    let length = frame.len() - HEADER;
-    if frame.len() > DATAGRAM_MAX {
+    append_frame(message, frame)
+}
+
+/// So much room is made for a frame at least, in bytes: most need no more.
+const ROOM: usize = 64;
+
+/// As [`encode`], behind what the buffer holds; if the message is refused, nothing is added.
+pub(crate) fn append_frame<M: Serialize>(
+    message: &M,
+    into: &mut Vec<u8>,
+) -> Result<u8, FrameError> {
+    let start = into.len();
+    into.reserve(ROOM);
+    into.extend_from_slice(&[0; HEADER]);
+    let encoded = append(message, into);
+    let frame = &mut into[start..];
+    if encoded.is_err() || frame.len() > DATAGRAM_MAX {
+        into.truncate(start);
         return Err(FrameError::Encode);
     }
-    frame[4..HEADER].copy_from_slice(&((length as u32) << 8 | u32::from(VERSION)).to_le_bytes());
-    let checksum = crc32c::crc32c(&frame[4..]);
+    let length = (frame.len() - HEADER) as u32;
+    frame[4..HEADER].copy_from_slice(&(length << 8 | u32::from(VERSION)).to_le_bytes());
+    let checksum = crc32c(&frame[4..]);
     frame[..4].copy_from_slice(&checksum.to_le_bytes());
     Ok(frame.get(HEADER).copied().unwrap_or(0))
 }
@@ -87,7 +103,11 @@ impl postcard::ser_flavors::Flavor for Append<'_> {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        match bytes {
+            // Most numbers are small.
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 
@@ -103,7 +123,7 @@ impl postcard::ser_flavors::Flavor for Append<'_> {
 pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, FrameError> {
     let (checksum, rest) = frame.split_first_chunk::<4>().ok_or(FrameError::Short)?;
     let (head, body) = rest.split_first_chunk::<4>().ok_or(FrameError::Short)?;
-    if crc32c::crc32c(rest) != u32::from_le_bytes(*checksum) {
+    if crc32c(rest) != u32::from_le_bytes(*checksum) {
         return Err(FrameError::Damaged);
     }
     let head = u32::from_le_bytes(*head);
@@ -141,6 +161,9 @@ mod tests {
     fn a_message_that_fits_in_no_datagram_is_refused() {
         let large = Message::Text("x".repeat(DATAGRAM_MAX));
         assert_eq!(encode(&large, &mut Vec::new()), Err(FrameError::Encode));
+        let mut kept = vec![1, 2, 3];
+        assert_eq!(append_frame(&large, &mut kept), Err(FrameError::Encode));
+        assert_eq!(kept, [1, 2, 3]);
     }
 
     proptest! {

@@ -51,6 +51,16 @@ pub enum Operation {
         /// What to write; given back.
         data: Vec<u8>,
     },
+    /// Writes as [`Operation::Write`] does and then syncs as [`Operation::Sync`] does, with one
+    /// answer for both. An error may be that of either, and part of the data may be durable.
+    WriteSync {
+        /// Which file.
+        file: FileToken,
+        /// The first byte's offset.
+        offset: u64,
+        /// What to write; given back.
+        data: Vec<u8>,
+    },
     /// Cuts or extends a file to this length.
     Truncate {
         /// Which file.
@@ -105,7 +115,8 @@ pub enum Done {
         /// Its length in bytes.
         length: u64,
     },
-    /// [`Operation::Read`]: what was read. [`Operation::Write`]: the buffer, given back.
+    /// [`Operation::Read`]: what was read. [`Operation::Write`] and [`Operation::WriteSync`]: the
+    /// buffer, given back.
     Buffer(Vec<u8>),
     /// [`Operation::List`].
     Names(Vec<String>),

@@ -13,7 +13,7 @@ impl Env {
         let operation = Operation::Open { path: path.to_owned(), create };
         match Slot::default().run(self.platform(), operation).await? {
             Done::Opened { file, length } => {
-                Ok(File { env: self.clone(), slot: Slot::default(), file, length })
+                Ok(File { env: self.clone(), slot: Slot::default(), file, length, kept: false })
             }
             _ => Err(unexpected()),
         }
@@ -86,15 +86,22 @@ impl Env {
     /// # Errors
     /// What the disk answers. What the file holds is then unknown until the node has recovered.
     pub async fn replace_file(&self, path: &str, content: Vec<u8>) -> Result<(), DiskError> {
-        let fresh = format!("{path}.new");
+        self.put_file(path, content).await.map(drop)
+    }
+
+    /// As [`Env::replace_file`], and gives the new file, which is still open.
+    pub(crate) async fn put_file(&self, path: &str, content: Vec<u8>) -> Result<File, DiskError> {
+        let fresh = [path, ".new"].concat();
         let mut file = self.open_file(&fresh, true).await?;
-        file.truncate(0).await?;
-        file.write_at(0, content).await?;
-        file.sync().await?;
-        drop(file);
+        if file.length() > 0 {
+            // An earlier attempt has left it behind.
+            file.truncate(0).await?;
+        }
+        file.write_and_sync(0, content).await?;
         self.rename(&fresh, path).await?;
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        self.sync_directory(directory).await
+        self.sync_directory(directory).await?;
+        Ok(file)
     }
 }
 
@@ -108,6 +115,8 @@ pub struct File {
     slot: Slot,
     file: FileToken,
     length: u64,
+    /// Whether somebody else closes it.
+    kept: bool,
 }
 
 impl File {
@@ -171,6 +180,17 @@ impl File {
         Ok(())
     }
 
+    /// Writes at an offset and makes data and length durable.
+    ///
+    /// # Errors
+    /// As [`File::sync`].
+    pub async fn write_and_sync(&mut self, offset: u64, data: Vec<u8>) -> Result<(), DiskError> {
+        let end = offset + data.len() as u64;
+        self.run(Operation::WriteSync { file: self.file, offset, data }).await?;
+        self.length = self.length.max(end);
+        Ok(())
+    }
+
     /// Writes at the end.
     ///
     /// # Errors
@@ -199,8 +219,19 @@ impl File {
     }
 }
 
+impl File {
+    /// The file, which is open until somebody else closes it.
+    pub(crate) fn into_token(mut self) -> FileToken {
+        self.kept = true;
+        self.file
+    }
+}
+
 impl Drop for File {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         let close = Operation::Close { file: self.file };
         Slot::default().submit(self.env.platform(), close);
     }

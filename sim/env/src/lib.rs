@@ -20,6 +20,7 @@
 
 pub mod address;
 mod buggify;
+mod checksum;
 pub mod codec;
 mod combination;
 pub mod disk;

@@ -108,7 +108,7 @@ impl Room {
 /// How many bytes an operation holds or asks for.
 fn bytes_of(operation: &Operation) -> usize {
     match operation {
-        Operation::Write { data, .. } => data.len(),
+        Operation::Write { data, .. } | Operation::WriteSync { data, .. } => data.len(),
         // What is asked for may be more than there is.
         Operation::Read { length, buffer, .. } => buffer.capacity().min(*length),
         _ => 0,

@@ -64,11 +64,10 @@ impl Files {
             Operation::Read { file, offset, length, buffer } => {
                 self.read(file, offset, length, buffer)
             }
-            Operation::Write { file, offset, data } => {
-                let file = &mut self.usable(file)?.file;
-                let written =
-                    file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&data));
-                written.map(|()| Done::Buffer(data)).map_err(|error| mapped(&error, ""))
+            Operation::Write { file, offset, data } => self.write(file, offset, data),
+            Operation::WriteSync { file, offset, data } => {
+                let written = self.write(file, offset, data)?;
+                self.sync(file, File::sync_data).map(|_| written)
             }
             Operation::Truncate { file, length } => {
                 let set = self.usable(file)?.file.set_len(length);
@@ -115,6 +114,12 @@ impl Files {
             file.take(length as u64).read_to_end(&mut buffer)
         });
         read.map(|_| Done::Buffer(buffer)).map_err(|error| mapped(&error, ""))
+    }
+
+    fn write(&mut self, file: FileToken, offset: u64, data: Vec<u8>) -> Result<Done, DiskError> {
+        let file = &mut self.usable(file)?.file;
+        let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&data));
+        written.map(|()| Done::Buffer(data)).map_err(|error| mapped(&error, ""))
     }
 
     fn sync(
@@ -312,6 +317,8 @@ mod tests {
             assert_eq!(files.execute(write).unwrap_err(), DiskError::Io);
             let sync = Operation::Sync { file: token };
             assert_eq!(files.execute(sync).unwrap_err(), DiskError::Io);
+            let both = Operation::WriteSync { file: token, offset: 0, data: vec![1] };
+            assert_eq!(files.execute(both).unwrap_err(), DiskError::Io);
         }
         assert_eq!(open(&mut files, "a").unwrap_err(), DiskError::Io);
         let (from, to) = ("a".to_owned(), "b".to_owned());

@@ -64,6 +64,11 @@ fn directories_hold_their_own_files() {
         env.create_directory("d").await.map_err(text)?;
         env.replace_file("d/f", b"x".to_vec()).await.map_err(text)?;
         env.replace_file("g", b"y".to_vec()).await.map_err(text)?;
+        let mut file = env.open_file("g", false).await.map_err(text)?;
+        file.write_and_sync(1, b"z".to_vec()).await.map_err(text)?;
+        ensure(file.length() == 2, "the file does not know how long it is")?;
+        let content = env.read_file("g").await.map_err(text)?;
+        ensure(content.as_deref() == Some(b"yz"), "a write with its sync was lost")?;
         ensure(env.list("d").await.map_err(text)? == ["f"], "the directory's list is wrong")?;
         ensure(env.list("").await.map_err(text)? == ["g"], "the root's list is wrong")?;
         let missing = env.list("e").await;
@@ -86,7 +91,11 @@ fn operations_on_a_file_take_effect_in_the_order_of_submission() {
         for byte in 1..=100 {
             let mut slot = Slot::default();
             let data = vec![byte];
-            slot.submit(env.platform(), Operation::Write { file, offset: 0, data });
+            let write = match byte % 3 {
+                0 => Operation::WriteSync { file, offset: 0, data },
+                _ => Operation::Write { file, offset: 0, data },
+            };
+            slot.submit(env.platform(), write);
             slots.push(slot);
         }
         let mut last = Slot::default();

@@ -54,6 +54,15 @@ pub(crate) fn calm(nodes: u16) -> Plan {
     Plan::calm(vec![RoleNodes { role: loads::ROLE.to_owned(), nodes }], u64::MAX / 2)
 }
 
+/// Which checks a load is run with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// Invariants, audits and histories, as in a sweep.
+    On,
+    /// None of them: [`Watch::unchecked`].
+    Off,
+}
+
 /// Runs up to a time of the world, without judging histories.
 pub(crate) fn run(scenario: &Scenario, seed: u64, plan: &Plan, until_ns: u64) -> RunOutcome {
     let outcome =
@@ -104,6 +113,20 @@ fn until(ms: u64) -> u64 {
     ms * MS - 1
 }
 
+/// How the register is run under this name.
+pub(crate) fn register_case(name: &str) -> Option<(Weather, Checks)> {
+    Some(match name {
+        "register" => (Weather::Drawn, Checks::On),
+        "register-everyday" => (Weather::Everyday, Checks::On),
+        "register-everyday-unchecked" => (Weather::Everyday, Checks::Off),
+        _ => return None,
+    })
+}
+
+/// The names of all ways to run the register.
+pub(crate) const REGISTERS: [&str; 3] =
+    ["register", "register-everyday", "register-everyday-unchecked"];
+
 /// Which plans the register is run with.
 #[derive(Clone, Copy)]
 pub(crate) enum Weather {
@@ -137,7 +160,15 @@ fn everyday(seed: u64) -> Plan {
 
 /// Runs the register with these seeds. Gives how many operations its clients finished, and how
 /// many events there were.
-pub(crate) fn register(weather: Weather, seeds: std::ops::Range<u64>) -> (u64, u64) {
+pub(crate) fn register(
+    weather: Weather,
+    checks: Checks,
+    seeds: std::ops::Range<u64>,
+) -> (u64, u64) {
+    let watch = match checks {
+        Checks::On => Watch::default(),
+        Checks::Off => Watch::unchecked(),
+    };
     let scenario = squall_scenarios::register::atomic();
     let (mut operations, mut events) = (0, 0);
     for seed in seeds {
@@ -145,7 +176,8 @@ pub(crate) fn register(weather: Weather, seeds: std::ops::Range<u64>) -> (u64, u
             Weather::Everyday => everyday(seed),
             Weather::Drawn => scenario.plan(seed),
         };
-        let outcome = run(&scenario, seed, &plan, u64::MAX);
+        let outcome = run_plan(&scenario, seed, &plan, watch);
+        assert_eq!(outcome.failure, None, "{seed}");
         let ended = outcome.operations;
         operations += (ended.ok + ended.fail + ended.unknown) as u64;
         events += outcome.events;

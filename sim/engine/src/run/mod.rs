@@ -167,7 +167,7 @@ fn run_once(
     let mut run = Run {
         scenario,
         trials: Arc::new(trials),
-        properties: Properties::new(scenario, watch.reach),
+        properties: Properties::new(scenario, watch),
         rerolls: plan.rerolls.clone(),
         has_clients: !clients.is_empty(),
         watchdog: watchdog::Watch::new(&scenario.name, seed),
@@ -238,15 +238,17 @@ impl Run<'_> {
             match step {
                 Step::Poll(id, mut future, waker) => {
                     let polled = self.poll(&mut future, &waker);
-                    let after = with(|world| {
-                        let left = world.polled(id, future, waker, polled);
-                        // Whatever is left over is user code's: it goes outside, first of all.
-                        match left {
-                            Some(future) => (next_after(world, until, &future), Some(future)),
-                            None => (next_step(world, until), None),
-                        }
+                    let (mut left, mut next) = (None, Step::End);
+                    with(|world| {
+                        left = world.polled(id, future, waker, polled);
+                        // Whatever is left over is user code's: it goes outside, first of all, and
+                        // dropping it may change things, so nothing is taken up before.
+                        next = match left {
+                            Some(_) if world.failure.is_none() => Step::Outside,
+                            Some(_) => Step::End,
+                            None => next_step(world, until),
+                        };
                     });
-                    let Some((next, left)) = after else { return };
                     match left {
                         Some(future) if polled => guarded(|| drop(future)),
                         Some(future) => drop_quietly(future),
@@ -318,7 +320,7 @@ impl Run<'_> {
             }
             Outside::Remains { node, places, audit } => {
                 if audit {
-                    properties::audit_remains(node, &places);
+                    self.properties.audit_remains(node, &places);
                 }
                 drop_places(places);
             }
@@ -335,7 +337,7 @@ impl Run<'_> {
             Start::Node(start) => start(env, exit),
             Start::Client(start) => {
                 env.ready();
-                start(Client::in_world(env, node, token, trials), exit)
+                start(Client::in_world(env, (node, token), trials), exit)
             }
         }));
         let Ok(task) = started else {
@@ -398,8 +400,8 @@ impl Run<'_> {
     fn goals_met(&self) -> bool {
         let clients = || {
             with(|world| {
-                let done = world.clients_finished() && world.ready.is_empty();
-                done && world.script_is_over()
+                // What is soonest said comes first: this is asked after almost every event.
+                world.ready.is_empty() && world.clients_finished() && world.script_is_over()
             })
         };
         // Without clients a run ends when the faults are over, or whenever it is to be stopped.
@@ -463,12 +465,6 @@ impl Run<'_> {
         }
         outcome.expect("the world is installed until the run ends")
     }
-}
-
-/// The next step after a poll whose future is still to be dropped: dropping it may change things,
-/// so only what is fixed already is looked at.
-fn next_after(world: &mut World, _until: u64, _left: &BoxFuture<'static, ()>) -> Step {
-    if world.failure.is_some() { Step::End } else { Step::Outside }
 }
 
 fn configured(plan: &Plan) -> FaultSet {

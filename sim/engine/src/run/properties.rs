@@ -1,5 +1,6 @@
 //! The properties of one run: checked when what they look at has changed.
 
+use super::Watch;
 use super::shown::Shows;
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
@@ -19,6 +20,10 @@ pub(crate) struct Properties {
     leader: Option<LeaderFn>,
     shows: Shows,
     healed: bool,
+    /// Whether invariants and audits are checked at all.
+    checked: bool,
+    /// What the world was told of the exhibits that somebody looks at.
+    interest: u64,
 }
 
 struct Always {
@@ -81,9 +86,11 @@ impl Abstraction {
 }
 
 impl Properties {
-    pub(crate) fn new(scenario: &Scenario, reach: bool) -> Properties {
-        let abstractions = scenario.abstractions.iter().filter(|_| reach);
-        let always = scenario.always.iter();
+    pub(crate) fn new(scenario: &Scenario, watch: Watch) -> Properties {
+        let abstractions = scenario.abstractions.iter().filter(|_| watch.reach);
+        let checked = watch.properties;
+        let always = scenario.always.iter().filter(|_| checked);
+        let audits = scenario.audits.iter().filter(|_| checked);
         let goals = scenario.goals.iter();
         Properties {
             always: always
@@ -92,13 +99,15 @@ impl Properties {
             abstractions: abstractions
                 .map(|(name, look)| Abstraction { name, look: Arc::clone(look), read: u64::MAX })
                 .collect(),
-            audits: scenario.audits.iter().map(|(name, make)| (*name, make())).collect(),
+            audits: audits.map(|(name, make)| (*name, make())).collect(),
             goals: goals
                 .map(|(name, _, make)| Goal { name, check: make(), reached: false })
                 .collect(),
             leader: scenario.leader.as_ref().map(|make| make()),
             shows: Shows::new(scenario),
             healed: false,
+            checked,
+            interest: u64::MAX,
         }
     }
 
@@ -147,9 +156,6 @@ impl Properties {
         if self.shows.are_wanted() {
             borrow_places(|places| self.shows.tell(&View::new(places, now)));
         }
-        if self.always.is_empty() && self.goals.is_empty() && self.abstractions.is_empty() {
-            return;
-        }
         borrow_places(|places| {
             for property in &mut self.always {
                 if dirty & property.read == 0 && dirty != u64::MAX {
@@ -169,12 +175,29 @@ impl Properties {
                 goal.reached = (goal.check)(&View::new(places, now));
             }
         });
+        let interest = self.interest();
+        if interest != self.interest {
+            self.interest = interest;
+            with(|world| world.interest = interest);
+        }
+    }
+
+    /// The exhibits that somebody looks at. Changes of other ones are no reason to check again.
+    fn interest(&self) -> u64 {
+        let waits = self.healed && self.goals.iter().any(|goal| !goal.reached);
+        if waits || self.shows.are_wanted() {
+            return u64::MAX;
+        }
+        let always = self.always.iter().map(|property| property.read);
+        let abstractions = self.abstractions.iter().map(|abstraction| abstraction.read);
+        always.chain(abstractions).fold(0, |all, read| all | read)
     }
 
     /// Runs the engine's own audit for the machines of one node or of all, and the expensive
     /// checks.
     pub(crate) fn audit(&mut self, moment: AuditMoment) {
         let only = match moment {
+            _ if !self.checked => return,
             // What the crashed node had on show is compared apart.
             AuditMoment::Crash(_) if self.audits.is_empty() => return,
             AuditMoment::Crash(node) | AuditMoment::Restart(node) => Some(node),
@@ -217,24 +240,27 @@ impl Properties {
         drop(disks);
         with(|world| world.give_back_files(taken));
     }
+
+    /// Compares what a crashed node had on show with what its disk now holds.
+    pub(crate) fn audit_remains(&self, node: u32, places: &[Place]) {
+        if !self.checked {
+            return;
+        }
+        let Some(taken) = with(World::take_files) else { return };
+        let files = taken.nodes.get(node as usize).map(|(_, _, files, _)| Files(files.now()));
+        for place in places {
+            if let (Some(audit), Some(disk)) = (place.exhibit.audit(), &files) {
+                let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
+                fail_unless(RECOVERY, checked);
+            }
+        }
+        drop(files);
+        with(|world| world.give_back_files(taken));
+    }
 }
 
 fn as_images<'a>(disks: &'a [(NodeId, Files<'a>)]) -> Vec<(NodeId, &'a dyn Image)> {
     disks.iter().map(|(node, files)| (*node, files as &dyn Image)).collect()
-}
-
-/// Compares what a crashed node had on show with what its disk now holds.
-pub(crate) fn audit_remains(node: u32, places: &[Place]) {
-    let Some(taken) = with(World::take_files) else { return };
-    let files = taken.nodes.get(node as usize).map(|(_, _, files, _)| Files(files.now()));
-    for place in places {
-        if let (Some(audit), Some(disk)) = (place.exhibit.audit(), &files) {
-            let checked = catch_unwind(AssertUnwindSafe(|| audit.audit(disk)));
-            fail_unless(RECOVERY, checked);
-        }
-    }
-    drop(files);
-    with(|world| world.give_back_files(taken));
 }
 
 /// Takes the exhibits out of the world while user code looks at them.

@@ -10,16 +10,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) struct Shows {
     inspects: Vec<(&'static str, InspectFn)>,
     last: BTreeMap<(&'static str, NodeId), String>,
+    /// Whether anybody reads it.
+    wanted: bool,
 }
 
 impl Shows {
+    /// What the scenario inspects, in the world that is installed.
     pub(super) fn new(scenario: &Scenario) -> Shows {
-        Shows { inspects: scenario.inspects.clone(), last: BTreeMap::new() }
+        let inspects = scenario.inspects.clone();
+        let read = with(|world| world.has_causes()).unwrap_or_default();
+        Shows { wanted: read && !inspects.is_empty(), inspects, last: BTreeMap::new() }
     }
 
     /// Whether anybody reads it.
     pub(super) fn are_wanted(&self) -> bool {
-        !self.inspects.is_empty() && with(|world| world.has_causes()).unwrap_or_default()
+        self.wanted
     }
 
     /// Adds what is new in this view to the trace.

@@ -17,6 +17,9 @@ pub struct Watch {
     pub causes: bool,
     /// Whether histories are judged.
     pub judge: bool,
+    /// Whether invariants and audits are checked, those of the scenario and the engine's own. Goals
+    /// always are: a run ends when they are reached.
+    pub properties: bool,
     /// Stops the run at this time, in nanoseconds, whatever its state.
     pub until_ns: u64,
 }
@@ -30,7 +33,18 @@ impl Default for Watch {
             reach: false,
             causes: false,
             judge: true,
+            properties: true,
             until_ns: u64::MAX,
         }
+    }
+}
+
+impl Watch {
+    /// With every checker off: histories are recorded and not judged, invariants and audits are
+    /// not checked. What is left are the failures of the run itself, as panics of nodes and goals
+    /// that are not reached. For measuring what the run costs.
+    #[must_use]
+    pub fn unchecked() -> Watch {
+        Watch { judge: false, properties: false, ..Watch::default() }
     }
 }

@@ -19,7 +19,8 @@ pub(crate) const HANG: &str = "squall: a poll does not return";
 struct Progress {
     /// Odd while a poll is under way.
     polls: AtomicU64,
-    label: String,
+    scenario: String,
+    seed: u64,
 }
 
 static WATCHED: Mutex<Vec<Weak<Progress>>> = Mutex::new(Vec::new());
@@ -34,8 +35,8 @@ impl Watch {
             let started = std::thread::Builder::new().name("watchdog".into()).spawn(watch);
             drop(started);
         });
-        let label = format!("{scenario} seed {seed}");
-        let progress = Arc::new(Progress { polls: AtomicU64::new(0), label });
+        let (polls, scenario) = (AtomicU64::new(0), scenario.to_owned());
+        let progress = Arc::new(Progress { polls, scenario, seed });
         let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|run| run.strong_count() > 0);
         watched.push(Arc::downgrade(&progress));
@@ -81,7 +82,8 @@ fn watch() {
             let before = seen.iter().find(|(k, p, _)| *k == key && *p == polls);
             let seconds = before.map_or(0, |(_, _, seconds)| seconds + 1);
             if polls % 2 == 1 && seconds >= poll_max_s {
-                eprintln!("{HANG}: {} (for {seconds} s)", run.label);
+                let (scenario, seed) = (&run.scenario, run.seed);
+                eprintln!("{HANG}: {scenario} seed {seed} (for {seconds} s)");
                 std::process::abort();
             }
             now.push((key, polls, seconds));

@@ -155,7 +155,7 @@ impl Causes {
             Code::Lost | Code::Delayed | Code::Duplicated | Code::Corrupted => self.sent,
             Code::Cut if self.last.is_some() && self.last == self.sent => self.sent,
             // Several of them in one step have one cause: the first is none of the second.
-            Code::FaultStrikes | Code::FaultEnds | Code::Crash
+            Code::FaultStrikes | Code::FaultEnds | Code::Crash | Code::DiskDone
                 if self.context.code == Some(entry.code) =>
             {
                 self.context.cause

@@ -119,6 +119,7 @@ impl Clog {
 }
 
 /// Draws how long something takes.
+#[inline]
 pub(crate) fn draw_latency(latency: &Latency, bits: u64) -> u64 {
     match *latency {
         Latency::Uniform { low_ns, high_ns } => between(bits, low_ns, high_ns),

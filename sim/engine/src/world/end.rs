@@ -21,7 +21,7 @@ impl World {
         for operation in self.disk_operations.drain() {
             left.extend(operation.into_completion().map(Outside::DropCompletion));
         }
-        for work in self.work.drain().into_iter().flatten() {
+        for work in self.work.drain().flatten() {
             left.push(Outside::Work(Box::new(move || drop(work))));
         }
         let places = std::mem::take(&mut self.places);

@@ -107,14 +107,18 @@ impl World {
     }
 
     /// A node has taken an I/O step: episodes that wait for it strike now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn strike_at_step(&mut self, node: u32) {
-        if !self.nodes[node as usize].triggers.is_empty() && !self.healed {
+        if !self.nodes[node as usize].triggers.is_empty() {
             self.count_step(node);
         }
     }
 
+    #[cold]
     fn count_step(&mut self, node: u32) {
+        if self.healed {
+            return;
+        }
         self.counted_step(node);
         let now = self.now;
         let mut due = Vec::new();

@@ -73,6 +73,8 @@ pub(crate) struct Files {
     pub(super) lies: Vec<Lie>,
     /// Goes up with every change of content or names.
     pub(super) version: u64,
+    /// Empty buffers for the files to come.
+    pub(super) spare: Vec<Vec<u8>>,
 }
 
 /// A sync that has done nothing yet: of a file, or of a directory.
@@ -95,7 +97,7 @@ impl Files {
     }
 
     pub(crate) fn make(&mut self, path: &str, is_directory: bool) -> u32 {
-        let fresh = Some(Inode { is_directory, ..Inode::default() });
+        let fresh = Some(Inode::new(is_directory, &mut self.spare));
         let inode = match self.inodes.iter().position(Option::is_none) {
             Some(free) => {
                 self.inodes[free] = fresh;
@@ -218,8 +220,8 @@ impl Files {
             }
         }
         for (inode, used) in self.inodes.iter_mut().zip(used) {
-            if !used {
-                *inode = None;
+            if !used && let Some(file) = inode.take() {
+                file.leave(&mut self.spare);
             }
         }
     }

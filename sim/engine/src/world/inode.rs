@@ -1,5 +1,6 @@
 //! One file, once as programs see it and once as it is on the disk.
 
+use super::spare::leave;
 use crate::choice::{below, mix};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -52,6 +53,24 @@ pub(super) struct Inode {
 }
 
 impl Inode {
+    /// An empty file, with the room of these buffers.
+    pub(super) fn new(is_directory: bool, spare: &mut Vec<Vec<u8>>) -> Inode {
+        let mut inode = Inode { is_directory, ..Inode::default() };
+        if !is_directory {
+            for content in [&mut inode.data, &mut inode.durable, &mut inode.log] {
+                *content = spare.pop().unwrap_or_default();
+            }
+        }
+        inode
+    }
+
+    /// Leaves the room that it had.
+    pub(super) fn leave(self, spare: &mut Vec<Vec<u8>>) {
+        for content in [self.log, self.durable, self.data] {
+            leave(spare, content);
+        }
+    }
+
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
         let start = self.log.len();
         put(&mut self.data, offset, bytes);

@@ -20,13 +20,16 @@ mod ledger;
 mod net;
 mod observed;
 mod overrides;
+mod perform;
 mod platform;
 mod play;
 mod priorities;
 mod process;
 mod queue;
+mod receive;
 mod recorded;
 mod runaway;
+mod spare;
 mod steps;
 mod streams;
 mod strike;
@@ -43,6 +46,7 @@ pub(crate) use observed::Line;
 pub(crate) use platform::Platform;
 pub(crate) use play::poll_cue;
 pub(crate) use process::{Boot, Node, State};
+use process::{draw_nodes, settle};
 pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
 pub(crate) use runaway::{Bounds, Census};
@@ -56,6 +60,7 @@ use crate::plan::{Matched, Plan, Weather};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::Log;
 use queue::{Counts, Event, Kind, Queue, Slab};
+use spare::Spare;
 use squall_env::disk::{Completion, DiskError, Done};
 use squall_env::platform::BoxFuture;
 use squall_env::shown::{AuditMoment, Place};
@@ -96,11 +101,11 @@ pub(crate) struct Installed;
 impl Installed {
     /// # Panics
     /// If a run is under way in this thread already.
-    pub(crate) fn new(world: World) -> Installed {
+    pub(crate) fn new(world: Box<World>) -> Installed {
         WORLD.with(|cell| {
             let mut cell = cell.borrow_mut();
             assert!(cell.is_none(), "a run cannot be started from within a run");
-            *cell = Some(Box::new(world));
+            *cell = Some(world);
         });
         Installed
     }
@@ -110,7 +115,9 @@ impl Drop for Installed {
     fn drop(&mut self) {
         let world = WORLD.with(|cell| cell.borrow_mut().take());
         // What the world holds is user code's; its destructors find no world any more.
-        drop(world);
+        if let Some(world) = world {
+            Spare::keep(world);
+        }
     }
 }
 
@@ -155,6 +162,8 @@ pub(crate) struct World {
     pub(crate) heal_at: u64,
     pub(crate) roster: Arc<Roster>,
     pub(crate) nodes: Vec<Node>,
+    /// How many of them are clients.
+    pub(crate) clients: u64,
     role_starts: Vec<u32>,
     queue: Queue,
     tasks: Slab<tasks::Task>,
@@ -169,6 +178,8 @@ pub(crate) struct World {
     disk_operations: Slab<disk::DiskOperation>,
     work: Slab<Option<process::Work>>,
     counts: Counts,
+    /// Empty ones, for files.
+    buffers: Vec<Vec<u8>>,
     cuts: Vec<cuts::Cut>,
     clogs: Vec<cuts::Clog>,
     /// Until when each link is busy, by its entity.
@@ -193,6 +204,8 @@ pub(crate) struct World {
     pub(crate) places: Vec<Place>,
     exhibits: u64,
     pub(crate) dirty: u64,
+    /// The exhibits whose changes somebody wants to see.
+    pub(crate) interest: u64,
     pub(crate) failure: Option<Failure>,
     pub(crate) mark: Option<u32>,
     pub(crate) audits: u64,
@@ -209,26 +222,16 @@ impl World {
         plan: &Plan,
         clients: &[&str],
         (budget, bounds): (Budget, Bounds),
-    ) -> World {
+    ) -> Box<World> {
         let roster = Arc::new(plan.roster());
         let choices = Choices::new(seed, plan.salt);
         let all = plan.nodes.iter().map(|role| usize::from(role.nodes)).sum();
-        let mut nodes = Vec::with_capacity(all);
-        let mut role_starts = Vec::new();
-        for role in &plan.nodes {
-            role_starts.push(nodes.len() as u32);
-            let entity = choices.root().named(&role.role);
-            let client = clients.contains(&role.role.as_str());
-            for ordinal in 1..=role.nodes {
-                let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
-                let entity = entity.with(u64::from(ordinal));
-                nodes.push(Node::new(id, entity, client, &choices, &plan.weather));
-            }
-        }
+        let mut spare = Spare::take(all);
+        let mut nodes = std::mem::take(&mut spare.nodes);
+        let role_starts = draw_nodes(plan, clients, &choices, &mut nodes);
+        let clients = settle(&mut nodes, spare.rooms);
         let digests = vec![NodeDigest::EMPTY; nodes.len() + 1];
-        // What most runs need at the least: growing step by step costs more than a little room.
-        let room = 2 * nodes.len();
-        let mut world = World {
+        let mut world = Box::new(World {
             number: fresh_number(),
             now: 0,
             choices,
@@ -239,19 +242,21 @@ impl World {
             overrides: overrides::Overrides::new(&plan.overrides, &roster),
             roster,
             nodes,
+            clients,
             role_starts,
-            queue: Queue::with_room(4 * room),
-            tasks: Slab::with_room(room),
+            queue: spare.queue,
+            tasks: spare.tasks,
             ready: tasks::Ready::default(),
             current: None,
             current_waker: 0,
-            timers: Slab::with_room(room),
-            messages: Slab::with_room(2 * room),
-            sockets: Slab::with_room(room),
+            timers: spare.timers,
+            messages: spare.messages,
+            sockets: spare.sockets,
             streams: streams::Streams::default(),
-            disk_operations: Slab::default(),
+            disk_operations: spare.disk_operations,
             work: Slab::default(),
-            counts: Counts::default(),
+            counts: spare.counts,
+            buffers: spare.buffers,
             cuts: Vec::new(),
             clogs: Vec::new(),
             busy: Counts::default(),
@@ -273,11 +278,12 @@ impl World {
             places: Vec::new(),
             exhibits: 0,
             dirty: 0,
+            interest: u64::MAX,
             failure: None,
             mark: None,
             audits: 0,
             noted: Noted::default(),
-        };
+        });
         world.plan_episodes(&plan.episodes);
         world.plan_script(&plan.script);
         world

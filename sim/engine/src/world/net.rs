@@ -2,15 +2,14 @@
 
 pub(crate) use super::cuts::draw_latency;
 use super::queue::{Event, Kind};
-use super::tasks::{TaskId, Waiter};
-use super::{Outside, World, with};
-use crate::choice::{Domain, Occasion, below, chance};
+use super::tasks::Waiter;
+use super::{Outside, World};
+use crate::choice::{Domain, Entity, Occasion, below, chance};
 use crate::digest::{Code, hash_bytes};
 use crate::plan::Fate;
 use crate::table::Fault;
-use squall_env::platform::{BindError, Closed, DATAGRAM_MAX};
+use squall_env::platform::{BindError, DATAGRAM_MAX};
 use squall_env::{Address, Port};
-use std::task::{Context, Poll, Waker};
 
 /// The most datagrams that wait in one socket; more are dropped and counted.
 const MAILBOX_MAX: u32 = 16_384;
@@ -18,19 +17,19 @@ const MAILBOX_MAX: u32 = 16_384;
 /// Payloads up to this size need no buffer of their own.
 const INLINE: usize = 64;
 
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// A datagram on its way or in a mailbox.
 pub(crate) struct Message {
-    from: Address,
+    pub(super) from: Address,
     from_node: u32,
     to_node: u32,
     to_port: u32,
-    hash: u64,
+    pub(super) hash: u64,
     inline: [u8; INLINE],
     length: u32,
     /// The next one in the same mailbox.
-    next: u32,
+    pub(super) next: u32,
     large: Vec<u8>,
 }
 
@@ -58,7 +57,7 @@ impl Message {
     }
 
     #[inline]
-    fn payload(&self) -> &[u8] {
+    pub(super) fn payload(&self) -> &[u8] {
         let length = self.length as usize;
         if length <= INLINE { &self.inline[..length] } else { &self.large }
     }
@@ -77,14 +76,14 @@ impl Message {
 
 /// A bound port.
 pub(crate) struct Socket {
-    era: u32,
+    pub(super) era: u32,
     node: u32,
     port: u32,
-    head: u32,
-    tail: u32,
-    length: u32,
-    open: bool,
-    waiter: Waiter,
+    pub(super) head: u32,
+    pub(super) tail: u32,
+    pub(super) length: u32,
+    pub(super) open: bool,
+    pub(super) waiter: Waiter,
 }
 
 impl Default for Socket {
@@ -92,6 +91,16 @@ impl Default for Socket {
         let waiter = Waiter::Nobody;
         Socket { era: 0, node: 0, port: 0, head: NONE, tail: NONE, length: 0, open: false, waiter }
     }
+}
+
+/// The way that a message takes, and what of its ends matters to its fate.
+struct Lane {
+    way: (u32, u32, u32, u8),
+    entity: Entity,
+    /// Whether one of its ends is a client.
+    client: bool,
+    /// How much longer everything takes at its end at most.
+    slow_ns: u64,
 }
 
 /// What was decided about one message.
@@ -180,11 +189,18 @@ impl World {
             self.note(node, Code::Rejected, [payload.len() as u64, 0]);
             return;
         }
-        let from_address = Address::new(self.nodes[node as usize].id, from);
-        let lane = (node, to_node, to.port.number(), kind);
-        let fated = self.decide(lane, hash, payload.len());
+        let (sender, target) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
+        let (from_address, port) = (Address::new(sender.id, from), to.port.number());
+        let name = target.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind);
+        let lane = Lane {
+            way: (node, to_node, port, kind),
+            entity: sender.boot_entity.with(name),
+            client: sender.client || target.client,
+            slow_ns: target.slow_ns,
+        };
+        let fated = self.decide(&lane, hash, payload.len());
         if !fated.lost {
-            self.queue_message(node, to_node, (from_address, to.port.number()), payload, fated);
+            self.queue_message(node, to_node, (from_address, port), payload, fated);
         }
         self.strike_at_step(node);
     }
@@ -235,18 +251,10 @@ impl World {
 
     /// Every decision about one message, each keyed by its lane and its count on that lane since
     /// the sender's boot. A fault that is off draws nothing.
-    fn decide(
-        &mut self,
-        (node, to_node, port, kind): (u32, u32, u32, u8),
-        hash: u64,
-        bytes: usize,
-    ) -> Fated {
-        let lane = {
-            let (from, to) = (&self.nodes[node as usize], &self.nodes[to_node as usize]);
-            from.boot_entity.with(to.entity.0 ^ u64::from(port) << 8 ^ u64::from(kind))
-        };
-        let n = self.counts.next(lane.0);
-        let occasion = self.choices.occasion(lane, n);
+    fn decide(&mut self, lane: &Lane, hash: u64, bytes: usize) -> Fated {
+        let (node, to_node, port, kind) = lane.way;
+        let n = self.counts.next(lane.entity.0);
+        let occasion = self.choices.occasion(lane.entity, n);
         let tie = (occasion.draw(Domain::EventOrder) >> 32) as u32;
         let (after, copy_after) = (1, None);
         let mut fated = Fated { hash, lost: false, corrupt: None, after, copy_after, tie, bytes };
@@ -283,7 +291,7 @@ impl World {
             fated.lost = true;
             return fated;
         }
-        let is_late = self.draw_fate(node, to_node, occasion, &mut fated);
+        let is_late = self.draw_fate(lane, occasion, &mut fated);
         if let Some(recorder) = self.recorder.as_mut().filter(|_| !self.healed) {
             let is_struck = is_late || fated.lost || fated.copy_after.is_some();
             recorder.fated(&fated, is_struck || fated.corrupt.is_some());
@@ -292,22 +300,14 @@ impl World {
     }
 
     /// Draws what the weather makes of a message; `true` if it is held back.
-    fn draw_fate(
-        &mut self,
-        node: u32,
-        to_node: u32,
-        occasion: Occasion,
-        fated: &mut Fated,
-    ) -> bool {
+    fn draw_fate(&mut self, lane: &Lane, occasion: Occasion, fated: &mut Fated) -> bool {
         let mut is_late = false;
-        let hash = fated.hash;
+        let (hash, client, (node, to_node, ..)) = (fated.hash, lane.client, lane.way);
         let draw = |domain| occasion.draw(domain);
-        let client = self.nodes[node as usize].client || self.nodes[to_node as usize].client;
         fated.after = self.travel_time((node, to_node), client, occasion).max(1);
         let mut extra = self.link_extra(node, to_node, fated.bytes);
-        let slow = self.nodes[to_node as usize].slow_ns;
-        if slow > 0 {
-            extra += below(draw(Domain::SlowNode), slow);
+        if lane.slow_ns > 0 {
+            extra += below(draw(Domain::SlowNode), lane.slow_ns);
         }
         fated.after += extra;
         self.fired(Fault::Latency);
@@ -424,76 +424,5 @@ impl World {
         self.messages[slot].next = NONE;
         self.note(to, Code::Deliver, [u64::from(from) << 32 | u64::from(port), hash]);
         self.tell(waiter);
-    }
-
-    fn receive(
-        &mut self,
-        slot: u32,
-        era: u32,
-        into: &mut Vec<u8>,
-        own: Option<TaskId>,
-        foreign: &mut Option<Waker>,
-    ) -> Poll<Result<Address, Closed>> {
-        let Some(socket) = self.sockets.get_mut(slot).filter(|s| s.era == era && s.open) else {
-            return Poll::Ready(Err(Closed));
-        };
-        let head = socket.head;
-        if head == NONE {
-            let new = match (own, foreign.take()) {
-                (Some(id), _) => Waiter::Task(id),
-                (None, Some(waker)) => Waiter::Foreign(waker),
-                (None, None) => Waiter::Nobody,
-            };
-            let old = std::mem::replace(&mut socket.waiter, new);
-            if let Waiter::Foreign(waker) = old {
-                self.outside.push(Outside::DropWaker(waker));
-            }
-            self.waits("a datagram", "");
-            return Poll::Pending;
-        }
-        let message = &self.messages[head];
-        socket.head = message.next;
-        socket.length -= 1;
-        if socket.head == NONE {
-            socket.tail = NONE;
-        }
-        let (node, from, hash) = (socket.node, message.from, message.hash);
-        if let Some(causes) = &mut self.queue.causes {
-            causes.receives(head);
-        }
-        into.clear();
-        into.extend_from_slice(message.payload());
-        self.free_message(head);
-        self.note(node, Code::Receive, [0, hash]);
-        Poll::Ready(Ok(from))
-    }
-
-    fn has_mail(&self, slot: u32, era: u32) -> bool {
-        self.sockets.get(slot).is_none_or(|s| s.era != era || !s.open || s.head != NONE)
-    }
-}
-
-/// A receive polled by whoever holds the context.
-pub(crate) fn poll_receive(
-    (node, token): (u32, u64),
-    (slot, era): (u32, u32),
-    into: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Address, Closed>> {
-    let mut foreign = None;
-    loop {
-        let polled = with(|world| {
-            if !world.alive(node, token) {
-                return Some(Poll::Pending);
-            }
-            let own = world.own_waker(cx);
-            let known = own.is_some() || foreign.is_some() || world.has_mail(slot, era);
-            known.then(|| world.receive(slot, era, into, own, &mut foreign))
-        });
-        match polled {
-            None => return Poll::Pending,
-            Some(Some(polled)) => return polled,
-            Some(None) => foreign = Some(cx.waker().clone()),
-        }
     }
 }

@@ -2,7 +2,7 @@
 //! after its end has no effect and no answer.
 
 use super::streams::{Attempt, Holder, ListeningPort};
-use super::{World, clock, halt, net, with};
+use super::{World, clock, halt, receive, with};
 use crate::choice::{Domain, Entity, chance, hash_text};
 use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
@@ -26,11 +26,17 @@ pub(crate) struct Platform {
     token: u64,
     id: NodeId,
     roster: Arc<Roster>,
+    /// Whether somebody is told in words what happens.
+    told: bool,
+    /// Whether some deliberate bug is switched on.
+    mutated: bool,
 }
 
 impl Platform {
-    pub(crate) fn new(node: u32, token: u64, id: NodeId, roster: Arc<Roster>) -> Platform {
-        Platform { node, token, id, roster }
+    pub(super) fn new(world: &World, node: u32, token: u64) -> Platform {
+        let (id, roster) = (world.nodes[node as usize].id, Arc::clone(&world.roster));
+        let (told, mutated) = (world.is_told(), world.mutant.is_some());
+        Platform { node, token, id, roster, told, mutated }
     }
 
     /// Does something in the world, if this boot is the running one.
@@ -92,7 +98,7 @@ impl Datagrams for BoundPort {
         into: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Address, Closed>> {
-        net::poll_receive((self.node, self.token), (self.slot, self.era), into, cx)
+        receive::poll_receive((self.node, self.token), (self.slot, self.era), into, cx)
     }
 }
 
@@ -202,7 +208,7 @@ impl Observer for Platform {
     }
 
     fn touched(&self, exhibit: u64) {
-        self.enter(|world, _| world.dirty |= 1 << (exhibit % 64));
+        self.enter(|world, _| world.dirty |= 1 << (exhibit % 64) & world.interest);
     }
 
     fn sometimes(&self, name: &'static str) {
@@ -240,18 +246,21 @@ impl Observer for Platform {
     }
 
     fn mutant(&self, name: &'static str) -> bool {
-        self.enter(|world, _| world.mutant.as_deref() == Some(name)).unwrap_or_default()
+        let is_on = |world: &mut World, _| world.mutant.as_deref() == Some(name);
+        self.mutated && self.enter(is_on).unwrap_or_default()
     }
 
     fn trace(&self, text: &dyn Fn() -> String) {
-        let wanted = self.enter(|world, _| world.is_traced()).unwrap_or_default();
-        if wanted {
+        if self.told && self.enter(|world, _| world.is_traced()).unwrap_or_default() {
             let text = text();
             self.enter(|world, node| world.trace(node, || text));
         }
     }
 
     fn names(&self, payload: &[u8], name: &dyn Fn() -> String) {
+        if !self.told {
+            return;
+        }
         let mut hash = 0;
         let mut own = |world: &mut World, node| {
             world.wants_name(node, || {

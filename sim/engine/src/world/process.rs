@@ -4,11 +4,12 @@ use super::clock::{NodeClock, Parked};
 use super::disk::NodeDisk;
 use super::inode::Losses;
 use super::queue::{Event, Kind};
+use super::spare::Room;
 use super::tasks::Waiter;
 use super::{Outside, Platform, TaskId, World, fresh_number};
 use crate::choice::{Choices, Domain, Entity, between};
 use crate::digest::Code;
-use crate::plan::Weather;
+use crate::plan::{Plan, Weather};
 use crate::story::Unsynced;
 use crate::table::Fault;
 use squall_env::shown::AuditMoment;
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) entity: Entity,
     pub(crate) client: bool,
+    /// How many clients come before it in the roster.
+    pub(crate) clients_before: u64,
     pub(crate) state: State,
     /// The number of the running boot; zero while there is none.
     pub(crate) boot: u64,
@@ -127,6 +130,7 @@ impl Node {
             id,
             entity,
             client,
+            clients_before: 0,
             state: State::Down,
             boot: 0,
             boot_entity: entity,
@@ -209,6 +213,40 @@ impl Node {
     }
 }
 
+/// Adds the nodes of a plan, and says at which of them each role starts.
+pub(super) fn draw_nodes(
+    plan: &Plan,
+    clients: &[&str],
+    choices: &Choices,
+    nodes: &mut Vec<Node>,
+) -> Vec<u32> {
+    let mut role_starts = Vec::with_capacity(plan.nodes.len());
+    for role in &plan.nodes {
+        role_starts.push(nodes.len() as u32);
+        let entity = choices.root().named(&role.role);
+        let client = clients.contains(&role.role.as_str());
+        for ordinal in 1..=role.nodes {
+            let id = NodeId::new(role_starts.len() as u16 - 1, ordinal);
+            let entity = entity.with(u64::from(ordinal));
+            nodes.push(Node::new(id, entity, client, choices, &plan.weather));
+        }
+    }
+    role_starts
+}
+
+/// Gives nodes the room that others have left, numbers the clients and says how many there are.
+pub(super) fn settle(nodes: &mut [Node], mut rooms: Vec<Room>) -> u64 {
+    let mut clients = 0;
+    for node in nodes {
+        if let Some(room) = rooms.pop() {
+            (node.tasks, node.ports, node.disk.handles) = (room.tasks, room.ports, room.handles);
+        }
+        node.clients_before = clients;
+        clients += u64::from(node.client);
+    }
+    clients
+}
+
 /// Calm wall clocks differ by up to a second.
 fn wall_offset(bits: u64, most: u64) -> i64 {
     if most == 0 {
@@ -231,7 +269,7 @@ impl World {
         node.timer_count = 0;
         node.next_ephemeral = 0;
         node.stopping = None;
-        let (boots, id, rate) = (node.boots, node.id, node.clock.rate_ppb);
+        let (boots, rate) = (node.boots, node.clock.rate_ppb);
         if rate != 0 {
             self.fired(Fault::ClockRate);
         }
@@ -240,7 +278,7 @@ impl World {
         }
         self.start_streams(index);
         self.note(index, Code::Boot, [boots, 0]);
-        let platform = Platform::new(index, token, id, Arc::clone(&self.roster));
+        let platform = Platform::new(self, index, token);
         Boot { env: Env::new(Arc::new(platform)), node: index, token }
     }
 

@@ -86,9 +86,18 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// One with room for so many events.
-    pub(crate) fn with_room(room: usize) -> Queue {
-        Queue { events: BinaryHeap::with_capacity(room), causes: None }
+    /// Makes room for so many events.
+    pub(crate) fn reserve(&mut self, room: usize) {
+        self.events.reserve(room);
+    }
+
+    /// An empty one with the room of this one, if that is no larger than `most`.
+    pub(crate) fn emptied(mut self, most: usize) -> Queue {
+        if self.events.capacity() > most {
+            return Queue::default();
+        }
+        self.events.clear();
+        Queue { events: self.events, causes: None }
     }
 
     #[inline]
@@ -142,9 +151,20 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T: Default> Slab<T> {
-    /// One with room for so many things.
-    pub(crate) fn with_room(room: usize) -> Slab<T> {
-        Slab { items: Vec::with_capacity(room), free: Vec::with_capacity(room) }
+    /// Makes room for so many things.
+    pub(crate) fn reserve(&mut self, room: usize) {
+        self.items.reserve(room);
+        self.free.reserve(room);
+    }
+
+    /// An empty one with the room of this one, if that is no larger than `most`.
+    pub(crate) fn emptied(mut self, most: usize) -> Slab<T> {
+        if self.items.capacity() > most {
+            return Slab::default();
+        }
+        self.items.clear();
+        self.free.clear();
+        self
     }
 
     /// A slot whose content is whatever its last user left in it.
@@ -174,9 +194,10 @@ impl<T: Default> Slab<T> {
         self.items.len() as u32
     }
 
-    pub(crate) fn drain(&mut self) -> Vec<T> {
+    /// Takes everything out.
+    pub(crate) fn drain(&mut self) -> std::vec::Drain<'_, T> {
         self.free.clear();
-        std::mem::take(&mut self.items)
+        self.items.drain(..)
     }
 }
 
@@ -213,7 +234,7 @@ impl Counts {
     }
 
     /// The number under `name`, zero at first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&mut self, name: u64) -> &mut u64 {
         // Zero marks an empty slot.
         let name = name | 1;
@@ -233,6 +254,18 @@ impl Counts {
         &mut self.slots[at].1
     }
 
+    /// An empty one with the room of this one, if that is no larger than `most`.
+    pub(crate) fn emptied(mut self, most: usize) -> Counts {
+        if self.slots.len() > most {
+            return Counts::default();
+        }
+        if self.used > 0 {
+            self.slots.fill((0, 0));
+        }
+        Counts { slots: self.slots, used: 0 }
+    }
+
+    #[cold]
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(64);
         let old = std::mem::replace(&mut self.slots, vec![(0, 0); size]);

@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Whether anybody tells what happens.
+    /// Whether anybody tells what happens: from the beginning of the run on, or never.
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.recorder.is_some() || self.log.is_some()

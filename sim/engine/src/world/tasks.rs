@@ -91,8 +91,9 @@ impl Ready {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<TaskId> {
-        if self.several.is_empty() {
-            return self.only.take();
+        let only = self.only.take();
+        if only.is_some() {
+            return only;
         }
         self.several.pop().map(|Reverse((_, task))| task)
     }

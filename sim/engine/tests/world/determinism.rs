@@ -114,6 +114,18 @@ fn watching_changes_nothing() {
     let quiet = run_until(&probe(), 3, &plan, SECOND).digest;
     let watch = squall::Watch { log: true, until_ns: SECOND, ..squall::Watch::default() };
     assert_eq!(squall::run_plan(&probe(), 3, &plan, watch).digest, quiet);
+    let unchecked = squall::Watch { until_ns: SECOND, ..squall::Watch::unchecked() };
+    assert_eq!(squall::run_plan(&probe(), 3, &plan, unchecked).digest, quiet);
+}
+
+#[test]
+fn what_other_runs_of_the_thread_have_left_changes_nothing() {
+    for row in TABLE {
+        let digest = || run_until(&probe(), 5, &only(row.fault), SECOND).digest;
+        // Here every fault comes after all of those before it, and there it is the first.
+        let alone = std::thread::scope(|scope| scope.spawn(digest).join()).expect("it ends");
+        assert_eq!(digest(), alone, "{}", row.name);
+    }
 }
 
 #[test]

@@ -70,6 +70,66 @@ fn what_was_synced_is_kept() {
 }
 
 #[test]
+fn a_write_with_its_sync_is_kept_once_both_are_done_and_before_that_in_part() {
+    async fn write(env: Env) -> Result<(), DiskError> {
+        let mut file = env.open_file("f", true).await?;
+        env.sync_directory("").await?;
+        file.write_and_sync(0, vec![7; 2_000]).await
+    }
+    let seen = after_crash(&lossy(true, true), write);
+    assert_eq!(kinds(&seen), BTreeSet::from([Some(vec![7; 2_000])]));
+    // The marker takes the first seven operations; these are the write, and the sync behind it.
+    for number in [10, 11] {
+        let mut plan = lossy(false, false);
+        plan.episodes[0].from = squall::plan::When::Step { after_ns: 0, number };
+        let lengths: BTreeSet<usize> =
+            after_crash(&plan, write).iter().flatten().map(Vec::len).collect();
+        assert!(lengths.contains(&0) && lengths.contains(&2_000), "{number}: {lengths:?}");
+    }
+}
+
+#[test]
+fn a_write_with_its_sync_fails_as_each_of_them_does() {
+    type Answers = &'static Mutex<Vec<(Result<(), DiskError>, usize)>>;
+    let run = |eio_ppm, sync_failure_ppm| {
+        let answers: Answers = notes();
+        let scenario = Scenario::new("test/write-and-sync")
+            .nodes("node", 1..=1, move |env: Env| async move {
+                let mut file = loop {
+                    if let Ok(file) = env.open_file("f", true).await {
+                        break file;
+                    }
+                };
+                let answer = file.write_and_sync(0, vec![7; 100]).await;
+                let content = loop {
+                    if let Ok(content) = env.read_file("f").await {
+                        break content.unwrap_or_default();
+                    }
+                };
+                answers.lock().unwrap().push((answer, content.len()));
+                Ok::<(), DiskError>(())
+            })
+            .tolerates(Tolerance::nothing().failing_disks().impaired("node", Most::Any));
+        let mut plan = calm(1);
+        plan.weather.eio_ppm = eio_ppm;
+        plan.weather.sync_failure_ppm = sync_failure_ppm;
+        for seed in 0..60 {
+            run_until(&scenario, seed, &plan, SECOND);
+        }
+        answers.lock().unwrap().clone()
+    };
+    assert!(run(0, 0).iter().all(|answer| *answer == (Ok(()), 100)));
+    let failed = |answers: &[(Result<(), DiskError>, usize)]| {
+        let failed = answers.iter().filter(|(answer, _)| *answer == Err(DiskError::Io));
+        failed.map(|(_, length)| *length).collect::<BTreeSet<usize>>()
+    };
+    let torn = failed(&run(400_000, 0));
+    assert!(torn.iter().any(|length| (1..100).contains(length)), "{torn:?}");
+    // What programs see is whole, whatever the disk has of it.
+    assert_eq!(failed(&run(0, 400_000)), BTreeSet::from([100]));
+}
+
+#[test]
 fn a_file_whose_directory_was_not_synced_may_be_missing() {
     let seen = after_crash(&lossy(false, true), |env| async move {
         let mut file = env.open_file("f", true).await?;
@@ -163,8 +223,8 @@ fn a_rename_gives_the_old_file_or_the_new_one_and_never_a_mixture() {
 
 #[test]
 fn replacing_a_file_is_atomic_wherever_the_crash_strikes() {
-    // The marker takes the first eight operations, the two replacements seven each.
-    for number in 9..=22 {
+    // The marker takes the first seven operations, the two replacements six each.
+    for number in 8..=19 {
         let mut plan = lossy(true, true);
         plan.episodes[0].from = squall::plan::When::Step { after_ns: 0, number };
         let seen = after_crash(&plan, |env| async move {

@@ -20,4 +20,5 @@ mod steps; // How the I/O steps of a node are counted.
 mod stream_faults; // What each fault of streams does to connections.
 mod streams; // What a stream promises.
 mod sync; // Channels, semaphores and the like, under cancellation.
+mod unchecked; // What runs with every checker off still find.
 mod weather; // What each fault of nodes, disks and links does.

@@ -45,8 +45,7 @@ pub struct Journal {
     commit: Option<Commit>,
     roll: Option<BoxFuture<'static, Result<(FileToken, u64), DiskError>>>,
     roll_wanted: bool,
-    write: Slot,
-    sync: Slot,
+    slot: Slot,
     failed: Option<DiskError>,
 }
 
@@ -67,7 +66,6 @@ pub struct Contents {
 struct Commit {
     upto: u64,
     length: u64,
-    synced: bool,
 }
 
 impl Journal {
@@ -102,8 +100,7 @@ impl Journal {
             commit: None,
             roll: None,
             roll_wanted: false,
-            write: Slot::default(),
-            sync: Slot::default(),
+            slot: Slot::default(),
             failed: None,
         };
         let owned = |(upto, body): &(Position, &[u8])| (*upto, body.to_vec());
@@ -136,8 +133,7 @@ impl Journal {
             commit: None,
             roll: None,
             roll_wanted: false,
-            write: Slot::default(),
-            sync: Slot::default(),
+            slot: Slot::default(),
             failed: None,
         }
     }
@@ -187,9 +183,8 @@ impl Journal {
         let length = data.len() as u64;
         let platform = self.env.platform();
         let (file, offset) = (self.file, self.offset);
-        self.write.submit(platform, Operation::Write { file, offset, data });
-        self.sync.submit(platform, Operation::Sync { file });
-        self.commit = Some(Commit { upto, length, synced: false });
+        self.slot.submit(platform, Operation::WriteSync { file, offset, data });
+        self.commit = Some(Commit { upto, length });
     }
 
     fn start_roll(&self) -> BoxFuture<'static, Result<(FileToken, u64), DiskError>> {
@@ -216,17 +211,8 @@ impl Journal {
                 Poll::Ready(Ok((file, offset))) => self.rolled(file, offset),
             }
         }
-        let Some(commit) = &mut self.commit else { return Poll::Pending };
-        // The write is asked only once the sync is done: being woken for both would be a poll for
-        // nothing, and a batch counts only when both are well.
-        if !commit.synced {
-            match self.sync.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(_)) => commit.synced = true,
-                Poll::Ready(Err(error)) => return self.fail(error),
-            }
-        }
-        match self.write.poll(cx) {
+        let Some(commit) = &self.commit else { return Poll::Pending };
+        match self.slot.poll(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Done::Buffer(buffer))) => self.spare = buffer,
             Poll::Ready(Ok(_)) => {}

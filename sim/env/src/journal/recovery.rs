@@ -6,7 +6,7 @@ use super::format::{
 };
 use super::snapshot::{ReadSnapshot, read_snapshot};
 use crate::Env;
-use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
+use crate::disk::{DiskError, FileToken};
 use crate::shown::Image;
 use std::borrow::Cow;
 
@@ -227,10 +227,5 @@ pub(super) async fn create_segment(
 ) -> Result<(FileToken, u64), DiskError> {
     content.resize(content.len().next_multiple_of(SECTOR), 0);
     let length = content.len() as u64;
-    env.replace_file(&path, content).await?;
-    let open = Operation::Open { path, create: false };
-    match Slot::default().run(env.platform(), open).await? {
-        Done::Opened { file, .. } => Ok((file, length)),
-        _ => Err(DiskError::Other("the disk answered another question".to_owned())),
-    }
+    Ok((env.put_file(&path, content).await?.into_token(), length))
 }

@@ -81,7 +81,7 @@ pub fn turn<M: Machine>(
     let tail = Arc::new(Mutex::new(Tail { last, durable: last, bytes: Vec::new() }));
     let journal = Journal::without_disk(env, last, durable);
     let mut turn = Turn::new(env, port, journal, Arc::clone(&tail));
-    let now = turn.now;
+    let now = turn.now();
     turn.timers = standing.timers.drain(..).map(|timer| (now, timer)).collect();
     match input {
         Input::Start => machine.on_start(&mut turn),

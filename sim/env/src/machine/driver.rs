@@ -181,7 +181,7 @@ impl<M: Machine> Driver<M> {
     }
 
     fn take_turn(&mut self, handle: impl FnOnce(&mut M, &mut Turn<M>)) {
-        self.turn.now = self.env.now();
+        self.turn.now.set(None);
         handle(&mut self.live.lock(), &mut self.turn);
         self.turn.finish();
         self.env.platform().touched(self.live.number());

@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::named::name_of;
 use crate::time::Instant;
 use crate::{Combination, Env, WallTime};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,8 @@ use std::time::Duration;
 pub struct Turn<M: Machine> {
     pub(super) env: Env,
     pub(super) port: Port,
-    pub(super) now: Instant,
+    /// The time of the turn, once it was asked for.
+    pub(super) now: Cell<Option<Instant>>,
     pub(super) journal: Journal,
     pub(super) tail: Arc<Mutex<Tail>>,
     effects: VecDeque<Effect<M>>,
@@ -61,7 +63,7 @@ impl<M: Machine> Turn<M> {
         Turn {
             env: env.clone(),
             port,
-            now: env.now(),
+            now: Cell::default(),
             journal,
             tail,
             effects: VecDeque::new(),
@@ -88,11 +90,10 @@ impl<M: Machine> Turn<M> {
 
     /// Sends a message when everything persisted before it is durable.
     pub fn send(&mut self, to: Address, message: M::Message) {
-        match codec::encode(&message, &mut self.scratch) {
+        let start = self.outbox.len();
+        match codec::append_frame(&message, &mut self.outbox) {
             Ok(kind) => {
-                self.env.platform().names(&self.scratch, &|| name_of(&message));
-                let start = self.outbox.len();
-                self.outbox.extend_from_slice(&self.scratch);
+                self.env.platform().names(&self.outbox[start..], &|| name_of(&message));
                 let what = What::Send { to, kind, frame: start..self.outbox.len() };
                 self.effects.push_back(Effect { after: Position(0), what });
             }
@@ -120,7 +121,7 @@ impl<M: Machine> Turn<M> {
     /// Arms a timer; one that is equal is moved. Timers run at once and die in a crash.
     pub fn arm(&mut self, timer: M::Timer, after: Duration) {
         self.disarm(&timer);
-        self.timers.push((self.now + after, timer));
+        self.timers.push((self.now() + after, timer));
     }
 
     /// Takes a timer off.
@@ -140,7 +141,9 @@ impl<M: Machine> Turn<M> {
 
     /// The time of this turn on the monotonic clock.
     pub fn now(&self) -> Instant {
-        self.now
+        let now = self.now.get().unwrap_or_else(|| self.env.now());
+        self.now.set(Some(now));
+        now
     }
 
     /// The wall clock.
