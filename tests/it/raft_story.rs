@@ -95,7 +95,7 @@ async fn read(client: &Client, raft: &mut RaftClient<Value>) -> Result<(), Clien
 }
 
 fn told(name: &str) -> Scenario {
-    properties(Scenario::new(name))
+    properties::<Value>(Scenario::new(name))
         .tolerates(
             Tolerance::nothing().crashes().lost_unsynced_writes().impaired("member", Most::Any),
         )

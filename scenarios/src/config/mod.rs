@@ -3,7 +3,7 @@
 pub mod model;
 mod watching;
 
-use crate::raft::members;
+use crate::raft::{self, members};
 use model::{Call, There, Told, Versioned};
 use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
 use squall_env::Env;
@@ -35,8 +35,8 @@ async fn member(env: Env) -> Result<(), ServeError> {
 /// The store on three or five members, with clients that put, compare and set, and remove, and with
 /// watchers of their changes.
 pub fn store() -> Scenario {
-    Scenario::new("config/store")
-        .nodes("member", 3..=5, member)
+    let members = Scenario::new("config/store").nodes("member", 3..=5, member);
+    raft::properties::<Store>(members)
         .clients("client", 2..=2, workload)
         .clients("watcher", 1..=2, watching::workload)
         .tolerates(

@@ -75,17 +75,17 @@ pub(crate) fn members(env: &Env) -> Vec<NodeId> {
 }
 
 /// What holds of every cluster (Ongaro, 2014, figure 3.2).
-pub fn properties(scenario: Scenario) -> Scenario {
+pub fn properties<S: StateMachine>(scenario: Scenario) -> Scenario {
     scenario
-        .leader(invariants::latest_leader::<Value>)
-        .always(ONE_LEADER, invariants::one_leader_in_a_term::<Value>)
-        .always(APPEND_ONLY, invariants::leaders_only_append::<Value>)
-        .always(LOGS_MATCH, invariants::logs_match::<Value>)
-        .always(COMPLETE, invariants::leaders_have_what_is_committed::<Value>)
-        .always(COMMITTED, invariants::committed_entries_agree::<Value>)
-        .always(NEVER_BACK, invariants::members_never_go_back::<Value>)
-        .always(STATES, invariants::states_agree::<Value>)
-        .audit(DURABLE, || invariants::committed_is_durable::<Value>("member"))
+        .leader(invariants::latest_leader::<S>)
+        .always(ONE_LEADER, invariants::one_leader_in_a_term::<S>)
+        .always(APPEND_ONLY, invariants::leaders_only_append::<S>)
+        .always(LOGS_MATCH, invariants::logs_match::<S>)
+        .always(COMPLETE, invariants::leaders_have_what_is_committed::<S>)
+        .always(COMMITTED, invariants::committed_entries_agree::<S>)
+        .always(NEVER_BACK, invariants::members_never_go_back::<S>)
+        .always(STATES, invariants::states_agree::<S>)
+        .audit(DURABLE, || invariants::committed_is_durable::<S>("member"))
 }
 
 async fn member(env: Env) -> Result<(), ServeError> {
@@ -105,7 +105,7 @@ pub fn register() -> Scenario {
 
 /// A cluster of members with the workload, all that is tolerated, and all that must hold.
 fn cluster(scenario: Scenario) -> Scenario {
-    properties(scenario)
+    properties::<Value>(scenario)
         .clients("client", 2..=4, workload)
         .tolerates(
             Tolerance::minority_impaired("member")
