@@ -19,6 +19,9 @@ pub struct Config {
     pub bytes_max: usize,
     /// The most messages with entries that are under way to a follower.
     pub under_way_max: usize,
+    /// The most bytes of a command, encoded; a larger one is refused. It has to fit into a message
+    /// ([`DATAGRAM_MAX`](squall_env::platform::DATAGRAM_MAX)) with all that goes with it.
+    pub command_max: usize,
     /// The most bytes of entries that may wait to be committed; beyond it proposals are refused.
     pub uncommitted_max: usize,
     /// A snapshot takes the place of so many entries at a time: the same on all members, so that
@@ -35,8 +38,8 @@ pub struct Config {
 
 impl Config {
     /// The thesis's times for a local network (section 9.3): 150 to 300 ms, a heartbeat every
-    /// 50 ms; messages of at most 64 KiB, and 64 of them under way; a snapshot of every 8 192
-    /// entries or 16 MiB, and a log of at most 64 MiB behind it.
+    /// 50 ms; messages of at most 64 KiB, and 64 of them under way; commands of at most 512 KiB; a
+    /// snapshot of every 8 192 entries or 16 MiB, and a log of at most 64 MiB behind it.
     pub fn of(voters: Vec<NodeId>) -> Config {
         Config {
             voters,
@@ -45,6 +48,7 @@ impl Config {
             entries_max: 1_024,
             bytes_max: 64 << 10,
             under_way_max: 64,
+            command_max: 512 << 10,
             uncommitted_max: 16 << 20,
             snapshot_entries: 8_192,
             snapshot_bytes: 16 << 20,

@@ -53,6 +53,8 @@ pub enum Reply<S: StateMachine> {
     /// Nothing was done: too much waits to be committed, the log is full, or another member is to
     /// lead.
     Busy,
+    /// Nothing was done: the command has more bytes than a command may have.
+    TooLarge,
     /// This proposal was never committed and never will be: another leader's entry took its place.
     Overwritten,
     /// This member leads no more.

@@ -78,6 +78,13 @@ impl<S: StateMachine> Raft<S> {
         if leadership.handover.is_some() {
             return turn.reply(id, Reply::Busy);
         }
+        let bytes = match &payload {
+            Payload::Command { command, .. } => command.len(),
+            Payload::NoOp | Payload::OpenSession => 0,
+        };
+        if bytes > self.config.command_max {
+            return turn.reply(id, Reply::TooLarge);
+        }
         let full = self.log.bytes() >= self.config.log_max;
         if full || leadership.uncommitted >= self.config.uncommitted_max {
             turn.sometimes("a proposal was refused for want of room");

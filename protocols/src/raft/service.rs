@@ -46,6 +46,7 @@ enum Tell<O, A> {
     Overwritten,
     Transferred,
     NotTransferred,
+    TooLarge,
 }
 
 type Question<S> = Ask<<S as StateMachine>::Command, <S as StateMachine>::Query>;
@@ -129,6 +130,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::Answer(answer) => Tell::Answer(answer),
         Reply::NotLeader(leader) => Tell::NotLeader(leader),
         Reply::Busy => Tell::Busy,
+        Reply::TooLarge => Tell::TooLarge,
         Reply::Overwritten => Tell::Overwritten,
         Reply::Transferred => Tell::Transferred,
         Reply::NotTransferred => Tell::NotTransferred,
@@ -143,6 +145,9 @@ pub enum ClientError {
     /// Nobody led, or whoever did had no room, until the time was over. Nothing was done.
     #[error("no leader took it in time; nothing was done")]
     Unavailable,
+    /// The command is larger than a command may be. Nothing was done.
+    #[error("the command is too large; nothing was done")]
+    TooLarge,
     /// The session ended while it was under way. It may have been done.
     #[error("the session ended; it may have been done")]
     NoSession,
@@ -154,7 +159,7 @@ pub enum ClientError {
 impl HasOutcome for ClientError {
     fn outcome(&self) -> Outcome {
         match self {
-            ClientError::Unavailable => Outcome::NotDone,
+            ClientError::Unavailable | ClientError::TooLarge => Outcome::NotDone,
             ClientError::NoSession => Outcome::Indeterminate,
             ClientError::Unanswered(error) => error.outcome(),
         }
@@ -210,6 +215,7 @@ impl<S: Served> RaftClient<S> {
         let ask = Ask::Propose { session, sequence, command: command.clone() };
         match self.ask_until(ask, until).await? {
             Tell::Applied(output) => Ok(output),
+            Tell::TooLarge => Err(ClientError::TooLarge),
             _ => {
                 self.session = None;
                 Err(ClientError::NoSession)

@@ -84,7 +84,8 @@ impl StoreClient {
         Ok(self.raft.propose(&Command::Txn(txn), limit).await??)
     }
 
-    /// The values of keys in their order, and the revision of the store.
+    /// The values of keys in their order, and the revision of the store at which all of them were
+    /// there together.
     ///
     /// # Errors
     /// If the cluster does not answer within `limit`.
@@ -93,11 +94,28 @@ impl StoreClient {
         keys: Keys,
         limit: Duration,
     ) -> Result<(u64, Vec<KeyValue>), StoreError> {
-        match self.raft.read(&Query::Get(keys), limit).await? {
-            Answer::Found { revision, found } => Ok((revision, found)),
-            Answer::Refused(refused) => Err(refused.into()),
-            // Only another program's member answers so.
-            Answer::Events { .. } => Err(ClientError::Unavailable.into()),
+        let until = self.env.now() + limit;
+        let (mut at, mut all) = (None, Vec::<KeyValue>::new());
+        loop {
+            let after = all.last().map(|last| last.key.clone());
+            let query = Query::Get { keys: keys.clone(), after };
+            let (revision, found, more) =
+                match self.raft.read(&query, until - self.env.now()).await? {
+                    Answer::Found { revision, found, more } => (revision, found, more),
+                    Answer::Refused(refused) => return Err(refused.into()),
+                    // Only another program's member answers so.
+                    Answer::Events { .. } => return Err(ClientError::Unavailable.into()),
+                };
+            if at.is_some_and(|at| at != revision) {
+                // The parts would be of two states.
+                (at, all) = (None, Vec::new());
+                continue;
+            }
+            at = Some(revision);
+            all.extend(found);
+            if !more {
+                return Ok((revision, all));
+            }
         }
     }
 

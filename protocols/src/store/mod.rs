@@ -26,9 +26,12 @@ pub use types::{
 /// So many operations and comparisons a transaction may have together, as in etcd by default.
 pub const OPERATIONS_MAX: usize = 128;
 
-/// So many bytes the keys and values of a transaction may have together: 1.5 MiB, as in etcd by
-/// default.
-pub const TXN_BYTES_MAX: usize = 3 << 19;
+/// So many bytes the keys and values of a transaction may have together: a transaction is a command
+/// of Raft, and an entry has to fit into a message.
+pub const TXN_BYTES_MAX: usize = 256 << 10;
+
+/// About so many bytes an answer has at most, since it has to fit into a message, too.
+pub const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// So many events are kept. Older ones are compacted by themselves, since they lie in memory and in
 /// every snapshot.

@@ -1,10 +1,10 @@
 //! The state of the store.
 
-use super::EVENTS_MAX;
 use super::types::{
     Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Query, Refused, Test, Txn,
     TxnDone,
 };
+use super::{ANSWER_BYTES_MAX, EVENTS_MAX};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -57,9 +57,7 @@ impl Store {
     /// Looks at the store.
     pub fn look(&self, query: &Query) -> Answer {
         match query {
-            Query::Get(keys) => {
-                Answer::Found { revision: self.revision, found: self.get(keys).cloned().collect() }
-            }
+            Query::Get { keys, after } => self.page(keys, after.as_deref()),
             Query::Events { keys, from, most } => {
                 self.events_from(keys, *from, *most).unwrap_or_else(Answer::Refused)
             }
@@ -70,6 +68,19 @@ impl Store {
         let from = (Bound::Included(keys.start()), Bound::Unbounded);
         let found = self.keys.range::<str, _>(from).map(|(_, value)| value);
         found.take_while(|value| keys.has(&value.key))
+    }
+
+    fn page(&self, keys: &Keys, after: Option<&str>) -> Answer {
+        let behind = |there: &&KeyValue| after.is_none_or(|after| there.key.as_str() > after);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for there in self.get(keys).filter(behind) {
+            bytes += there.size();
+            if bytes > ANSWER_BYTES_MAX && !found.is_empty() {
+                return Answer::Found { revision: self.revision, found, more: true };
+            }
+            found.push(there.clone());
+        }
+        Answer::Found { revision: self.revision, found, more: false }
     }
 
     fn transact(&mut self, txn: &Txn) -> TxnDone {
@@ -159,10 +170,12 @@ impl Store {
             return Err(Refused::Future { asked: from, revision: self.revision });
         }
         let start = self.events.partition_point(|event| event.revision < from);
-        let mut events: Vec<Event> = Vec::new();
+        let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
         for event in self.events.range(start..).filter(|event| keys.has(event.change.key())) {
-            let last = events.last().map_or(event.revision, |last: &Event| last.revision);
-            if events.len() >= most.max(1) && event.revision > last {
+            let last = events.last().map_or(event.revision, |last| last.revision);
+            bytes += event.change.size();
+            let is_full = events.len() >= most.max(1) || bytes > ANSWER_BYTES_MAX;
+            if is_full && event.revision > last {
                 return Ok(Answer::Events { events, next: last + 1 });
             }
             events.push(event.clone());

@@ -11,7 +11,8 @@ fn put(store: &mut Store, key: &str, value: &str) -> TxnDone {
 }
 
 fn found(store: &Store, keys: Keys) -> Vec<(String, Vec<u8>)> {
-    let Answer::Found { found, .. } = store.look(&Query::Get(keys)) else { panic!("it was asked") };
+    let query = Query::Get { keys, after: None };
+    let Answer::Found { found, .. } = store.look(&query) else { panic!("it was asked") };
     found.into_iter().map(|there| (there.key, there.value)).collect()
 }
 
@@ -39,8 +40,9 @@ fn a_key_knows_when_it_was_created_and_put_and_starts_anew_after_a_deletion() {
     for value in ["1", "2", "3"] {
         put(&mut store, "a", value);
     }
-    let versions = |store: &Store| match store.look(&Query::Get(one("a"))) {
-        Answer::Found { revision, found } => {
+    let query = Query::Get { keys: one("a"), after: None };
+    let versions = |store: &Store| match store.look(&query) {
+        Answer::Found { revision, found, more: false } => {
             let there = found.first().expect("it is there");
             (revision, there.create_revision, there.mod_revision, there.version)
         }
@@ -179,4 +181,28 @@ fn the_history_is_bounded_by_whole_revisions() {
     assert_eq!((store.events().count(), store.compacted()), (EVENTS_MAX, 3));
     assert_eq!(events(&store, one("a"), 3, 1), Err(Refused::Compacted { compacted: 3 }));
     assert_eq!(events(&store, one("a"), 4, 1), Ok((vec![4], 5)));
+}
+
+#[test]
+fn what_does_not_fit_into_an_answer_comes_in_parts() {
+    let mut store = Store::default();
+    let large = vec![0; ANSWER_BYTES_MAX / 3];
+    for key in ["a", "b", "c", "d", "e"] {
+        run(&mut store, Txn::put(key, large.clone()));
+    }
+    let mut parts: Vec<Vec<String>> = Vec::new();
+    let mut after = None;
+    loop {
+        let query = Query::Get { keys: prefix(""), after };
+        let Answer::Found { found, more, .. } = store.look(&query) else { panic!("it was asked") };
+        after = found.last().map(|last| last.key.clone());
+        parts.push(found.into_iter().map(|there| there.key).collect());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(parts, [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+    assert_eq!(events(&store, prefix(""), 1, 99), Ok((vec![1, 2], 3)));
+    assert_eq!(events(&store, prefix(""), 3, 99), Ok((vec![3, 4], 5)));
+    assert_eq!(events(&store, prefix(""), 5, 99), Ok((vec![5], 6)));
 }

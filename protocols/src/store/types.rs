@@ -183,6 +183,13 @@ fn changes_each_key_once(ops: &[Op]) -> Result<(), Refused> {
     Ok(())
 }
 
+impl KeyValue {
+    /// About how many bytes it has in an answer.
+    pub(super) fn size(&self) -> usize {
+        32 + self.key.len() + self.value.len()
+    }
+}
+
 impl Compare {
     fn size(&self) -> usize {
         let test = match &self.test {
@@ -287,6 +294,14 @@ impl Change {
             Change::Delete(key) => key,
         }
     }
+
+    /// About how many bytes it has in an answer.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Change::Put(put) => put.size(),
+            Change::Delete(key) => 32 + key.len(),
+        }
+    }
 }
 
 /// A change, and when it was.
@@ -302,14 +317,20 @@ pub struct Event {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Query {
     /// The values of keys.
-    Get(Keys),
+    Get {
+        /// Which keys.
+        keys: Keys,
+        /// Only those behind this one in the order of keys.
+        after: Option<String>,
+    },
     /// What happened to keys.
     Events {
         /// Which keys.
         keys: Keys,
         /// From this revision on.
         from: u64,
-        /// At most about so many: a revision is told whole.
+        /// At most about so many, and at most about [`ANSWER_BYTES_MAX`](super::ANSWER_BYTES_MAX)
+        /// bytes of them: a revision is told whole.
         most: usize,
     },
 }
@@ -321,8 +342,11 @@ pub enum Answer {
     Found {
         /// The revision of the store.
         revision: u64,
-        /// In the order of keys.
+        /// In the order of keys, at most about [`ANSWER_BYTES_MAX`](super::ANSWER_BYTES_MAX) bytes
+        /// of them.
         found: Vec<KeyValue>,
+        /// Whether there are more behind the last of them.
+        more: bool,
     },
     /// What happened.
     Events {
