@@ -10,6 +10,9 @@ use squall::{Client, Scenario, Script, Tolerance, linearizable};
 use squall_env::platform::BindError;
 use squall_env::{Env, NodeId, View};
 use squall_protocols::raft::{ClientError, Config, Index, Raft, RaftClient, StateMachine, serve};
+use squall_protocols::store::{Store, StoreClient};
+use squall_scenarios::config::model::{Call, Versioned};
+use squall_scenarios::config::perform;
 use squall_scenarios::weather::{ALL, Blind, code, streams};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -169,4 +172,81 @@ fn raft_on_a_calm_day_and_when_its_leader_is_cut_off() {
     let calm = stories(scenario(), calm).find(first_wins).expect("a seed of them");
     let cut_off = stories(scenario(), cut_off).find(second_wins).expect("a seed of them");
     insta::assert_snapshot!(format!("{calm}\n\n{cut_off}"));
+}
+
+/// Hands leadership over between two writes, on members that compact their logs at once.
+async fn write_transfer_write(client: Client) -> Result<(), BindError> {
+    type Model = Register<Option<u64>>;
+    let env = client.env().clone();
+    let members = env.peers("member");
+    let mut raft = RaftClient::<Value>::open(&env, members.clone())?;
+    let patience = Duration::from_secs(3);
+    env.sleep(Duration::from_millis(500)).await;
+    for value in [7, 8] {
+        let write = async {
+            raft.propose(&value, patience).await?;
+            Ok(RegisterReturn::Written)
+        };
+        // What came of it is recorded.
+        let call = RegisterCall::Write(Some(value));
+        let _ = client.perform::<Model, ClientError>(call, write).await;
+        let _ = raft.transfer(members[1], patience).await;
+    }
+    Ok(())
+}
+
+#[test]
+fn raft_that_compacts_its_log_and_hands_over() {
+    let member = |env: Env| async move {
+        let mut config = Config::of(env.peers("member"));
+        (config.snapshot_entries, config.tail_entries) = (1, 0);
+        serve::<Value>(env, config).await
+    };
+    let scenario = Scenario::new("golden/raft")
+        .nodes("member", 3..=3, member)
+        .clients("client", 1..=1, write_transfer_write)
+        .check(linearizable(Register::<Option<u64>>::new(None)));
+    let first_then_second = |story: &String| {
+        let mut lines = story.lines();
+        let has = |line: Option<&str>, text: &str| line.is_some_and(|line| line.contains(text));
+        let first = lines.next().filter(|line| !line.contains("NotLeader"));
+        has(first, "`Response(Session)` from member-1")
+            && has(lines.next(), "`Response(Applied)` from member-2")
+    };
+    let told = stories(scenario, Script::new().nodes("member", 3)).find(first_then_second);
+    insta::assert_snapshot!(told.expect("a seed of them"));
+}
+
+/// Changes one key of the store in each way.
+async fn change_a_key(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let mut store = StoreClient::open(&env, env.peers("member"))?;
+    env.sleep(Duration::from_millis(500)).await;
+    for call in [
+        Call::Put(1, 7),
+        Call::CompareAndSet(1, 1, 8),
+        Call::CompareAndSet(1, 1, 9),
+        Call::Get(1),
+        Call::Delete(1),
+        Call::Get(1),
+    ] {
+        // What came of it is recorded.
+        let _ = perform(&client, &mut store, call).await;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_store_on_a_calm_day() {
+    let member = |env: Env| async move {
+        let config = Config::of(env.peers("member"));
+        serve::<Store>(env, config).await
+    };
+    let scenario = Scenario::new("golden/store")
+        .nodes("member", 3..=3, member)
+        .clients("client", 1..=1, change_a_key)
+        .check(linearizable(Versioned));
+    let first_leads = |story: &String| !story.contains("member-2") && !story.contains("member-3");
+    let told = stories(scenario, Script::new().nodes("member", 3)).find(first_leads);
+    insta::assert_snapshot!(told.expect("a seed of them"));
 }

@@ -132,7 +132,15 @@ fn learn(client: &Client, call: Call, told: Told, known: &mut [u64]) {
     }
 }
 
-async fn perform(client: &Client, store: &mut StoreClient, call: Call) -> Result<Told, StoreError> {
+/// Has a call done and its outcome recorded.
+///
+/// # Errors
+/// What the store answers.
+pub async fn perform(
+    client: &Client,
+    store: &mut StoreClient,
+    call: Call,
+) -> Result<Told, StoreError> {
     let ask = async {
         let txn = match call {
             Call::Get(number) => {
