@@ -7,12 +7,13 @@ use squall::check_history::{Register, RegisterCall, RegisterReturn};
 use squall::plan::{Forecast, Kind};
 use squall::script::{fault, returned};
 use squall::{Client, Scenario, Script, Tolerance, linearizable};
+use squall_env::Env;
 use squall_env::platform::BindError;
-use squall_env::{Env, NodeId, View};
-use squall_protocols::raft::{ClientError, Config, Index, Raft, RaftClient, StateMachine, serve};
+use squall_protocols::raft::{ClientError, Config, RaftClient, invariants, serve};
 use squall_protocols::store::{Store, StoreClient};
 use squall_scenarios::config::model::{Call, Versioned};
 use squall_scenarios::config::perform;
+use squall_scenarios::raft::{Value, Write};
 use squall_scenarios::weather::{ALL, Blind, code, streams};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -93,34 +94,6 @@ fn weather_that_is_drawn() {
     insta::assert_snapshot!(format!("weather/streams\n{streams}\n\nweather/code\n{code}"));
 }
 
-/// One value in a cluster of Raft.
-#[derive(Default)]
-struct Value(Option<u64>);
-
-impl StateMachine for Value {
-    type Command = u64;
-    type Output = ();
-    type Query = ();
-    type Answer = Option<u64>;
-    type Snapshot = Option<u64>;
-
-    fn apply(&mut self, _: Index, value: u64) {
-        self.0 = Some(value);
-    }
-
-    fn query(&self, (): &()) -> Option<u64> {
-        self.0
-    }
-
-    fn snapshot(&self) -> Option<u64> {
-        self.0
-    }
-
-    fn restore(snapshot: Option<u64>) -> Value {
-        Value(snapshot)
-    }
-}
-
 /// Writes and reads, three times with half a second between them.
 async fn write_and_read(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
@@ -130,7 +103,7 @@ async fn write_and_read(client: Client) -> Result<(), BindError> {
         env.sleep(Duration::from_millis(500)).await;
         type Model = Register<Option<u64>>;
         let write = async {
-            raft.propose(&value, patience).await?;
+            raft.propose(&Write(value), patience).await?;
             Ok(RegisterReturn::Written)
         };
         // What came of it is recorded.
@@ -140,12 +113,6 @@ async fn write_and_read(client: Client) -> Result<(), BindError> {
         let _ = client.perform::<Model, ClientError>(RegisterCall::Read, read).await;
     }
     Ok(())
-}
-
-/// The member that leads in the newest term.
-fn leader(view: &View<'_>) -> Option<NodeId> {
-    let leading = view.up::<Raft<Value>>().filter(|member| member.is_leader());
-    leading.max_by_key(|member| member.term()).map(|member| member.node)
 }
 
 /// Who wins an election is drawn: these are the first seeds that member-1 wins, and then member-2.
@@ -160,7 +127,7 @@ fn raft_on_a_calm_day_and_when_its_leader_is_cut_off() {
             .nodes("member", 3..=3, member)
             .clients("client", 1..=1, write_and_read)
             .tolerates(Tolerance::minority_impaired("member").any_network())
-            .leader(|| leader)
+            .leader(invariants::latest_leader::<Value>)
             .check(linearizable(Register::<Option<u64>>::new(None)))
     };
     let calm = Script::new().nodes("member", 3);
@@ -184,7 +151,7 @@ async fn write_transfer_write(client: Client) -> Result<(), BindError> {
     env.sleep(Duration::from_millis(500)).await;
     for value in [7, 8] {
         let write = async {
-            raft.propose(&value, patience).await?;
+            raft.propose(&Write(value), patience).await?;
             Ok(RegisterReturn::Written)
         };
         // What came of it is recorded.

@@ -5,7 +5,7 @@ mod watching;
 
 use crate::raft::{self, members};
 use model::{Call, There, Told, Versioned};
-use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
+use squall::{Client, Most, Operation, Scenario, linearizable};
 use squall_env::Env;
 use squall_env::platform::BindError;
 use squall_protocols::raft::{Config, ServeError, serve};
@@ -39,19 +39,7 @@ pub fn store() -> Scenario {
     raft::properties::<Store>(members)
         .clients("client", 2..=2, workload)
         .clients("watcher", 1..=2, watching::workload)
-        .tolerates(
-            Tolerance::minority_impaired("member")
-                .impaired("client", Most::Any)
-                .impaired("watcher", Most::Any)
-                .any_network()
-                .but_not(Fault::QueueOverflow)
-                .any_clock()
-                // Nobody asks for the time of day.
-                .but_not(Fault::WallDrift)
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(raft::tolerance().impaired("watcher", Most::Any))
         .always(ONCE, watching::hears_once)
         .sometimes("a comparison did not hold")
         .sometimes("what a watcher asked for was compacted")

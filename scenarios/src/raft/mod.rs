@@ -103,22 +103,25 @@ pub fn register() -> Scenario {
         .sometimes("a follower's log did not match")
 }
 
+/// What a cluster survives with its clients.
+pub(crate) fn tolerance() -> Tolerance {
+    Tolerance::minority_impaired("member")
+        .impaired("client", Most::Any)
+        .any_network()
+        .but_not(Fault::QueueOverflow)
+        .any_clock()
+        // Raft never asks for the time of day.
+        .but_not(Fault::WallDrift)
+        .crashes()
+        .lost_unsynced_writes()
+        .failing_disks()
+}
+
 /// A cluster of members with the workload, all that is tolerated, and all that must hold.
 fn cluster(scenario: Scenario) -> Scenario {
     properties::<Value>(scenario)
         .clients("client", 2..=4, workload)
-        .tolerates(
-            Tolerance::minority_impaired("member")
-                .impaired("client", Most::Any)
-                .any_network()
-                .but_not(Fault::QueueOverflow)
-                .any_clock()
-                // Raft never asks for the time of day.
-                .but_not(Fault::WallDrift)
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance())
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
 }
