@@ -8,8 +8,8 @@ mod parity; // The same checks against the simulated and the real world.
 mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod raft;
+mod raft_cases;
 mod raft_journal; // A journal of the first format still opens.
-mod raft_quorums;
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.

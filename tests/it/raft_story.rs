@@ -149,6 +149,8 @@ fn an_unsynced_vote() -> Script {
         .nodes("member", 3)
         .then(crash("member-3").named("third is down"))
         .step_to(ready("member-2"))
+        // Who founds the cluster.
+        .step_to(synced("member-2"))
         .when(sync("member-2"), power_loss("member-2").lasting(ms(10)))
         .then(hold("member-1", "member-2"))
         .then(hold("member-1", "member-3"))

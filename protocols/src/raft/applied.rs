@@ -53,7 +53,7 @@ impl<S: StateMachine> Applied<S> {
     /// knows is not applied again, but for a mutant.
     pub(super) fn apply(&mut self, index: Index, payload: &Payload, again: bool) -> Reply<S> {
         let (session, sequence, command) = match payload {
-            Payload::NoOp => return Reply::Overwritten,
+            Payload::NoOp | Payload::Configuration(_) => return Reply::Overwritten,
             Payload::OpenSession => {
                 self.sessions.open(index);
                 return Reply::Session(index);

@@ -6,7 +6,9 @@ use std::time::Duration;
 /// What a member is started with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The members of a new cluster, the same on each of them.
+    /// The voters of a new cluster, the same on each of them; nobody on a node that is to join a
+    /// cluster, which will learn from a leader who its members are. A node remembers what it was
+    /// told first, and then what the log says.
     pub voters: Vec<NodeId>,
     /// A follower that hears from no leader for this long, or up to twice as long, asks for votes;
     /// it waits twice as long after each election that came to nothing, up to sixteen times.

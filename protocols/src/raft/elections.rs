@@ -3,7 +3,7 @@
 
 use super::configuration::Election;
 use super::log::{Index, Payload, Term};
-use super::machine::{Raft, Timer};
+use super::machine::{Raft, Reply, Timer};
 use super::message::{Campaign, Message};
 use super::record::HardState;
 use super::replication::Leadership;
@@ -44,7 +44,17 @@ impl<S: StateMachine> Raft<S> {
     }
 
     pub(super) fn on_election_timeout(&mut self, turn: &mut Turn<Self>) {
-        if self.is_leader() || !self.configuration.is_voter(turn.me()) {
+        if self.is_leader() {
+            return;
+        }
+        let may_lead = if mutant!(turn, "raft/only-voters-campaign") {
+            self.configuration().is_voter(turn.me())
+        } else {
+            self.members.may_lead(turn.me(), self.commit)
+        };
+        if !may_lead {
+            // Whoever asks is not sent to a leader that is gone.
+            self.leader = None;
             return;
         }
         if !matches!(self.role, Role::Follower) {
@@ -171,7 +181,7 @@ impl<S: StateMachine> Raft<S> {
             Role::Candidate(votes) => (votes, false),
             Role::Follower | Role::Leader(_) => return,
         };
-        match self.configuration.tally(votes) {
+        match self.members.deciding(turn).tally(votes) {
             Election::Pending => {}
             Election::Lost => {
                 self.role = Role::Follower;
@@ -191,6 +201,9 @@ impl<S: StateMachine> Raft<S> {
         turn.arm(Timer::Heartbeat, self.config.heartbeat);
         turn.arm(Timer::Quorum, self.patience());
         self.append(Payload::NoOp, turn);
+        if mutant!(turn, "raft/leaves-joint-uncommitted") {
+            self.settle_members(turn);
+        }
     }
 
     /// Follows `leader` in this term, or waits for one.
@@ -205,6 +218,9 @@ impl<S: StateMachine> Raft<S> {
             turn.disarm(&Timer::Quorum);
             self.wait_for_leader(turn);
             self.handed_over(leadership.handover, is_later, turn);
+            if let Some(id) = leadership.change {
+                turn.reply(id, Reply::Unknown);
+            }
             self.give_up_reads(leadership.reads, turn);
         }
     }

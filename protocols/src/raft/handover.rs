@@ -24,7 +24,7 @@ impl<S: StateMachine> Raft<S> {
             return turn.reply(id, Reply::NotLeader(self.leader));
         };
         let is_under_way = leadership.handover.is_some();
-        if is_under_way || to == me || !self.configuration.is_voter(to) {
+        if is_under_way || to == me || !self.members.latest().is_voter(to) {
             return turn.reply(id, Reply::NotTransferred);
         }
         leadership.handover = Some(Handover { to, id });
@@ -45,7 +45,7 @@ impl<S: StateMachine> Raft<S> {
 
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term, turn: &mut Turn<Self>) {
         let follows = matches!(self.role, Role::Follower) && self.leader == Some(from);
-        if term == self.hard.term && follows && self.configuration.is_voter(turn.me()) {
+        if term == self.hard.term && follows && self.members.may_lead(turn.me(), self.commit) {
             self.campaign(Campaign::Transfer, turn);
         }
     }

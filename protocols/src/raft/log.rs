@@ -1,5 +1,6 @@
 //! The log, from behind the last snapshot on.
 
+use super::configuration::Configuration;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -34,6 +35,8 @@ pub enum Payload {
         #[serde(with = "serde_bytes")]
         command: Vec<u8>,
     },
+    /// Who is a member: in force as soon as it is in a log (section 4.1).
+    Configuration(Configuration),
 }
 
 impl Entry {
@@ -42,6 +45,7 @@ impl Entry {
         match &self.payload {
             Payload::NoOp | Payload::OpenSession => 8,
             Payload::Command { command, .. } => 32 + command.len(),
+            Payload::Configuration(configuration) => 8 + 8 * configuration.members().len(),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::applied::{Applied, Image};
 use super::config::Config;
-use super::configuration::Configuration;
+use super::configuration::{Change, ChangeError, Configuration};
 use super::elections::Role;
 use super::log::{Entry, Index, Log, Payload, Term};
+use super::members::Members;
 use super::message::Message;
 use super::record::{HardState, Record, Snapshot};
+use super::replication::Asked;
 use super::snapshots::Incoming;
 use super::state_machine::StateMachine;
 use squall_env::machine::RequestId;
@@ -35,6 +37,11 @@ pub enum Request<S: StateMachine> {
     /// Have another member lead (section 3.10). It takes no longer than an election timeout, in
     /// which the leader takes no proposals.
     Transfer(NodeId),
+    /// Change who is a member (chapter 4). A node has to have caught up as a learner before it
+    /// may vote.
+    Change(Vec<Change>),
+    /// Tell who is a member.
+    Members,
 }
 
 /// What it answers.
@@ -61,8 +68,15 @@ pub enum Reply<S: StateMachine> {
     Transferred,
     /// This member did not come to hand over in time.
     NotTransferred,
-    /// Nobody here knows what became of this proposal: a snapshot took the place of its entry.
+    /// Nobody here knows what became of it: a snapshot took the place of the proposal's entry, or
+    /// another member leads, under which a change may go on.
     Unknown,
+    /// The members are those that were wanted, and no change is under way.
+    Changed,
+    /// The members are those that they were.
+    NotChanged(ChangeError),
+    /// Who is a member.
+    Members(Configuration),
 }
 
 /// The timers of a member.
@@ -85,11 +99,12 @@ pub struct Raft<S: StateMachine> {
     pub(super) log: Log,
     /// The snapshot: what the entries make that are gone from the log.
     pub(super) base: Applied<S>,
+    pub(super) members: Members,
     // From here on everything is lost in a crash.
-    pub(super) configuration: Configuration,
     pub(super) role: Role<S>,
     pub(super) leader: Option<NodeId>,
-    /// How many elections in a row have come to nothing here; see [`Raft::patience`].
+    /// How many elections in a row have come to nothing, as far as is known here: nothing was
+    /// committed since. See [`Raft::patience`].
     pub(super) setbacks: u32,
     /// When the leader was heard of last.
     pub(super) heard: Option<Instant>,
@@ -175,9 +190,19 @@ impl<S: StateMachine> Raft<S> {
         self.live.image()
     }
 
-    /// Who takes part.
+    /// Who takes part: the latest configuration in the log, committed or not.
     pub fn configuration(&self) -> &Configuration {
-        &self.configuration
+        self.members.latest()
+    }
+
+    /// The entry that says so, or 0 if the snapshot does.
+    pub fn configuration_index(&self) -> Index {
+        self.members.latest_index()
+    }
+
+    /// Who took part when the last entry that is applied was committed.
+    pub fn applied_configuration(&self) -> &Configuration {
+        self.members.at(self.applied)
     }
 
     pub(super) fn address(&self, node: NodeId, turn: &Turn<Self>) -> Address {
@@ -185,8 +210,11 @@ impl<S: StateMachine> Raft<S> {
     }
 
     pub(super) fn others(&self, turn: &Turn<Self>) -> Vec<NodeId> {
+        if let Role::Leader(leadership) = &self.role {
+            return leadership.progress.keys().copied().collect();
+        }
         let me = turn.me();
-        self.configuration.members().into_iter().filter(|node| *node != me).collect()
+        self.configuration().members().into_iter().filter(|node| *node != me).collect()
     }
 
     pub(super) fn persist_hard(&mut self, hard: HardState, turn: &mut Turn<Self>) -> Position {
@@ -200,7 +228,12 @@ impl<S: StateMachine> Raft<S> {
         entries: Vec<Entry>,
         turn: &mut Turn<Self>,
     ) {
+        let keeps = mutant!(turn, "raft/keeps-overwritten-configurations");
+        let before = keeps.then(|| self.members.clone());
         let at = turn.persist(self, Record::Entries { previous, entries });
+        if let Some(before) = before {
+            self.members.keep(before);
+        }
         self.durable.replaced(previous, self.log.last_index(), at);
     }
 
@@ -235,12 +268,19 @@ impl<S: StateMachine> Machine for Raft<S> {
     type Snapshot = Snapshot<S>;
 
     fn restore(config: &Config, snapshot: Option<Snapshot<S>>) -> Raft<S> {
-        let (hard, log, base) = match snapshot {
-            None => (HardState::default(), Log::default(), Applied::nothing()),
-            Some(Snapshot { hard, base: (index, term), image, entries }) => {
+        let (hard, log, members, base) = match snapshot {
+            None => (
+                HardState::default(),
+                Log::default(),
+                Members::of(None, &config.voters),
+                Applied::nothing(),
+            ),
+            Some(Snapshot { hard, base: (index, term), configuration, image, entries }) => {
                 let mut log = Log::behind(index, term);
                 log.replace(index, &entries);
-                (hard, log, Applied::of(image))
+                let mut members = Members::of(configuration, &config.voters);
+                members.replaced(index, &entries);
+                (hard, log, members, Applied::of(image))
             }
         };
         let start = log.base().0;
@@ -248,7 +288,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             config: config.clone(),
             hard,
             log,
-            configuration: Configuration::of(config.voters.iter().copied()),
+            members,
             role: Role::Follower,
             leader: None,
             setbacks: 0,
@@ -267,17 +307,30 @@ impl<S: StateMachine> Machine for Raft<S> {
     fn apply(&mut self, record: &Record<S>) {
         match record {
             Record::HardState(hard) => self.hard = *hard,
-            Record::Entries { previous, entries } => self.log.replace(*previous, entries),
+            Record::Entries { previous, entries } => {
+                self.log.replace(*previous, entries);
+                self.members.replaced(*previous, entries);
+            }
             Record::Compacted { last_index } => self.apply_compacted(*last_index),
-            Record::Installed { last_index, last_term, image } => {
-                self.apply_installed((*last_index, *last_term), image.clone());
+            Record::Installed { last_index, last_term, configuration, image } => {
+                let last = (*last_index, *last_term);
+                self.apply_installed(last, configuration.clone(), image.clone());
+            }
+            Record::Founded(configuration) => {
+                self.members.found(configuration.clone());
             }
         }
     }
 
     fn snapshot(&self) -> Snapshot<S> {
         let entries = self.log.entries().cloned().collect();
-        Snapshot { hard: self.hard, base: self.log.base(), image: self.base.image(), entries }
+        Snapshot {
+            hard: self.hard,
+            base: self.log.base(),
+            configuration: self.members.base().cloned(),
+            image: self.base.image(),
+            entries,
+        }
     }
 
     fn on_start(&mut self, turn: &mut Turn<Self>) {
@@ -287,14 +340,19 @@ impl<S: StateMachine> Machine for Raft<S> {
         if mutant!(turn, "raft/restarts-with-an-empty-state") {
             self.live = Applied::nothing();
         }
+        if mutant!(turn, "raft/restarts-with-the-first-members") {
+            self.members = Members::of(None, &self.config.voters);
+        }
+        if self.members.base().is_none() && !self.config.voters.is_empty() {
+            let first = Configuration::of(self.config.voters.iter().copied());
+            turn.persist(self, Record::Founded(first));
+        }
         self.durable.index = self.log.last_index();
         self.wait_for_leader(turn);
     }
 
     fn on_message(&mut self, from: Address, message: Message, turn: &mut Turn<Self>) {
-        if !self.configuration.is_voter(from.node) {
-            return turn.reject(from, "not a member of the cluster");
-        }
+        // Whoever is not in the own configuration may be in the next one (section 4.1).
         let node = from.node;
         match message {
             Message::RequestVote { term, last_index, last_term, campaign } => {
@@ -328,8 +386,10 @@ impl<S: StateMachine> Machine for Raft<S> {
                 let command = postcard::to_stdvec(&command).expect("a command can be encoded");
                 self.propose(id, Payload::Command { session, sequence, command }, turn);
             }
-            Request::Read(query) => self.read(id, query, turn),
+            Request::Read(query) => self.read(id, Asked::Query(query), turn),
             Request::Transfer(to) => self.transfer(id, to, turn),
+            Request::Change(changes) => self.change(id, &changes, turn),
+            Request::Members => self.read(id, Asked::Members, turn),
         }
     }
 

@@ -17,7 +17,10 @@
 //! command is applied twice. A follower that lacks entries which its leader has no more is sent the
 //! leader's snapshot, in parts. A leader can be asked to hand over to another member.
 //!
-//! There are no changes of the members yet.
+//! Members change one at a time, or several at once by a joint configuration (chapter 4), which the
+//! leader leaves by itself. A node that is to vote is a learner first, until it has the log.
+//! Nothing may come back as the node it was without the disk that it had: it would have forgotten
+//! its votes. It has to be removed, and a node of another name added.
 
 mod applied;
 mod config;
@@ -27,8 +30,10 @@ mod handover;
 pub mod invariants;
 mod log;
 mod machine;
+mod members;
 mod message;
 mod progress;
+mod reconfigure;
 mod record;
 mod replication;
 mod service;
@@ -41,7 +46,7 @@ mod transfer;
 
 pub use applied::Image;
 pub use config::Config;
-pub use configuration::{Configuration, Election};
+pub use configuration::{Change, ChangeError, Configuration, Election};
 pub use log::{Entry, Index, Log, Payload, Term};
 pub use machine::{NAME, Raft, Reply, Request, Timer};
 pub use message::{Campaign, Message, Part};

@@ -1,6 +1,7 @@
 //! What a member persists.
 
 use super::applied::Image;
+use super::configuration::Configuration;
 use super::log::{Entry, Index, Term};
 use super::state_machine::StateMachine;
 use serde::{Deserialize, Serialize};
@@ -40,9 +41,13 @@ pub enum Record<S: StateMachine> {
         last_index: Index,
         /// The term of that entry.
         last_term: Term,
+        /// Who was a member there.
+        configuration: Configuration,
         /// The snapshot.
         image: Image<S>,
     },
+    /// The members of a new cluster, before anything else is known.
+    Founded(Configuration),
 }
 
 /// The durable state as a whole.
@@ -51,6 +56,7 @@ pub enum Record<S: StateMachine> {
 pub struct Snapshot<S: StateMachine> {
     pub(super) hard: HardState,
     pub(super) base: (Index, Term),
+    pub(super) configuration: Option<Configuration>,
     pub(super) image: Image<S>,
     pub(super) entries: Vec<Entry>,
 }

@@ -25,13 +25,23 @@ pub(super) struct Leadership<S: StateMachine> {
     uncommitted: usize,
     /// Who is to lead next, if somebody wants that.
     pub(super) handover: Option<Handover>,
+    /// Who wanted the change of members that is under way.
+    pub(super) change: Option<RequestId>,
+}
+
+/// What is asked of the leader without an entry.
+pub(super) enum Asked<S: StateMachine> {
+    /// The state machine.
+    Query(S::Query),
+    /// Who is a member.
+    Members,
 }
 
 /// A question that waits until a quorum has shown that this is still the leader, and until
 /// everything is applied that was committed when the question came.
 pub(super) struct PendingRead<S: StateMachine> {
     id: RequestId,
-    query: S::Query,
+    asked: Asked<S>,
     index: Index,
     round: u64,
 }
@@ -46,6 +56,7 @@ impl<S: StateMachine> Leadership<S> {
             reads: VecDeque::new(),
             uncommitted: size_of(log, commit + 1..=last),
             handover: None,
+            change: None,
         }
     }
 
@@ -80,7 +91,7 @@ impl<S: StateMachine> Raft<S> {
         }
         let bytes = match &payload {
             Payload::Command { command, .. } => command.len(),
-            Payload::NoOp | Payload::OpenSession => 0,
+            Payload::NoOp | Payload::OpenSession | Payload::Configuration(_) => 0,
         };
         if bytes > self.config.command_max {
             return turn.reply(id, Reply::TooLarge);
@@ -97,6 +108,7 @@ impl<S: StateMachine> Raft<S> {
     /// Appends an entry to the leader's log. The followers get it while the own disk still writes.
     pub(super) fn append(&mut self, payload: Payload, turn: &mut Turn<Self>) {
         let entry = Entry { term: self.hard.term, payload };
+        let reconfigures = matches!(entry.payload, Payload::Configuration(_));
         if let Role::Leader(leadership) = &mut self.role {
             leadership.uncommitted += entry.size();
         }
@@ -106,6 +118,9 @@ impl<S: StateMachine> Raft<S> {
             self.log.last_index()
         };
         self.persist_entries(previous, vec![entry], turn);
+        if reconfigures {
+            self.track_members(turn);
+        }
         for node in self.others(turn) {
             self.replicate(node, false, turn);
         }
@@ -191,7 +206,7 @@ impl<S: StateMachine> Raft<S> {
         let progress = &mut leadership.progress;
         let heard =
             |node| node == me || progress.get(&node).is_some_and(|progress| progress.active);
-        if !self.configuration.is_quorum(heard) {
+        if !self.members.deciding(turn).is_quorum(heard) {
             turn.sometimes("a leader without a quorum steps down");
             self.setbacks += 1;
             return self.follow(self.hard.term, None, turn);
@@ -236,7 +251,12 @@ impl<S: StateMachine> Raft<S> {
         } else {
             matched
         };
-        self.commit = self.commit.max(commit.min(known));
+        let commit = commit.min(known);
+        if commit > self.commit {
+            // To hear a leader is not enough: it may yet find no quorum.
+            self.setbacks = 0;
+            self.commit = commit;
+        }
         self.apply_committed(turn);
         let answer = Message::Appended { term: self.hard.term, matched, round };
         if mutant!(turn, "raft/acknowledges-before-durable") {
@@ -265,7 +285,6 @@ impl<S: StateMachine> Raft<S> {
         }
         self.follow(term, Some(from.node), turn);
         self.heard = Some(turn.now());
-        self.setbacks = 0;
         self.wait_for_leader(turn);
         true
     }
@@ -386,7 +405,8 @@ impl<S: StateMachine> Raft<S> {
         } else {
             self.durable.index
         };
-        let reached = self.configuration.committed(|node| match leadership.progress.get(&node) {
+        let members = self.members.deciding(turn);
+        let reached = members.committed(|node| match leadership.progress.get(&node) {
             Some(progress) => progress.matched,
             None if node == me => own,
             None => 0,
@@ -398,11 +418,12 @@ impl<S: StateMachine> Raft<S> {
             self.commit = reached;
             self.apply_committed(turn);
             self.answer_reads(turn);
+            self.settle_members(turn);
         }
     }
 
     /// Takes a question, if this member leads.
-    pub(super) fn read(&mut self, id: RequestId, query: S::Query, turn: &mut Turn<Self>) {
+    pub(super) fn read(&mut self, id: RequestId, asked: Asked<S>, turn: &mut Turn<Self>) {
         let (leader, commit) = (self.leader, self.commit);
         let sure = self.log.term_at(commit) == Some(self.hard.term)
             || mutant!(turn, "raft/reads-before-its-term-commits");
@@ -413,7 +434,7 @@ impl<S: StateMachine> Raft<S> {
         // entry is waited for.
         let index = if sure { commit } else { self.log.last_index() };
         let round = leadership.round + 1;
-        leadership.reads.push_back(PendingRead { id, query, index, round });
+        leadership.reads.push_back(PendingRead { id, asked, index, round });
         self.next_round(turn);
         self.answer_reads(turn);
     }
@@ -428,13 +449,19 @@ impl<S: StateMachine> Raft<S> {
             let led = |node| {
                 node == me || progress.get(&node).is_some_and(|asked| asked.round >= read.round)
             };
-            let leads =
-                self.configuration.is_quorum(led) || mutant!(turn, "raft/reads-without-a-quorum");
+            let leads = self.members.deciding(turn).is_quorum(led)
+                || mutant!(turn, "raft/reads-without-a-quorum");
             if self.applied < read.index || !leads {
                 return;
             }
             let Some(read) = leadership.reads.pop_front() else { return };
-            turn.reply(read.id, Reply::Answer(self.live.machine.query(&read.query)));
+            turn.reply(
+                read.id,
+                match read.asked {
+                    Asked::Query(query) => Reply::Answer(self.live.machine.query(&query)),
+                    Asked::Members => Reply::Members(self.members.latest().clone()),
+                },
+            );
         }
     }
 

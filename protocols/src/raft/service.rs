@@ -1,6 +1,7 @@
 //! A node that is a member, and the client that finds its way to the leader.
 
 use super::config::Config;
+use super::configuration::{Change, ChangeError, Configuration};
 use super::machine::{NAME, Raft, Reply, Request};
 use super::state_machine::StateMachine;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,8 @@ enum Ask<C, Q> {
     Propose { session: u64, sequence: u64, command: C },
     Read(Q),
     Transfer(NodeId),
+    Change(Vec<Change>),
+    Members,
 }
 
 /// What a member tells it.
@@ -47,6 +50,9 @@ enum Tell<O, A> {
     Transferred,
     NotTransferred,
     TooLarge,
+    Changed,
+    NotChanged(ChangeError),
+    Members(Configuration),
 }
 
 type Question<S> = Ask<<S as StateMachine>::Command, <S as StateMachine>::Query>;
@@ -117,6 +123,8 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         }
         Ask::Read(query) => Request::Read(query),
         Ask::Transfer(to) => Request::Transfer(to),
+        Ask::Change(changes) => Request::Change(changes),
+        Ask::Members => Request::Members,
     };
     let reply = match member.request(request).await {
         Ok(reply) => reply,
@@ -134,6 +142,9 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::Overwritten => Tell::Overwritten,
         Reply::Transferred => Tell::Transferred,
         Reply::NotTransferred => Tell::NotTransferred,
+        Reply::Changed => Tell::Changed,
+        Reply::NotChanged(why) => Tell::NotChanged(why),
+        Reply::Members(configuration) => Tell::Members(configuration),
         // The client learns by its deadline that nobody knows.
         Reply::Unknown => return,
     });
@@ -262,6 +273,37 @@ impl<S: Served> RaftClient<S> {
         let until = self.env.now() + limit;
         let told = self.ask_until(Ask::Transfer(to), until).await?;
         Ok(matches!(told, Tell::Transferred))
+    }
+
+    /// Changes who is a member, one or several at once, and waits until nothing of it is under way
+    /// any more. A node has to be a learner first, until it has the log, to be a voter.
+    ///
+    /// # Errors
+    /// [`ClientError`]: without an answer, the members may be changed or not, and to ask for the
+    /// same again does no harm. The inner error says that nothing was changed, and why.
+    pub async fn change(
+        &mut self,
+        changes: &[Change],
+        limit: Duration,
+    ) -> Result<Result<(), ChangeError>, ClientError> {
+        let until = self.env.now() + limit;
+        match self.ask_until(Ask::Change(changes.to_vec()), until).await? {
+            Tell::NotChanged(why) => Ok(Err(why)),
+            Tell::Changed => Ok(Ok(())),
+            _ => Err(ClientError::Unanswered(CallError::Timeout)),
+        }
+    }
+
+    /// Asks who is a member.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn members(&mut self, limit: Duration) -> Result<Configuration, ClientError> {
+        let until = self.env.now() + limit;
+        match self.ask_until(Ask::Members, until).await? {
+            Tell::Members(configuration) => Ok(configuration),
+            _ => Err(ClientError::Unavailable),
+        }
     }
 
     /// Asks one member after the other until somebody leads and answers. Whatever is asked may be

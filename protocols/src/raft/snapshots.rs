@@ -2,6 +2,7 @@
 //! entries that it has applied.
 
 use super::applied::{Applied, Image};
+use super::configuration::Configuration;
 use super::elections::Role;
 use super::log::{Index, Log, Term};
 use super::machine::Raft;
@@ -57,12 +58,14 @@ impl Incoming {
         self.received() == self.size
     }
 
-    /// The snapshot, if its bytes are those that were sent and it is one of this state machine.
-    pub(super) fn image<S: StateMachine>(&self) -> Option<Image<S>> {
+    /// The snapshot, if its bytes are those that were sent and it is one of this state machine,
+    /// and who was a member there: somebody must be.
+    pub(super) fn contents<S: StateMachine>(&self) -> Option<(Configuration, Image<S>)> {
         if crc32c::crc32c(&self.bytes) != self.checksum {
             return None;
         }
-        postcard::from_bytes(&self.bytes).ok()
+        let contents: (Configuration, Image<S>) = postcard::from_bytes(&self.bytes).ok()?;
+        (!contents.0.voters().is_empty()).then_some(contents)
     }
 }
 
@@ -107,18 +110,26 @@ impl<S: StateMachine> Raft<S> {
             self.base.apply(index, &entry.payload, false);
         }
         let bytes = self.log.compact(last_index);
+        self.members.compacted(last_index);
         self.applied_bytes = self.applied_bytes.saturating_sub(bytes);
         self.catch_up();
     }
 
     /// If the log has the snapshot's last entry, it agrees with the snapshot up to there, and what
     /// it has behind it stays; else nothing of it does (section 5.2).
-    pub(super) fn apply_installed(&mut self, (index, term): (Index, Term), image: Image<S>) {
-        if self.log.term_at(index) == Some(term) {
+    pub(super) fn apply_installed(
+        &mut self,
+        (index, term): (Index, Term),
+        configuration: Configuration,
+        image: Image<S>,
+    ) {
+        let stays = self.log.term_at(index) == Some(term);
+        if stays {
             self.log.compact(index);
         } else {
             self.log = Log::behind(index, term);
         }
+        self.members.installed(index, configuration, stays);
         self.base = Applied::of(image);
         self.applied_bytes = 0;
         self.catch_up();

@@ -1,7 +1,8 @@
 //! Quorums, logs, snapshots on their way and a leader's pace, each by itself.
 
-use super::configuration::{Configuration, Election};
+use super::configuration::{Change, ChangeError, Configuration, Election};
 use super::log::{Entry, Log, Payload};
+use super::members::Members;
 use super::message::Part;
 use super::progress::{Pace, Progress, Transfer};
 use super::snapshots::Incoming;
@@ -48,6 +49,58 @@ fn the_committed_index_is_what_a_majority_of_both_halves_has() {
     let joint = Configuration::of([1, 2, 3].map(node)).joint_with([4, 5].map(node));
     assert_eq!(joint.committed(reached), 13);
     assert_eq!(Configuration::default().committed(reached), u64::MAX);
+}
+
+#[test]
+fn one_voter_changes_at_once_and_more_by_a_joint_configuration() {
+    let [one, two, three, four] = [1, 2, 3, 4].map(node);
+    let first = Configuration::of([one, two, three]);
+    let learning = first.change(&[Change::Learner(four)]).unwrap();
+    assert_eq!(learning.members().len(), 4);
+    assert!(!learning.is_voter(four));
+    let replace = [Change::Voter(four), Change::Remove(one)];
+    assert_eq!(learning.change(&replace), Err(ChangeError::SeveralVoters));
+    let joint = learning.enter_joint(&replace).unwrap();
+    assert!(joint.is_voter(one) && joint.is_voter(four) && joint.is_joint());
+    assert_eq!(joint.change(&[]), Err(ChangeError::Joint));
+    assert_eq!(joint.enter_joint(&[]), Err(ChangeError::Joint));
+    assert_eq!(joint.leave_joint().unwrap(), Configuration::of([two, three, four]));
+    assert_eq!(first.leave_joint(), Err(ChangeError::NotJoint));
+    let nobody = [one, two, three].map(Change::Remove);
+    assert_eq!(first.enter_joint(&nobody), Err(ChangeError::NoVoters));
+}
+
+#[test]
+fn a_voter_that_is_to_learn_votes_until_the_joint_configuration_is_left() {
+    let [one, two] = [1, 2].map(node);
+    let first = Configuration::of([one]);
+    let joint = first.enter_joint(&[Change::Voter(two), Change::Learner(one)]).unwrap();
+    assert!(joint.is_voter(one) && joint.learners().is_empty());
+    let next = joint.leave_joint().unwrap();
+    assert!(!next.is_voter(one) && next.learners().contains(&one));
+}
+
+#[test]
+fn the_latest_configuration_of_the_log_is_in_force() {
+    let [one, two, three] = [1, 2, 3].map(node);
+    let of = |nodes: &[NodeId]| Configuration::of(nodes.iter().copied());
+    let entry = |nodes: &[NodeId]| Entry { term: 1, payload: Payload::Configuration(of(nodes)) };
+    let mut members = Members::of(None, &[one, two, three]);
+    assert_eq!(members.latest(), &of(&[one, two, three]));
+    members.replaced(4, &[entry(&[one, two]), entry(&[two])]);
+    assert_eq!((members.latest(), members.latest_index()), (&of(&[two]), 6));
+    // Who was removed may be the only one to know as long as that is not committed.
+    assert!(members.may_lead(three, 4) && !members.may_lead(three, 5));
+    assert!(members.may_lead(one, 5) && !members.may_lead(one, 6));
+    members.replaced(5, &[]);
+    assert_eq!((members.latest(), members.latest_index()), (&of(&[one, two]), 5));
+    members.compacted(5);
+    assert_eq!((members.base(), members.latest_index()), (Some(&of(&[one, two])), 0));
+    members.replaced(7, &[entry(&[one])]);
+    members.installed(6, of(&[two]), true);
+    assert_eq!((members.latest(), members.latest_index()), (&of(&[one]), 8));
+    members.installed(9, of(&[three]), false);
+    assert_eq!((members.latest(), members.latest_index()), (&of(&[three]), 0));
 }
 
 #[test]

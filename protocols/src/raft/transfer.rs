@@ -2,6 +2,7 @@
 //! time, and a follower says how far it has come, so that parts which were lost are sent again and
 //! another leader goes on where this one stopped. Heartbeats do not wait for any of it.
 
+use super::configuration::Configuration;
 use super::elections::Role;
 use super::log::{Index, Term};
 use super::machine::{Raft, Reply};
@@ -53,7 +54,12 @@ impl<S: StateMachine> Raft<S> {
         if mutant!(turn, "raft/snapshots-without-sessions") {
             image = image.without_sessions();
         }
-        Outgoing::new(last, postcard::to_stdvec(&image).expect("a snapshot can be encoded"))
+        let mut members = self.members.base().cloned().unwrap_or_default();
+        if mutant!(turn, "raft/snapshots-of-the-first-members") {
+            members = Configuration::of(self.config.voters.iter().copied());
+        }
+        let contents = postcard::to_stdvec(&(members, image)).expect("a snapshot can be encoded");
+        Outgoing::new(last, contents)
     }
 
     /// Sends a follower the snapshot, as far as its pace allows; and a heartbeat if it must hear
@@ -156,8 +162,8 @@ impl<S: StateMachine> Raft<S> {
         incoming.take(&part);
         let mut received = incoming.received();
         if incoming.is_whole() {
-            if let Some(image) = incoming.image() {
-                let record = Record::Installed { last_index, last_term, image };
+            if let Some((configuration, image)) = incoming.contents() {
+                let record = Record::Installed { last_index, last_term, configuration, image };
                 return self.install(from, record, (last_index, round), turn);
             }
             turn.reject(from, "the snapshot is not what was sent");

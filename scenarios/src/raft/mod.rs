@@ -1,8 +1,10 @@
 //! Scenarios of Raft.
 
+mod membership;
 mod snapshots;
 mod transfers;
 
+pub use membership::membership;
 pub use snapshots::snapshots;
 pub use transfers::transfers;
 
@@ -29,7 +31,10 @@ pub const LOGS_MATCH: &str =
     "logs with an entry of the same index and term are the same up to there";
 const NEVER_BACK: &str = "term, vote, commit, applied index and snapshot never go back";
 const STATES: &str = "members that have applied the same entries have the same state";
-const DURABLE: &str = "what is committed is durable on a majority";
+const DURABLE: &str = "what is committed is durable on a quorum";
+const STEPS: &str = "members change one step at a time";
+const IN_FORCE: &str = "the latest configuration in the log is in force";
+const QUORUMS: &str = "leaders commit what a quorum has";
 
 /// How many operations each client does while there are faults.
 const OPERATIONS: u64 = 20;
@@ -76,6 +81,14 @@ pub(crate) fn members(env: &Env) -> Vec<NodeId> {
 
 /// What holds of every cluster (Ongaro, 2014, figure 3.2).
 pub fn properties<S: StateMachine>(scenario: Scenario) -> Scenario {
+    properties_of::<S>(scenario, <[NodeId]>::to_vec)
+}
+
+/// The same of a cluster that is founded by some of the nodes.
+fn properties_of<S: StateMachine>(
+    scenario: Scenario,
+    founders: fn(&[NodeId]) -> Vec<NodeId>,
+) -> Scenario {
     scenario
         .leader(invariants::latest_leader::<S>)
         .always(ONE_LEADER, invariants::one_leader_in_a_term::<S>)
@@ -85,7 +98,10 @@ pub fn properties<S: StateMachine>(scenario: Scenario) -> Scenario {
         .always(COMMITTED, invariants::committed_entries_agree::<S>)
         .always(NEVER_BACK, invariants::members_never_go_back::<S>)
         .always(STATES, invariants::states_agree::<S>)
-        .audit(DURABLE, || invariants::committed_is_durable::<S>("member"))
+        .always(STEPS, invariants::members_change_in_steps::<S>)
+        .always(IN_FORCE, invariants::configurations_are_in_the_log::<S>)
+        .always(QUORUMS, invariants::leaders_commit_by_quorums::<S>)
+        .audit(DURABLE, move || invariants::committed_is_durable::<S>("member", founders))
 }
 
 async fn member(env: Env) -> Result<(), ServeError> {
@@ -105,7 +121,13 @@ pub fn register() -> Scenario {
 
 /// What a cluster survives with its clients.
 pub(crate) fn tolerance() -> Tolerance {
-    Tolerance::minority_impaired("member")
+    impaired(Most::Minority)
+}
+
+/// The same with so many members that fail at once.
+fn impaired(most: Most) -> Tolerance {
+    Tolerance::nothing()
+        .impaired("member", most)
         .impaired("client", Most::Any)
         .any_network()
         .but_not(Fault::QueueOverflow)
@@ -119,9 +141,13 @@ pub(crate) fn tolerance() -> Tolerance {
 
 /// A cluster of members with the workload, all that is tolerated, and all that must hold.
 fn cluster(scenario: Scenario) -> Scenario {
-    properties::<Value>(scenario)
+    loaded(properties::<Value>(scenario), Most::Minority)
+}
+
+fn loaded(scenario: Scenario, most: Most) -> Scenario {
+    scenario
         .clients("client", 2..=4, workload)
-        .tolerates(tolerance())
+        .tolerates(impaired(most))
         .check(linearizable(Register::<Option<u64>>::new(None)))
         .finishes_within(Duration::from_secs(30))
 }
@@ -180,7 +206,8 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/commits-unverified-entries", COMMITTED),
         mutant("raft/applies-again", LINEARIZABLE),
     ];
-    mutants.into_iter().chain(snapshots::mutants()).chain(transfers::mutants()).collect()
+    let others = snapshots::mutants().into_iter().chain(transfers::mutants());
+    mutants.into_iter().chain(others).chain(membership::mutants()).collect()
 }
 
 fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> Scenario {

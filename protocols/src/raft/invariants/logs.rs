@@ -1,10 +1,12 @@
 //! What holds of logs, and of what is committed of them.
 
+use crate::raft::configuration::Configuration;
 use crate::raft::log::{Index, Term};
 use crate::raft::machine::Raft;
 use crate::raft::state_machine::StateMachine;
+use squall_env::shown::AuditView;
 use squall_env::{NodeId, View};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is committed is the same everywhere and for ever: state machine safety, leader
 /// completeness and the immutability of committed entries at once. Whatever a member takes for
@@ -80,9 +82,11 @@ pub fn logs_match<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), Stri
 }
 
 /// State machine safety of what snapshots hold as well: members that have applied the same entries
-/// have the same state and sessions.
+/// have the same state and sessions, and know the same configuration. Nobody knows that of the
+/// founders who was not there: it is in no entry.
 pub fn states_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
     let mut states: BTreeMap<Index, Vec<u8>> = BTreeMap::new();
+    let mut configurations: BTreeMap<Index, Configuration> = BTreeMap::new();
     let mut seen: BTreeMap<(NodeId, u64), Index> = BTreeMap::new();
     move |view| {
         for member in view.changed::<Raft<S>>() {
@@ -94,41 +98,72 @@ pub fn states_agree<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), St
             if *states.entry(applied).or_insert_with(|| state.clone()) != state {
                 return Err(format!("{node:?} has another state than others had at {applied}"));
             }
+            let known = member.applied_configuration();
+            if known.voters().is_empty() {
+                continue;
+            }
+            let first = configurations.entry(applied).or_insert_with(|| known.clone());
+            if first != known {
+                return Err(format!("{node:?} has {known:?} at {applied}, where {first:?} was"));
+            }
         }
         Ok(())
     }
 }
 
-/// What a member takes for committed is on the disks of a majority, as the worst crash now would
-/// leave them.
+/// What a member takes for committed is on the disks of a quorum, as the worst crash now would
+/// leave them; or at least nobody could be elected without it, for while members change, nobody
+/// but its leader knows by which quorum an entry was committed. `founders` are the first voters.
 pub fn committed_is_durable<S: StateMachine>(
     role: &'static str,
-) -> impl FnMut(&squall_env::shown::AuditView<'_>) -> Result<(), String> {
+    founders: fn(&[NodeId]) -> Vec<NodeId>,
+) -> impl FnMut(&AuditView<'_>) -> Result<(), String> {
     move |audit| {
-        let mut newest: Option<(Index, Term)> = None;
+        let mut newest: Option<(Index, Term, Configuration)> = None;
         for member in audit.view().up::<Raft<S>>() {
             let commit = member.commit();
             let Some(term) = member.log().term_at(commit) else { continue };
-            newest = newest.max(Some((commit, term)));
-        }
-        let Some((index, term)) = newest.filter(|(index, _)| *index > 0) else { return Ok(()) };
-        let voters: Vec<NodeId> = audit.roster().nodes(role).collect();
-        let config = crate::raft::Config::of(voters.clone());
-        let mut having = 0;
-        for (node, _) in audit.disks() {
-            if voters.contains(&node) {
-                let recovered = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config)?;
-                // What a snapshot stands for is there as well.
-                let (base, log) = (recovered.log().base().0, recovered.log());
-                having += usize::from(base > index || log.term_at(index) == Some(term));
+            if newest.as_ref().is_none_or(|(index, of, _)| (*index, *of) < (commit, term)) {
+                newest = Some((commit, term, member.configuration().clone()));
             }
-            if having * 2 > voters.len() {
+        }
+        let Some((index, term, members)) = newest.filter(|(index, ..)| *index > 0) else {
+            return Ok(());
+        };
+        let nodes: Vec<NodeId> = audit.roster().nodes(role).collect();
+        let mut disks: BTreeMap<NodeId, Raft<S>> = BTreeMap::new();
+        let mut having: BTreeSet<NodeId> = BTreeSet::new();
+        for (node, _) in audit.disks().filter(|(node, _)| nodes.contains(node)) {
+            let voters = founders(&nodes);
+            let first = if voters.contains(&node) { voters } else { Vec::new() };
+            let config = crate::raft::Config::of(first);
+            let recovered = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config)?;
+            // What a snapshot stands for is there as well.
+            let (base, log) = (recovered.log().base().0, recovered.log());
+            if base > index || log.term_at(index) == Some(term) {
+                having.insert(node);
+            }
+            disks.insert(node, recovered);
+            if members.is_quorum(|node| having.contains(&node)) {
                 return Ok(());
             }
         }
-        Err(format!(
-            "entry {index} of term {term} is committed and on {having} of {} disks",
-            voters.len()
-        ))
+        let lacking = disks.iter().filter(|(node, _)| !having.contains(node));
+        match lacking.map(|(node, _)| *node).find(|node| could_win(*node, &disks)) {
+            None => Ok(()),
+            Some(node) => Err(format!(
+                "entry {index} of term {term} is committed and only on the disks of {having:?}: \
+                 {node:?} could be elected without it"
+            )),
+        }
     }
+}
+
+/// Whether all whose logs are no newer would elect the node, by its own configuration.
+fn could_win<S: StateMachine>(node: NodeId, disks: &BTreeMap<NodeId, Raft<S>>) -> bool {
+    let end = |of: &Raft<S>| (of.log().last_term(), of.log().last_index());
+    let Some(candidate) = disks.get(&node) else { return false };
+    let grants = |voter| disks.get(&voter).is_some_and(|voter| end(voter) <= end(candidate));
+    let members = candidate.configuration();
+    members.is_voter(node) && members.is_quorum(grants)
 }
