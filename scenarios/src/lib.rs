@@ -15,8 +15,8 @@ use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    let raft = [raft::register(), raft::snapshots(), raft::transfers(), raft::membership()];
-    let raft = raft.into_iter();
+    let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
+    let raft = raft.into_iter().chain([raft::membership()]);
     let systems = [config::store(), register::atomic(), http::http1(), http::http2(), kv::kv()];
     raft.chain(systems).chain(weather::scenarios()).collect()
 }

@@ -10,6 +10,7 @@ mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod raft;
 mod raft_cases;
 mod raft_journal; // A journal of the first format still opens.
+mod raft_leases;
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.

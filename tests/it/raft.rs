@@ -1,5 +1,5 @@
 use squall::run;
-use squall_scenarios::raft::{membership, mutants, register, snapshots, transfers};
+use squall_scenarios::raft::{leases, membership, mutants, register, snapshots, transfers};
 
 #[test]
 fn a_cluster_keeps_one_register_as_long_as_a_majority_runs() {
@@ -22,6 +22,11 @@ fn a_cluster_whose_members_change_keeps_the_register_as_well() {
 }
 
 #[test]
+fn a_cluster_whose_leaders_have_leases_keeps_the_register_as_well() {
+    leases().seeds(0..300).run();
+}
+
+#[test]
 fn every_mutant_breaks_the_property_that_it_names() {
     for mutant in mutants() {
         let property = mutant.broken_property().expect("a mutant names what it breaks");
@@ -32,7 +37,7 @@ fn every_mutant_breaks_the_property_that_it_names() {
 
 #[test]
 fn a_run_is_the_same_twice_whatever_the_weather() {
-    for scenario in [register(), snapshots(), transfers(), membership()] {
+    for scenario in [register(), leases(), snapshots(), transfers(), membership()] {
         for seed in 0..100 {
             let (first, second) = (run(&scenario, seed), run(&scenario, seed));
             assert_eq!(first.digest, second.digest, "seed {seed}");

@@ -13,11 +13,11 @@ use squall_scenarios::raft::{
 use std::time::Duration;
 
 /// The number of `Message::AppendEntries` among the messages.
-const APPEND: u8 = 2;
+pub(crate) const APPEND: u8 = 2;
 
-type Model = Register<Option<u64>>;
+pub(crate) type Model = Register<Option<u64>>;
 
-const fn ms(milliseconds: u64) -> Duration {
+pub(crate) const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
@@ -80,7 +80,7 @@ async fn ask_the_first(client: Client) -> Result<(), BindError> {
 }
 
 /// Reads at its cue, from the first member alone.
-async fn read_from_the_first(client: Client) -> Result<(), BindError> {
+pub(crate) async fn read_from_the_first(client: Client) -> Result<(), BindError> {
     let env = client.env();
     let mut raft = RaftClient::open(env, vec![env.peers("member")[0]])?;
     client.cue("read").await;
@@ -94,7 +94,7 @@ async fn read(client: &Client, raft: &mut RaftClient<Value>) -> Result<(), Clien
     client.perform::<Model, ClientError>(RegisterCall::Read, read).await.map(drop)
 }
 
-fn told(name: &str) -> Scenario {
+pub(crate) fn told(name: &str) -> Scenario {
     properties::<Value>(Scenario::new(name))
         .tolerates(
             Tolerance::nothing().crashes().lost_unsynced_writes().impaired("member", Most::Any),
@@ -241,7 +241,7 @@ fn snapshot() -> Scenario {
 }
 
 /// Whatever the latencies.
-fn always_breaks(scenario: Scenario, mutant: &'static str, property: &'static str) {
+pub(crate) fn always_breaks(scenario: Scenario, mutant: &'static str, property: &'static str) {
     let bad = scenario.mutant("test/bad", mutant, property);
     let broken = (0..20).map(|seed| run(&bad, seed).failure.map(|failure| failure.property));
     let broken: Vec<Option<String>> = broken.collect();

@@ -15,6 +15,11 @@ pub struct Config {
     pub election_timeout: Duration,
     /// How often a leader tells its followers that it is there: well below the election timeout.
     pub heartbeat: Duration,
+    /// If set, a leader that a quorum has answered answers reads by itself as long as none of them
+    /// elects another (section 6.4.1): somewhat less than the election timeout, which has to be the
+    /// same everywhere. It is right only if no member's clock ever runs faster than another's by
+    /// more than so many millionths, nor stands still while the machine is suspended.
+    pub lease_drift_max_ppm: Option<u32>,
     /// The most entries in a message.
     pub entries_max: usize,
     /// The most bytes of entries, or of a snapshot, in a message, but for a single entry.
@@ -47,6 +52,7 @@ impl Config {
             voters,
             election_timeout: Duration::from_millis(150),
             heartbeat: Duration::from_millis(50),
+            lease_drift_max_ppm: None,
             entries_max: 1_024,
             bytes_max: 64 << 10,
             under_way_max: 64,

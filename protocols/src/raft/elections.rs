@@ -141,11 +141,12 @@ impl<S: StateMachine> Raft<S> {
         turn.send(to, vote);
     }
 
-    /// Whether a leader was heard within the shortest election timeout.
+    /// Whether a leader was heard within the shortest election timeout. By a lease it may even
+    /// count on that when it is not known any more who that was.
     fn has_leader(&self, turn: &Turn<Self>) -> bool {
-        self.is_leader()
-            || self.leader.is_some()
-                && self.heard.is_some_and(|at| turn.now() - at < self.config.election_timeout)
+        let heard = self.heard.is_some_and(|at| turn.now() - at < self.config.election_timeout);
+        let counts = self.leader.is_some() || self.config.lease_drift_max_ppm.is_some();
+        self.is_leader() || heard && counts
     }
 
     pub(super) fn on_vote(

@@ -8,7 +8,7 @@ use super::machine::{Raft, Reply, Timer};
 use super::message::{Campaign, Message};
 use super::state_machine::StateMachine;
 use squall_env::machine::RequestId;
-use squall_env::{NodeId, Turn};
+use squall_env::{NodeId, Turn, mutant};
 
 /// A transfer that is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,9 @@ impl<S: StateMachine> Raft<S> {
             return turn.reply(id, Reply::NotTransferred);
         }
         leadership.handover = Some(Handover { to, id });
+        if !mutant!(turn, "raft/leases-after-a-transfer") {
+            leadership.reads.end_lease();
+        }
         turn.arm(Timer::Transfer, self.config.election_timeout);
         self.hand_over(turn);
     }

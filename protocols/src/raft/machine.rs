@@ -7,8 +7,8 @@ use super::elections::Role;
 use super::log::{Entry, Index, Log, Payload, Term};
 use super::members::Members;
 use super::message::Message;
+use super::reads::Asked;
 use super::record::{HardState, Record, Snapshot};
-use super::replication::Asked;
 use super::snapshots::Incoming;
 use super::state_machine::StateMachine;
 use squall_env::machine::RequestId;
@@ -348,6 +348,11 @@ impl<S: StateMachine> Machine for Raft<S> {
             turn.persist(self, Record::Founded(first));
         }
         self.durable.index = self.log.last_index();
+        let is_new = self.hard == HardState::default();
+        if !is_new && !mutant!(turn, "raft/restarts-without-its-promise") {
+            // Nobody knows any more when a leader was heard last.
+            self.heard = Some(turn.now());
+        }
         self.wait_for_leader(turn);
     }
 

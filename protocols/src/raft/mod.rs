@@ -6,7 +6,7 @@
 //! `PreVote`, and step down when no quorum answers them. A leader sends entries while its own disk
 //! still writes them, several messages at a time, and commits an entry of its own term when it is
 //! durable on a quorum, its own disk counted like any other. Reads cost no entry: the leader asks
-//! a quorum whether it still leads.
+//! a quorum whether it still leads, or has a lease if the clocks allow it.
 //!
 //! Clients have sessions, so that a command that is sent twice, or duplicated by the network, is
 //! applied once.
@@ -33,6 +33,7 @@ mod machine;
 mod members;
 mod message;
 mod progress;
+mod reads;
 mod reconfigure;
 mod record;
 mod replication;

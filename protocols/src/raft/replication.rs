@@ -1,5 +1,4 @@
-//! Log replication (Ongaro, 2014, sections 3.5, 3.6 and 10.2), and reads that need no entry of
-//! their own (section 6.4).
+//! Log replication (Ongaro, 2014, sections 3.5, 3.6 and 10.2).
 
 use super::elections::Role;
 use super::handover::Handover;
@@ -7,11 +6,12 @@ use super::log::{Entry, Index, Log, Payload, Term};
 use super::machine::{Raft, Reply, Timer};
 use super::message::Message;
 use super::progress::{Pace, Progress, Transfer};
+use super::reads::Reads;
 use super::state_machine::StateMachine;
 use super::transfer::Outgoing;
 use squall_env::machine::RequestId;
 use squall_env::{Address, NodeId, Turn, mutant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -20,30 +20,13 @@ pub(super) struct Leadership<S: StateMachine> {
     pub(super) progress: BTreeMap<NodeId, Progress>,
     /// Counts heartbeats.
     pub(super) round: u64,
-    pub(super) reads: VecDeque<PendingRead<S>>,
+    pub(super) reads: Reads<S>,
     /// How many bytes of entries wait to be committed.
     uncommitted: usize,
     /// Who is to lead next, if somebody wants that.
     pub(super) handover: Option<Handover>,
     /// Who wanted the change of members that is under way.
     pub(super) change: Option<RequestId>,
-}
-
-/// What is asked of the leader without an entry.
-pub(super) enum Asked<S: StateMachine> {
-    /// The state machine.
-    Query(S::Query),
-    /// Who is a member.
-    Members,
-}
-
-/// A question that waits until a quorum has shown that this is still the leader, and until
-/// everything is applied that was committed when the question came.
-pub(super) struct PendingRead<S: StateMachine> {
-    id: RequestId,
-    asked: Asked<S>,
-    index: Index,
-    round: u64,
 }
 
 impl<S: StateMachine> Leadership<S> {
@@ -53,7 +36,7 @@ impl<S: StateMachine> Leadership<S> {
         Leadership {
             progress: progress.collect(),
             round: 0,
-            reads: VecDeque::new(),
+            reads: Reads::default(),
             uncommitted: size_of(log, commit + 1..=last),
             handover: None,
             change: None,
@@ -189,9 +172,11 @@ impl<S: StateMachine> Raft<S> {
         self.hand_over(turn);
     }
 
-    fn next_round(&mut self, turn: &mut Turn<Self>) {
+    /// Sends every follower something that it has to answer.
+    pub(super) fn next_round(&mut self, turn: &mut Turn<Self>) {
         if let Role::Leader(leadership) = &mut self.role {
             leadership.round += 1;
+            leadership.reads.asked(leadership.round, turn.now());
         }
         for node in self.others(turn) {
             self.replicate(node, true, turn);
@@ -419,56 +404,6 @@ impl<S: StateMachine> Raft<S> {
             self.apply_committed(turn);
             self.answer_reads(turn);
             self.settle_members(turn);
-        }
-    }
-
-    /// Takes a question, if this member leads.
-    pub(super) fn read(&mut self, id: RequestId, asked: Asked<S>, turn: &mut Turn<Self>) {
-        let (leader, commit) = (self.leader, self.commit);
-        let sure = self.log.term_at(commit) == Some(self.hard.term)
-            || mutant!(turn, "raft/reads-before-its-term-commits");
-        let Role::Leader(leadership) = &mut self.role else {
-            return turn.reply(id, Reply::NotLeader(leader));
-        };
-        // Before its first entry is committed, a leader does not know what else is: then that
-        // entry is waited for.
-        let index = if sure { commit } else { self.log.last_index() };
-        let round = leadership.round + 1;
-        leadership.reads.push_back(PendingRead { id, asked, index, round });
-        self.next_round(turn);
-        self.answer_reads(turn);
-    }
-
-    /// Answers the questions for which it is certain that no other leader had committed anything
-    /// when they came.
-    pub(super) fn answer_reads(&mut self, turn: &mut Turn<Self>) {
-        let me = turn.me();
-        let Role::Leader(leadership) = &mut self.role else { return };
-        let progress = &leadership.progress;
-        while let Some(read) = leadership.reads.front() {
-            let led = |node| {
-                node == me || progress.get(&node).is_some_and(|asked| asked.round >= read.round)
-            };
-            let leads = self.members.deciding(turn).is_quorum(led)
-                || mutant!(turn, "raft/reads-without-a-quorum");
-            if self.applied < read.index || !leads {
-                return;
-            }
-            let Some(read) = leadership.reads.pop_front() else { return };
-            turn.reply(
-                read.id,
-                match read.asked {
-                    Asked::Query(query) => Reply::Answer(self.live.machine.query(&query)),
-                    Asked::Members => Reply::Members(self.members.latest().clone()),
-                },
-            );
-        }
-    }
-
-    /// Sends those who ask to the next leader.
-    pub(super) fn give_up_reads(&mut self, reads: VecDeque<PendingRead<S>>, turn: &mut Turn<Self>) {
-        for read in reads {
-            turn.reply(read.id, Reply::NotLeader(self.leader));
         }
     }
 }

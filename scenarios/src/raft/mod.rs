@@ -1,9 +1,11 @@
 //! Scenarios of Raft.
 
+mod leases;
 mod membership;
 mod snapshots;
 mod transfers;
 
+pub use leases::leases;
 pub use membership::membership;
 pub use snapshots::snapshots;
 pub use transfers::transfers;

@@ -17,7 +17,7 @@ pub fn transfers() -> Scenario {
         .sometimes("a transfer of leadership was given up")
 }
 
-async fn operator(client: Client) -> Result<(), BindError> {
+pub(super) async fn operator(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let members = members(&env);
     let mut raft = RaftClient::<Value>::open(&env, members.clone())?;
