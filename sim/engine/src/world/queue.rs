@@ -78,9 +78,16 @@ impl Event {
     }
 }
 
+/// So many events are kept sorted at most.
+const NEAR_MAX: usize = 32;
+
+/// The next few events are sorted, for most are taken soon after they were put in and runs have few
+/// pending ones; a heap holds the rest, none of which comes before any of them.
 #[derive(Default)]
 pub(crate) struct Queue {
-    events: BinaryHeap<Reverse<Event>>,
+    /// The next event is the last of them.
+    near: Vec<Event>,
+    far: BinaryHeap<Reverse<Event>>,
     /// Why each of them is there, if somebody wants to know.
     pub(crate) causes: Option<Box<Causes>>,
 }
@@ -88,16 +95,18 @@ pub(crate) struct Queue {
 impl Queue {
     /// Makes room for so many events.
     pub(crate) fn reserve(&mut self, room: usize) {
-        self.events.reserve(room);
+        self.near.reserve(NEAR_MAX + 1);
+        self.far.reserve(room.saturating_sub(NEAR_MAX));
     }
 
     /// An empty one with the room of this one, if that is no larger than `most`.
     pub(crate) fn emptied(mut self, most: usize) -> Queue {
-        if self.events.capacity() > most {
+        if self.far.capacity() > most {
             return Queue::default();
         }
-        self.events.clear();
-        Queue { events: self.events, causes: None }
+        self.near.clear();
+        self.far.clear();
+        Queue { near: self.near, far: self.far, causes: None }
     }
 
     #[inline]
@@ -105,16 +114,32 @@ impl Queue {
         if let Some(causes) = &mut self.causes {
             causes.queued(event);
         }
-        self.events.push(Reverse(event));
+        if self.far.peek().is_some_and(|Reverse(first)| *first < event) {
+            self.far.push(Reverse(event));
+            return;
+        }
+        let mut place = self.near.len();
+        self.near.push(event);
+        while place > 0 && self.near[place - 1] < event {
+            self.near[place] = self.near[place - 1];
+            place -= 1;
+        }
+        self.near[place] = event;
+        if self.near.len() > NEAR_MAX {
+            self.far.extend(self.near.drain(..NEAR_MAX / 2).map(Reverse));
+        }
     }
 
     /// Takes the next event, if it is not later than this.
     #[inline]
     pub(crate) fn pop_until(&mut self, until: u64) -> Option<Event> {
-        if self.events.peek()?.0.time() > until {
+        if self.peek()?.time() > until {
             return None;
         }
-        let Reverse(event) = self.events.pop()?;
+        let event = match self.near.pop() {
+            Some(event) => event,
+            None => self.far.pop()?.0,
+        };
         if let Some(causes) = &mut self.causes {
             causes.taken(event);
         }
@@ -124,17 +149,17 @@ impl Queue {
     /// How many events are pending.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.events.len()
+        self.near.len() + self.far.len()
     }
 
     /// All events in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Event> {
-        self.events.iter().map(|Reverse(event)| *event)
+        self.near.iter().copied().chain(self.far.iter().map(|Reverse(event)| *event))
     }
 
     #[inline]
     pub(crate) fn peek(&self) -> Option<Event> {
-        self.events.peek().map(|Reverse(event)| *event)
+        self.near.last().copied().or_else(|| self.far.peek().map(|Reverse(event)| *event))
     }
 }
 
@@ -293,6 +318,28 @@ mod tests {
         assert_eq!(event.at(3).time(), 3);
         assert_eq!(event.at(3).slot(), SLOT_MAX);
         assert!(event.at(3) < event);
+    }
+
+    #[test]
+    fn events_come_in_their_order_however_many_there_are() {
+        for pending in [1, NEAR_MAX, NEAR_MAX + 1, 10 * NEAR_MAX] {
+            let (mut queue, mut model) = (Queue::default(), std::collections::BTreeSet::new());
+            let mut now = 0;
+            for n in 0..5_000u64 {
+                let after = mix(n) % 1_000;
+                let event = Event::new(now + after, mix(n) as u32, Kind::Timer, n as u32);
+                queue.push(event);
+                model.insert(event);
+                assert!(queue.iter().all(|event| model.contains(&event)));
+                while model.len() > pending || n % 700 == 0 && !model.is_empty() {
+                    assert_eq!((queue.len(), queue.peek()), (model.len(), model.first().copied()));
+                    let next = queue.pop_until(u64::MAX).unwrap();
+                    assert_eq!(Some(next), model.pop_first());
+                    now = next.time();
+                }
+            }
+            assert_eq!(queue.pop_until(now.saturating_sub(1)), None);
+        }
     }
 
     #[test]
