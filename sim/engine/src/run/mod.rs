@@ -1,5 +1,6 @@
 //! One run of a scenario: a pure function of build, scenario, seed and plan.
 
+mod bodies;
 mod guard;
 mod outcome;
 mod panics;
@@ -23,13 +24,12 @@ pub use crate::world::Combined;
 use crate::world::{
     Boot, Features, Installed, Line, Outside, Recorded, Recorder, Steps, TaskId, World, with,
 };
+use bodies::Bodies;
 use guard::{drop_places, drop_quietly, guarded};
 use properties::Properties;
-use squall_env::platform::BoxFuture;
 use squall_env::shown::AuditMoment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 pub use watch::Watch;
 
 #[cfg(feature = "cli")]
@@ -171,6 +171,7 @@ fn run_once(
         rerolls: plan.rerolls.clone(),
         has_clients: !clients.is_empty(),
         watchdog: watchdog::Watch::new(&scenario.name, seed),
+        bodies: Bodies::default(),
         outside: Vec::new(),
         watch,
     };
@@ -186,6 +187,7 @@ struct Run<'a> {
     rerolls: Vec<Reroll>,
     has_clients: bool,
     watchdog: watchdog::Watch,
+    bodies: Bodies,
     outside: Vec<Outside>,
     watch: Watch,
 }
@@ -194,13 +196,14 @@ struct Run<'a> {
 enum Step {
     Outside,
     Check,
-    Poll(TaskId, BoxFuture<'static, ()>, Waker),
+    Poll(TaskId),
     Mark(u32),
     Livelock,
     Idle,
     End,
 }
 
+#[inline]
 fn next_step(world: &mut World, until: u64) -> Step {
     loop {
         if world.failure.is_some() {
@@ -216,8 +219,8 @@ fn next_step(world: &mut World, until: u64) -> Step {
             if world.is_livelock() {
                 return Step::Livelock;
             }
-            if let Some((id, future, waker)) = world.next_task() {
-                return Step::Poll(id, future, waker);
+            if let Some(id) = world.next_task() {
+                return Step::Poll(id);
             }
         }
         if let Some(mark) = world.mark {
@@ -233,28 +236,25 @@ fn next_step(world: &mut World, until: u64) -> Step {
 impl Run<'_> {
     fn drive(&mut self) {
         let until = self.watch.until_ns;
-        let mut step = with(|world| next_step(world, until)).unwrap_or(Step::End);
+        let mut polled = None;
         loop {
+            let (mut over, mut step) = (false, Step::End);
+            with(|world| {
+                over = polled.is_some_and(|(id, finished)| world.polled(id, finished));
+                // The future of a task that is over is user code's: it goes outside, first of all,
+                // and dropping it may change things, so nothing is taken up before.
+                step = match over {
+                    true if world.failure.is_none() => Step::Outside,
+                    true => Step::End,
+                    false => next_step(world, until),
+                };
+            });
+            if let Some((id, finished)) = polled.take().filter(|_| over) {
+                self.bodies.drop_of(id.slot, finished);
+            }
             match step {
-                Step::Poll(id, mut future, waker) => {
-                    let polled = self.poll(&mut future, &waker);
-                    let (mut left, mut next) = (None, Step::End);
-                    with(|world| {
-                        left = world.polled(id, future, waker, polled);
-                        // Whatever is left over is user code's: it goes outside, first of all, and
-                        // dropping it may change things, so nothing is taken up before.
-                        next = match left {
-                            Some(_) if world.failure.is_none() => Step::Outside,
-                            Some(_) => Step::End,
-                            None => next_step(world, until),
-                        };
-                    });
-                    match left {
-                        Some(future) if polled => guarded(|| drop(future)),
-                        Some(future) => drop_quietly(future),
-                        None => {}
-                    }
-                    step = next;
+                Step::Poll(id) => {
+                    polled = Some((id, self.bodies.poll(id, &self.watchdog)));
                     continue;
                 }
                 Step::Outside => self.work_outside(),
@@ -269,24 +269,6 @@ impl Run<'_> {
             }
             if self.goals_met() {
                 return;
-            }
-            step = with(|world| next_step(world, until)).unwrap_or(Step::End);
-        }
-    }
-
-    /// Polls a task; `true` if it is over.
-    fn poll(&mut self, future: &mut BoxFuture<'static, ()>, waker: &Waker) -> bool {
-        self.watchdog.enter();
-        let mut cx = Context::from_waker(waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-        self.watchdog.leave();
-        match polled {
-            Ok(Poll::Pending) => false,
-            Ok(Poll::Ready(())) => true,
-            Err(_) => {
-                let panic = panics::take();
-                with(|world| world.panicked(&panic));
-                true
             }
         }
     }
@@ -308,6 +290,7 @@ impl Run<'_> {
             Outside::Complete(done, result) => guarded(|| done.complete(result)),
             Outside::DropCompletion(done) => guarded(|| drop(done)),
             Outside::DropFuture(future) => drop_quietly(future),
+            Outside::DropTask(slot) => self.bodies.drop_of(slot, false),
             Outside::Work(work) => guarded(work),
             Outside::Boot(node) => self.boot(node),
             Outside::FindLeader(slot) => {

@@ -15,9 +15,7 @@ impl World {
         for node in &mut self.nodes {
             node.boot = 0;
         }
-        for task in self.tasks.drain() {
-            left.extend(task.future.map(Outside::DropFuture));
-        }
+        left.extend(self.remove_tasks());
         for operation in self.disk_operations.drain() {
             left.extend(operation.into_completion().map(Outside::DropCompletion));
         }

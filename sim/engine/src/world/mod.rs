@@ -51,7 +51,7 @@ pub(crate) use recorded::Recorder;
 pub use recorded::{Recorded, RecordedMessage};
 pub(crate) use runaway::{Bounds, Census};
 pub use steps::Steps;
-pub(crate) use tasks::TaskId;
+pub(crate) use tasks::{Body, TaskId};
 
 use crate::choice::{Choices, Entity};
 use crate::digest::{Code, Digest, NodeDigest};
@@ -128,6 +128,8 @@ pub(crate) enum Outside {
     Complete(Completion, Result<Done, DiskError>),
     DropCompletion(Completion),
     DropFuture(BoxFuture<'static, ()>),
+    /// The future of the task that had this slot, which was polled before.
+    DropTask(u32),
     /// A crash left these exhibits behind; with `audit`, they are compared with the disk first.
     Remains {
         node: u32,
@@ -373,7 +375,7 @@ impl World {
 
     /// Takes the next ready task for polling.
     #[inline]
-    pub(crate) fn next_task(&mut self) -> Option<(TaskId, BoxFuture<'static, ()>, Waker)> {
+    pub(crate) fn next_task(&mut self) -> Option<TaskId> {
         loop {
             let id = self.ready.pop()?;
             let task = &mut self.tasks[id.slot];
@@ -382,15 +384,12 @@ impl World {
             }
             task.ready = false;
             task.waits = ("", "");
-            let (Some(future), Some(waker)) = (task.future.take(), task.waker.take()) else {
-                continue;
-            };
             let (node, detail) = (task.node, [task.entity.0, task.wakes]);
             self.current = Some(id);
-            self.current_waker = waker.data().addr();
+            self.current_waker = task.waker;
             self.polls_at_this_time += 1;
             self.note(node, Code::Poll, detail);
-            return Some((id, future, waker));
+            return Some(id);
         }
     }
 
@@ -399,30 +398,21 @@ impl World {
         self.polls_at_this_time > POLLS_MAX
     }
 
-    /// A poll is over. Gives back what has to be dropped outside.
+    /// A poll is over. Says whether the task is, and its future has to be dropped outside.
     #[inline]
-    pub(crate) fn polled(
-        &mut self,
-        id: TaskId,
-        future: BoxFuture<'static, ()>,
-        waker: Waker,
-        finished: bool,
-    ) -> Option<BoxFuture<'static, ()>> {
+    pub(crate) fn polled(&mut self, id: TaskId, finished: bool) -> bool {
         self.current = None;
-        let task = &mut self.tasks[id.slot];
+        let task = &self.tasks[id.slot];
         if task.era != id.era {
             // The node went down while the task ran.
-            return Some(future);
+            return true;
         }
         if finished {
             let (node, entity) = (task.node, task.entity);
             self.note(node, Code::TaskEnd, [entity.0, 0]);
             self.remove_task(id);
-            return Some(future);
         }
-        task.future = Some(future);
-        task.waker = Some(waker);
-        None
+        finished
     }
 
     /// Counts a fault that took effect.

@@ -313,9 +313,7 @@ impl World {
         let stalled = std::mem::take(&mut node.stalled_operations);
         while let Some(slot) = self.nodes[index as usize].tasks.last().copied() {
             let id = TaskId { slot, era: self.tasks[slot].era };
-            if let Some(future) = self.remove_task(id) {
-                self.outside.push(Outside::DropFuture(future));
-            }
+            self.kill_task(id);
         }
         while let Some((_, slot)) = self.nodes[index as usize].ports.last().copied() {
             self.unbind(slot, self.socket_era(slot));

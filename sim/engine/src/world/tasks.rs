@@ -1,6 +1,6 @@
 //! Tasks: whose they are, which is ready, and what each waits for.
 
-use super::World;
+use super::{Outside, World};
 use crate::choice::Entity;
 use crate::digest::Code;
 use rand_chacha::ChaCha8Rng;
@@ -21,9 +21,10 @@ pub(crate) struct TaskId {
 pub(crate) struct Task {
     pub(crate) era: u32,
     pub(crate) node: u32,
-    /// Out while it is being polled.
-    pub(crate) future: Option<BoxFuture<'static, ()>>,
-    pub(crate) waker: Option<Waker>,
+    /// Out from when it is polled for the first time.
+    body: Option<Body>,
+    /// The address behind its waker.
+    pub(crate) waker: usize,
     pub(crate) entity: Entity,
     pub(crate) wakes: u64,
     pub(crate) ready: bool,
@@ -34,6 +35,12 @@ pub(crate) struct Task {
     pub(crate) rng: Option<Box<ChaCha8Rng>>,
     /// Its place in the node's list.
     place: u32,
+}
+
+/// What is polled of a task.
+pub(crate) struct Body {
+    pub(crate) future: BoxFuture<'static, ()>,
+    pub(crate) waker: Waker,
 }
 
 /// Who is to be told that something is ready.
@@ -104,6 +111,16 @@ impl Ready {
     }
 }
 
+impl Task {
+    /// What has to be dropped of the task that had this slot.
+    fn left(body: Option<Body>, slot: u32) -> Outside {
+        match body {
+            Some(body) => Outside::DropFuture(body.future),
+            None => Outside::DropTask(slot),
+        }
+    }
+}
+
 impl World {
     /// Starts a task of a node. Its name within its parent, and which of that name it is, are
     /// what its choices go by.
@@ -130,14 +147,14 @@ impl World {
         let place = self.nodes[node as usize].tasks.len() as u32;
         let task = &mut self.tasks[slot];
         let id = TaskId { slot, era: task.era };
-        let waker = TaskWaker { task: id, world: self.number };
+        let waker = Waker::from(Arc::new(TaskWaker { task: id, world: self.number }));
         let mut children = std::mem::take(&mut task.children);
         children.clear();
         *task = Task {
             era: task.era,
             node,
-            future: Some(future),
-            waker: Some(Waker::from(Arc::new(waker))),
+            waker: waker.data().addr(),
+            body: Some(Body { future, waker }),
             entity,
             wakes: 0,
             ready: false,
@@ -200,7 +217,7 @@ impl World {
 
     #[cold]
     fn tell_foreign(&mut self, waker: Waker) {
-        self.outside.push(super::Outside::Wake(waker));
+        self.outside.push(Outside::Wake(waker));
     }
 
     /// Whether the waker is that of the running task, which can then be remembered by its number.
@@ -210,24 +227,44 @@ impl World {
         self.current.filter(|_| cx.waker().data().addr() == self.current_waker)
     }
 
-    /// Takes a finished or killed task off. What it held is dropped by the caller, outside.
-    pub(crate) fn remove_task(&mut self, id: TaskId) -> Option<BoxFuture<'static, ()>> {
+    /// What is to be polled of a task that was not polled before.
+    pub(crate) fn begin_task(&mut self, id: TaskId) -> Option<Body> {
+        let task = self.tasks.get_mut(id.slot).filter(|task| task.era == id.era)?;
+        task.body.take()
+    }
+
+    /// Takes all tasks off, and gives what has to be dropped of them outside.
+    pub(super) fn remove_tasks(&mut self) -> Vec<Outside> {
+        let tasks = self.tasks.drain().zip(0..);
+        tasks.map(|(task, slot)| Task::left(task.body, slot)).collect()
+    }
+
+    /// Takes a task off whose node goes down. What it held is dropped outside; that of the running
+    /// task once its poll is over.
+    pub(super) fn kill_task(&mut self, id: TaskId) {
+        let body = self.remove_task(id);
+        if self.current != Some(id) {
+            self.outside.push(Task::left(body, id.slot));
+        }
+    }
+
+    /// Takes a task off. What it held is dropped by the caller, outside.
+    pub(crate) fn remove_task(&mut self, id: TaskId) -> Option<Body> {
         let task = &mut self.tasks[id.slot];
         if task.era != id.era {
             return None;
         }
         task.era = task.era.wrapping_add(1);
         task.ready = false;
-        task.waker = None;
         task.rng = None;
-        let (future, place, node) = (task.future.take(), task.place, task.node as usize);
+        let (body, place, node) = (task.body.take(), task.place, task.node as usize);
         let list = &mut self.nodes[node].tasks;
         list.swap_remove(place as usize);
         if let Some(moved) = list.get(place as usize).copied() {
             self.tasks[moved].place = place;
         }
         self.tasks.give_back(id.slot);
-        future
+        body
     }
 
     /// Whose task it is.
