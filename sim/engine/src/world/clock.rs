@@ -8,7 +8,7 @@ use crate::digest::Code;
 use crate::table::Fault;
 use squall_env::Instant;
 use squall_env::platform::Wait;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 const BILLION: u64 = 1_000_000_000;
 
@@ -77,6 +77,14 @@ pub(crate) struct Timer {
     waiter: Waiter,
 }
 
+impl Timer {
+    /// Whether it is this task that it wakes.
+    #[inline]
+    fn wakes(&self, id: TaskId) -> bool {
+        matches!(self.waiter, Waiter::Task(other) if other == id)
+    }
+}
+
 const NONE: u32 = u32::MAX;
 
 /// The node's parked timer.
@@ -90,38 +98,35 @@ impl Default for Parked {
 }
 
 impl World {
+    /// Whether the sleep is over; if not, the running task waits for that, unless the waker is none
+    /// of its.
     #[inline]
-    fn start_sleep(
+    fn sleep(
         &mut self,
         node: u32,
         until: Instant,
         wait: &mut Wait,
-        own: Option<TaskId>,
-        foreign: &mut Option<Waker>,
-    ) -> Poll<()> {
-        if let Some(slot) = self.timer_of(wait) {
-            match own {
-                Some(id) => {
-                    if !matches!(self.timers[slot].waiter, Waiter::Task(old) if old == id) {
-                        self.drop_waiter(slot, Waiter::Task(id));
-                    }
-                }
-                None => {
-                    if let Some(waker) = foreign.take() {
-                        self.drop_waiter(slot, Waiter::Foreign(waker));
-                    }
-                }
-            }
-        } else {
-            let waiter = match (own, foreign.take()) {
-                (Some(id), _) => Waiter::Task(id),
-                (None, Some(waker)) => Waiter::Foreign(waker),
-                (None, None) => Waiter::Nobody,
-            };
-            wait.token = self.start_timer(node, until.as_nanos(), waiter);
+        cx: &Context<'_>,
+    ) -> Option<Poll<()>> {
+        if self.nodes[node as usize].clock.local(self.now) >= until.as_nanos() {
+            self.cancel_timer(node, wait);
+            self.nodes[node as usize].slept += 1;
+            return Some(Poll::Ready(()));
+        }
+        let id = self.own_waker(cx)?;
+        let known = self.timer_of(wait).is_some_and(|slot| self.timers[slot].wakes(id));
+        if !known {
+            self.sleep_until(node, until, wait, Waiter::Task(id));
         }
         self.waits("sleep", "");
-        Poll::Pending
+        Some(Poll::Pending)
+    }
+
+    fn sleep_until(&mut self, node: u32, until: Instant, wait: &mut Wait, waiter: Waiter) {
+        match self.timer_of(wait) {
+            Some(slot) => self.drop_waiter(slot, waiter),
+            None => wait.token = self.start_timer(node, until.as_nanos(), waiter),
+        }
     }
 
     fn drop_waiter(&mut self, slot: u32, new: Waiter) {
@@ -273,28 +278,35 @@ pub(crate) fn poll_sleep(
     wait: &mut Wait,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let mut foreign = None;
-    loop {
-        let polled = with(|world| {
-            if !world.alive(node, token) {
-                return Some(Poll::Pending);
-            }
-            if world.nodes[node as usize].clock.local(world.now) >= until.as_nanos() {
-                world.cancel_timer(node, wait);
-                world.nodes[node as usize].slept += 1;
-                return Some(Poll::Ready(()));
-            }
-            let own = world.own_waker(cx);
-            let known = own.is_some() || foreign.is_some();
-            // A foreign waker is cloned outside: its code is not ours.
-            known.then(|| world.start_sleep(node, until, wait, own, &mut foreign))
-        });
-        match polled {
-            None => return Poll::Pending,
-            Some(Some(polled)) => return polled,
-            Some(None) => foreign = Some(cx.waker().clone()),
-        }
+    let polled = with(|world| match world.alive(node, token) {
+        true => world.sleep(node, until, wait, cx),
+        false => Some(Poll::Pending),
+    });
+    match polled {
+        None => Poll::Pending,
+        Some(Some(polled)) => polled,
+        Some(None) => sleep_with((node, token), until, wait, cx),
     }
+}
+
+/// A foreign waker is cloned outside: its code is not ours.
+#[cold]
+fn sleep_with(
+    (node, token): (u32, u64),
+    until: Instant,
+    wait: &mut Wait,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let mut waker = Some(cx.waker().clone());
+    with(|world| {
+        if world.alive(node, token)
+            && let Some(waker) = waker.take()
+        {
+            world.sleep_until(node, until, wait, Waiter::Foreign(waker));
+            world.waits("sleep", "");
+        }
+    });
+    Poll::Pending
 }
 
 #[cfg(test)]

@@ -6,39 +6,25 @@ use super::{Outside, World, with};
 use crate::digest::Code;
 use squall_env::Address;
 use squall_env::platform::Closed;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 impl World {
+    #[inline]
     fn receive(
         &mut self,
         (node, token): (u32, u64),
         (slot, era): (u32, u32),
         into: &mut Vec<u8>,
-        cx: &Context<'_>,
-        foreign: &mut Option<Waker>,
     ) -> Received {
         if !self.alive(node, token) {
             return Received::Nothing;
         }
-        let own = self.own_waker(cx);
         let Some(socket) = self.sockets.get_mut(slot).filter(|s| s.era == era && s.open) else {
             return Received::Closed;
         };
         let head = socket.head;
         if head == NONE {
-            let new = match own {
-                Some(id) => Waiter::Task(id),
-                None => match foreign.take() {
-                    Some(waker) => Waiter::Foreign(waker),
-                    None => return Received::Unknown,
-                },
-            };
-            let old = std::mem::replace(&mut socket.waiter, new);
-            if let Waiter::Foreign(waker) = old {
-                self.outside.push(Outside::DropWaker(waker));
-            }
-            self.waits("a datagram", "");
-            return Received::Nothing;
+            return Received::Wait;
         }
         let message = &self.messages[head];
         socket.head = message.next;
@@ -56,6 +42,16 @@ impl World {
         self.note(node, Code::Receive, [0, hash]);
         Received::From(from)
     }
+
+    /// Nothing is there yet for the task or waker.
+    #[inline]
+    fn wait_at(&mut self, slot: u32, waiter: Waiter) {
+        let old = std::mem::replace(&mut self.sockets[slot].waiter, waiter);
+        if let Waiter::Foreign(waker) = old {
+            self.outside.push(Outside::DropWaker(waker));
+        }
+        self.waits("a datagram", "");
+    }
 }
 
 /// What came of an attempt to receive.
@@ -63,26 +59,52 @@ enum Received {
     From(Address),
     Closed,
     Nothing,
-    /// There is nothing, and who waits for it is not known yet.
-    Unknown,
+    /// There is nothing yet.
+    Wait,
 }
 
 /// A receive polled by whoever holds the context.
+#[inline]
 pub(crate) fn poll_receive(
     boot: (u32, u64),
     socket: (u32, u32),
     into: &mut Vec<u8>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Address, Closed>> {
-    let mut foreign = None;
-    loop {
-        let received = with(|world| world.receive(boot, socket, into, cx, &mut foreign));
-        match received.unwrap_or(Received::Nothing) {
-            Received::From(from) => return Poll::Ready(Ok(from)),
-            Received::Nothing => return Poll::Pending,
-            Received::Closed => return Poll::Ready(Err(Closed)),
-            // A foreign waker is cloned outside: its code is not ours.
-            Received::Unknown => foreign = Some(cx.waker().clone()),
+    let received = with(|world| {
+        let received = world.receive(boot, socket, into);
+        if matches!(received, Received::Wait)
+            && let Some(id) = world.own_waker(cx)
+        {
+            world.wait_at(socket.0, Waiter::Task(id));
+            return Received::Nothing;
         }
+        received
+    });
+    match received.unwrap_or(Received::Nothing) {
+        Received::From(from) => Poll::Ready(Ok(from)),
+        Received::Nothing => Poll::Pending,
+        Received::Closed => Poll::Ready(Err(Closed)),
+        Received::Wait => wait_with(boot, socket, cx),
     }
+}
+
+/// A foreign waker is cloned outside: its code is not ours.
+#[cold]
+fn wait_with(
+    (node, token): (u32, u64),
+    (slot, era): (u32, u32),
+    cx: &mut Context<'_>,
+) -> Poll<Result<Address, Closed>> {
+    let mut waker = Some(cx.waker().clone());
+    with(|world| {
+        let is_same = world.sockets.get(slot).is_some_and(|s| s.era == era && s.open);
+        if world.alive(node, token)
+            && is_same
+            && let Some(waker) = waker.take()
+        {
+            world.wait_at(slot, Waiter::Foreign(waker));
+        }
+    });
+    Poll::Pending
 }
