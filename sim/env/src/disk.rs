@@ -206,11 +206,11 @@ impl Default for Slot {
 impl Slot {
     /// Starts an operation. One that is still under way in this slot goes on unobserved.
     pub fn submit<D: Disk + ?Sized>(&mut self, disk: &D, operation: Operation) {
-        let busy = matches!(*lock(&self.0), State::Pending(_));
-        if busy {
-            self.0 = Arc::default();
+        let before = mem::replace(&mut *lock(&self.0), State::Pending(None));
+        if let State::Pending(waker) = before {
+            *lock(&self.0) = State::Pending(waker);
+            self.0 = Arc::new(Mutex::new(State::Pending(None)));
         }
-        *lock(&self.0) = State::Pending(None);
         disk.submit(operation, Completion(Some(Arc::clone(&self.0))));
     }
 

@@ -4,7 +4,7 @@
 //! batch. While that batch syncs it takes further turns into the next one: timers and early
 //! messages go on during a slow sync.
 
-use super::handle::{Asked, Handle, Requests, lock};
+use super::handle::{Asked, Handle, Requests};
 use super::turn::{Tail, Turn};
 use super::{Machine, Mended, RequestId};
 use crate::Env;
@@ -19,7 +19,7 @@ use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Why a machine did not start.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -97,6 +97,7 @@ pub async fn open<M: Machine>(
         turn: Turn::new(env, messages.port(), journal, tail),
         messages,
         requests: Arc::clone(&handle.requests),
+        waits_for: None,
         replies: BTreeMap::new(),
         sleep: Wait::default(),
         sleeping_until: None,
@@ -147,7 +148,9 @@ struct Driver<M: Machine> {
     live: Shown<M>,
     turn: Turn<M>,
     messages: Messages<M::Message>,
-    requests: Requests<M>,
+    requests: Arc<Requests<M>>,
+    /// How many requests there were when none was left, and the waker that the next one wakes.
+    waits_for: Option<(u64, Waker)>,
     replies: BTreeMap<RequestId, OneshotSender<M::Reply>>,
     sleep: Wait,
     sleeping_until: Option<Instant>,
@@ -214,13 +217,21 @@ impl<M: Machine> Driver<M> {
     }
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        let made = self.requests.made();
+        if let Some((seen, waker)) = &self.waits_for
+            && *seen == made
+            && waker.will_wake(cx.waker())
+        {
+            return false;
+        }
         for _ in 0..TURNS_MAX {
-            let mut queue = lock(&self.requests);
+            let mut queue = self.requests.lock();
             let Some(asked) = queue.waiting.pop_front() else {
-                let known = queue.driver.as_ref().is_some_and(|old| old.will_wake(cx.waker()));
-                let old = if known { None } else { queue.driver.replace(cx.waker().clone()) };
+                let old = queue.driver.replace(cx.waker().clone());
+                let made = self.requests.made();
                 drop(queue);
                 drop(old);
+                self.waits_for = Some((made, cx.waker().clone()));
                 return false;
             };
             drop(queue);
@@ -294,7 +305,7 @@ impl<M: Machine> Drop for Driver<M> {
     fn drop(&mut self) {
         self.forget_sleep();
         let left = {
-            let mut queue = lock(&self.requests);
+            let mut queue = self.requests.lock();
             queue.open = false;
             (std::mem::take(&mut queue.waiting), queue.driver.take())
         };

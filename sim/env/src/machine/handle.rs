@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::shown::Shown;
 use crate::sync::{OneshotSender, oneshot};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -49,17 +50,30 @@ pub(super) struct Queue<M: Machine> {
     last: u64,
 }
 
-pub(super) type Requests<M> = Arc<Mutex<Queue<M>>>;
+/// The requests of a machine on their way to it.
+pub(super) struct Requests<M: Machine> {
+    queue: Mutex<Queue<M>>,
+    /// Goes up with every request. The driver takes far more messages than requests on most nodes,
+    /// and looks into the queue only if this has changed.
+    made: AtomicU64,
+}
 
-pub(super) fn lock<M: Machine>(requests: &Requests<M>) -> MutexGuard<'_, Queue<M>> {
-    requests.lock().unwrap_or_else(PoisonError::into_inner)
+impl<M: Machine> Requests<M> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<M>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many there were up to now.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Acquire)
+    }
 }
 
 /// A machine on this node: to make requests, and to look at its live state.
 pub struct Handle<M: Machine> {
     env: Env,
     name: &'static str,
-    pub(super) requests: Requests<M>,
+    pub(super) requests: Arc<Requests<M>>,
     live: Shown<M>,
 }
 
@@ -77,7 +91,8 @@ impl<M: Machine> Clone for Handle<M> {
 impl<M: Machine> Handle<M> {
     pub(super) fn new(env: &Env, name: &'static str, live: Shown<M>) -> Handle<M> {
         let queue = Queue { waiting: VecDeque::new(), driver: None, open: true, last: 0 };
-        Handle { env: env.clone(), name, requests: Arc::new(Mutex::new(queue)), live }
+        let requests = Requests { queue: Mutex::new(queue), made: AtomicU64::new(0) };
+        Handle { env: env.clone(), name, requests: Arc::new(requests), live }
     }
 
     /// Asks the machine and waits for its reply, which leaves only when everything that it rests
@@ -88,7 +103,7 @@ impl<M: Machine> Handle<M> {
     pub async fn request(&self, request: M::Request) -> Result<M::Reply, RequestError> {
         let (reply, answer) = oneshot(&self.env, self.name);
         let driver = {
-            let mut queue = lock(&self.requests);
+            let mut queue = self.requests.lock();
             if !queue.open {
                 return Err(RequestError::Stopped);
             }
@@ -98,6 +113,7 @@ impl<M: Machine> Handle<M> {
             queue.last += 1;
             let id = RequestId(queue.last);
             queue.waiting.push_back(Asked { id, request, reply });
+            self.requests.made.store(queue.last, Ordering::Release);
             queue.driver.take()
         };
         if let Some(driver) = driver {
