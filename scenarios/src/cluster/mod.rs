@@ -1,13 +1,21 @@
-//! The register as real processes: the same replica and the same clients that the world runs, on
-//! sockets, files and clocks of the machine, killed and stopped for real.
+//! Systems as real processes: the same nodes and clients that the world runs, on sockets, files and
+//! clocks of the machine, killed and stopped for real.
 
 mod demo;
+mod judge;
+mod map;
 mod node;
 mod process;
+mod schedule;
+mod system;
 
 pub use demo::{Demo, Report, demo};
-pub use node::{Error, HistoryOf, VerdictOf, client, judge, replica};
+pub use judge::{Finding, Judged, judge};
+pub use map::{Append, Map};
+pub use node::{ClientOf, Error, map_client, member, register_client, replica};
 pub use process::{Paused, Process};
+pub use schedule::{Episode, Fault, Step};
+pub use system::Kind;
 
 use clap::{Parser, Subcommand};
 use squall::cli::Extra;
@@ -65,42 +73,39 @@ enum Node {
         config: PathBuf,
     },
     /// A client that loads the register and keeps the history of what it saw.
-    Client {
+    Client(ClientOf),
+    /// A member of a map on Raft.
+    Member {
         /// Its configuration, as JSON.
         #[arg(long)]
         config: PathBuf,
-        /// Where to write the history.
-        #[arg(long)]
-        history: PathBuf,
-        /// Which client it is, from 0.
-        #[arg(long)]
-        number: u64,
-        /// Of how many.
-        #[arg(long)]
-        of: u64,
-        /// How long to go on, in seconds; zero is one read.
-        #[arg(long)]
-        seconds: u64,
-        /// What its operations are drawn from.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
     },
+    /// A client that loads the map and keeps the history of what it saw.
+    MapClient(ClientOf),
 }
 
 #[derive(Subcommand)]
 enum Which {
-    /// Three replicas of the register, killed and stopped under load.
-    Register {
-        /// How long to go on.
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
-        /// What the faults and operations are drawn from.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// Where the nodes keep their data; a temporary directory if it is not given.
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
+    /// Replicas of the register, killed and stopped under load.
+    Register(Run),
+    /// Members of a map on Raft, killed and stopped under load.
+    Raft(Run),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// How many nodes: one, three or five, say.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
+    /// How long to go on, as in 10s or 2m.
+    #[arg(long, default_value = "10s", value_parser = squall::cli::parse_time)]
+    time: Duration,
+    /// What the faults and operations are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the nodes keep their data; a temporary directory if it is not given.
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
 /// Runs one of the commands with the arguments behind its name.
@@ -127,10 +132,9 @@ impl Arguments for NodeArguments {
     fn run(self) -> Result<u8, Error> {
         match self.node {
             Node::Replica { config } => replica(&config)?,
-            Node::Client { config, history, number, of, seconds, seed } => {
-                let length = Duration::from_secs(seconds);
-                client(&config, &history, (number, of), length, seed)?;
-            }
+            Node::Client(of) => register_client(&of)?,
+            Node::Member { config } => member(&config)?,
+            Node::MapClient(of) => map_client(&of)?,
         }
         Ok(0)
     }
@@ -138,8 +142,14 @@ impl Arguments for NodeArguments {
 
 impl Arguments for DemoArguments {
     fn run(self) -> Result<u8, Error> {
-        let Which::Register { seconds, seed, dir } = self.which;
-        let demo_of = Demo { length: Duration::from_secs(seconds), seed, dir };
+        let (kind, run) = match self.which {
+            Which::Register(run) => (Kind::Register, run),
+            Which::Raft(run) => (Kind::Raft, run),
+        };
+        let Run { nodes, time, seed, dir } = run;
+        let (name, ms) = (kind.name(), time.as_millis());
+        println!("squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed}");
+        let demo_of = Demo { kind, nodes: nodes.into(), length: time, seed, dir };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;
         println!("{report}");
         Ok(report.exit_code())

@@ -1,21 +1,17 @@
-//! One process: a replica, or a client that records what it sees.
+//! One process: a node, or a client that records what it sees.
 
-use crate::register::{Model, load, read_once};
+use super::map;
+use crate::register;
 use rustix::time::{ClockId, clock_gettime};
 use squall::Client;
-use squall_check::{History, Limits, Recorder, Verdict, linearizable};
-use squall_check::{RegisterCall, RegisterReturn};
+use squall_check::{AppendKv, Model, Recorder};
+use squall_env::platform::BindError;
 use squall_real::Config;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::future::Future;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What clients of the register record.
-pub type HistoryOf = History<RegisterCall<Option<u64>>, RegisterReturn<Option<u64>>>;
-
-/// What the checker says of it.
-pub type VerdictOf = Verdict<RegisterCall<Option<u64>>, RegisterReturn<Option<u64>>>;
 
 /// Why a node or a demo could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +63,68 @@ fn read_config(path: &Path) -> Result<Config, Error> {
     serde_json::from_slice(&bytes).map_err(|error| Error::Config { path: path.to_owned(), error })
 }
 
-/// Runs a replica until the process is ended.
+/// Runs a replica of the register until the process is ended.
 ///
 /// # Errors
 /// If it cannot be started or has to stop.
 pub fn replica(config: &Path) -> Result<(), Error> {
     Ok(squall_real::run(read_config(config)?, squall_protocols::register::serve)?)
+}
+
+/// Runs a member of the map on Raft until the process is ended.
+///
+/// # Errors
+/// If it cannot be started or has to stop.
+pub fn member(config: &Path) -> Result<(), Error> {
+    Ok(squall_real::run(read_config(config)?, map::member)?)
+}
+
+/// What a client is told.
+#[derive(clap::Args)]
+pub struct ClientOf {
+    /// Its configuration, as JSON.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Where to write the history.
+    #[arg(long)]
+    pub history: PathBuf,
+    /// Which client it is, from 0.
+    #[arg(long)]
+    pub number: u64,
+    /// Of how many.
+    #[arg(long)]
+    pub of: u64,
+    /// How long to go on, as in 10s or 2m.
+    #[arg(long, value_parser = squall::cli::parse_time)]
+    pub time: Duration,
+    /// Read once all that clients may have written who went on for that long, and no more.
+    #[arg(long)]
+    pub last: bool,
+    /// What its operations are drawn from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Runs a client of the register, and then writes down what it saw.
+///
+/// # Errors
+/// If it cannot be started, or the history cannot be written.
+pub fn register_client(of: &ClientOf) -> Result<(), Error> {
+    let (last, time) = (of.last, of.time);
+    record::<register::Model, _>(of, move |client| async move {
+        if last { register::read_once(client).await } else { register::load(client, time).await }
+    })
+}
+
+/// Runs a client of the map, and then writes down what it saw.
+///
+/// # Errors
+/// If it cannot be started, or the history cannot be written.
+pub fn map_client(of: &ClientOf) -> Result<(), Error> {
+    let (last, time) = (of.last, of.time);
+    record::<AppendKv, _>(of, move |client| async move {
+        if last { map::read_all(client, time).await } else { map::load(client, time).await }
+    })
 }
 
 /// Nanoseconds on the clock that all processes of the machine share.
@@ -81,46 +133,23 @@ fn common_clock_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Runs a client for a while, or for one read, and then writes down what it saw.
-///
-/// # Errors
-/// If it cannot be started, or the history cannot be written.
-pub fn client(
-    config: &Path,
-    history: &Path,
-    number: (u64, u64),
-    length: Duration,
-    seed: u64,
-) -> Result<(), Error> {
-    let recorder: Recorder<_, _> = Recorder::new();
-    let recording = squall::check::recording::<Model>(recorder.clone());
-    squall_real::run(read_config(config)?, move |env| async move {
+fn record<M: Model, F>(
+    of: &ClientOf,
+    work: impl FnOnce(Client) -> F + Send + 'static,
+) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), BindError>> + Send + 'static,
+{
+    let recorder: Recorder<M::Input, M::Output> = Recorder::new();
+    let recording = squall::check::recording::<M>(recorder.clone());
+    let (number, seed) = ((of.number, of.of), of.seed);
+    squall_real::run(read_config(&of.config)?, move |env| async move {
         let epoch_ns = common_clock_ns();
-        let client = Client::standalone(env, number, seed, epoch_ns, vec![recording]);
-        if length.is_zero() { read_once(client).await } else { load(client, length).await }
+        work(Client::standalone(env, number, seed, epoch_ns, vec![recording])).await
     })?;
-    let what = history.display().to_string();
-    let file = File::create(history).map_err(Error::io(what.clone()))?;
+    let what = of.history.display().to_string();
+    let file = File::create(&of.history).map_err(Error::io(what.clone()))?;
     let mut file = BufWriter::new(file);
     recorder.finish().write_jsonl(&mut file).map_err(Error::io(what.clone()))?;
     file.flush().map_err(Error::io(what))
-}
-
-/// Reads the histories that clients wrote, puts them together, and judges them.
-///
-/// # Errors
-/// If one cannot be read, or their clocks do not fit together.
-pub fn judge(files: &[PathBuf]) -> Result<(HistoryOf, VerdictOf), Error> {
-    let mut histories = Vec::new();
-    for path in files {
-        let why = |why: String| Error::History { path: path.clone(), why };
-        let file = File::open(path).map_err(|error| why(error.to_string()))?;
-        let read = HistoryOf::read_jsonl(BufReader::new(file));
-        histories.push(read.map_err(|error| why(error.to_string()))?);
-    }
-    let path = files.first().cloned().unwrap_or_default();
-    let merged = HistoryOf::merge(histories)
-        .map_err(|error| Error::History { path, why: error.to_string() })?;
-    let verdict = linearizable(&Model::new(None), &merged, &Limits::default());
-    Ok((merged, verdict))
 }

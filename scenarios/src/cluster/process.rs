@@ -47,8 +47,8 @@ impl Process {
         }
     }
 
-    /// Stops it until the guard is dropped.
-    pub fn pause(&self) -> Paused<'_> {
+    /// Makes it stand still until it is let go on.
+    pub fn pause(self) -> Paused {
         self.signal(Signal::STOP);
         Paused(self)
     }
@@ -90,12 +90,14 @@ impl Drop for Process {
     }
 }
 
-/// A stopped process. Dropping the guard lets it go on, whatever happens in between.
-pub struct Paused<'a>(&'a Process);
+/// A process that stands still. Dropping it ends it, as it does one that runs: none stays stopped.
+pub struct Paused(Process);
 
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
+impl Paused {
+    /// Lets it go on.
+    pub fn resume(self) -> Process {
         self.0.signal(Signal::CONT);
+        self.0
     }
 }
 
@@ -120,24 +122,39 @@ mod tests {
         panic!("it is {:?}, not one of {wanted:?}", state(process));
     }
 
-    #[test]
-    fn a_stopped_process_goes_on_even_after_a_panic() {
-        let sleep = Process::start(std::path::Path::new("sleep"), "sleep", &["60"]).unwrap();
-        let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _paused = sleep.pause();
-            eventually(&sleep, &['T']);
-            panic!("in the middle of a pause");
-        }));
-        assert!(panicked.is_err());
-        eventually(&sleep, &['S', 'R']);
+    fn sleep() -> Process {
+        Process::start(std::path::Path::new("sleep"), "sleep", &["60"]).unwrap()
+    }
+
+    fn path(process: &Process) -> String {
+        format!("/proc/{}", process.child.id())
     }
 
     #[test]
-    fn a_dropped_process_is_gone_even_if_it_was_stopped() {
-        let sleep = Process::start(std::path::Path::new("sleep"), "sleep", &["60"]).unwrap();
-        let path = format!("/proc/{}", sleep.child.id());
-        std::mem::forget(sleep.pause());
-        eventually(&sleep, &['T']);
+    fn a_stopped_process_goes_on_when_it_is_let() {
+        let paused = sleep().pause();
+        eventually(&paused.0, &['T']);
+        eventually(&paused.resume(), &['S', 'R']);
+    }
+
+    #[test]
+    fn a_stopped_process_is_gone_after_a_panic() {
+        let sleep = sleep();
+        let path = path(&sleep);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let paused = sleep.pause();
+            eventually(&paused.0, &['T']);
+            panic!("in the middle of a pause");
+        }));
+        assert!(panicked.is_err());
+        assert!(!std::path::Path::new(&path).exists());
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        let sleep = sleep();
+        let path = path(&sleep);
+        assert!(std::path::Path::new(&path).exists());
         drop(sleep);
         assert!(!std::path::Path::new(&path).exists());
     }

@@ -65,7 +65,7 @@ fn wrong_arguments_exit_with_2_and_say_what_would_be_right() {
         ("nod", "'node'"),
         ("demo", "Usage: squall demo"),
         ("demo regster", "'register'"),
-        ("demo register --seconds many", "invalid digit"),
+        ("demo register --time many", "as in 500ms"),
         ("node replica", "--config"),
         ("node replica --confg x", "--config"),
         ("help nothing", "'nothing'"),
@@ -105,7 +105,7 @@ fn real_processes_are_commands_like_the_others() {
         assert!(said.contains("Usage: squall demo") && said.contains("register"), "{said}");
     }
     let said = stdout(&squall("help demo register"));
-    assert!(said.contains("--seconds") && said.contains("squall demo register"), "{said}");
+    assert!(said.contains("--time") && said.contains("squall demo register"), "{said}");
     let unknown = squall("node replica --config no-such-file.json");
     assert_eq!(unknown.status.code(), Some(75), "{}", stderr(&unknown));
     assert!(stderr(&unknown).contains("no-such-file.json"), "{}", stderr(&unknown));

@@ -405,7 +405,10 @@ fn parse_weather(text: &str) -> Result<String, String> {
 }
 
 /// Reads a time, as in `90s`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// In words, what a time looks like.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let unit_ms = match unit {

@@ -56,6 +56,8 @@ mod sweep;
 mod why;
 mod worker;
 
+pub use args::parse_time;
+
 use crate::explore::Subject;
 use crate::scenario::Scenario;
 use args::{Command, LintArgs};

@@ -1,0 +1,271 @@
+//! The processes of one run: who they are, where they listen, and whether they run.
+
+use super::judge::{Judged, judge};
+use super::node::Error;
+use super::process::{Paused, Process};
+use super::{map, schedule::Fault};
+use crate::register;
+use serde_json::json;
+use squall_check::AppendKv;
+use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a node may take until it listens.
+const UP_MAX: Duration = Duration::from_secs(10);
+
+/// How long the clients may take for what they began last.
+const LAST_MAX: Duration = Duration::from_secs(60);
+
+/// How many clients load the system.
+pub(super) const CLIENTS: u64 = 4;
+
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Replicas of the atomic register.
+    Register,
+    /// Members of a map on Raft.
+    Raft,
+}
+
+impl Kind {
+    /// What a run of it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Register => "register",
+            Kind::Raft => "raft",
+        }
+    }
+
+    /// The role of its nodes, which is also the command that runs one.
+    fn role(self) -> &'static str {
+        match self {
+            Kind::Register => "replica",
+            Kind::Raft => map::ROLE,
+        }
+    }
+
+    /// The command that runs a client.
+    fn client(self) -> &'static str {
+        match self {
+            Kind::Register => "client",
+            Kind::Raft => "map-client",
+        }
+    }
+
+    fn judge(self, files: &[PathBuf]) -> Result<Judged, Error> {
+        match self {
+            Kind::Register => judge(&register::Model::new(None), files),
+            Kind::Raft => judge(&AppendKv::new(""), files),
+        }
+    }
+}
+
+/// A node: whether it runs.
+enum Slot {
+    Down,
+    Up(Process),
+    Still(Paused),
+}
+
+/// The processes of one run. Dropping it ends all of them.
+pub(super) struct System {
+    kind: Kind,
+    dir: PathBuf,
+    program: PathBuf,
+    addresses: Vec<SocketAddr>,
+    nodes: Vec<Slot>,
+    seed: u64,
+}
+
+impl System {
+    /// Chooses ports and writes down who is who.
+    pub(super) fn prepare(
+        kind: Kind,
+        count: usize,
+        dir: &Path,
+        seed: u64,
+    ) -> Result<System, Error> {
+        let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
+        // All are bound at once, so that none is chosen twice.
+        let listeners: Vec<TcpListener> = (0..count)
+            .map(|_| TcpListener::bind(("127.0.0.1", 0)))
+            .collect::<Result<_, _>>()
+            .map_err(Error::io("a free port"))?;
+        let addresses: Vec<SocketAddr> = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<_, _>>()
+            .map_err(Error::io("a free port"))?;
+        let nodes = (0..count).map(|_| Slot::Down).collect();
+        let system = System { kind, dir: dir.to_owned(), program, addresses, nodes, seed };
+        let clients = (1..=CLIENTS + 1).map(|number| format!("client-{number}"));
+        for name in (0..count).map(|number| system.name(number)).chain(clients) {
+            system.write_config(&name)?;
+        }
+        Ok(system)
+    }
+
+    fn name(&self, number: usize) -> String {
+        format!("{}-{}", self.kind.role(), number + 1)
+    }
+
+    fn write_config(&self, name: &str) -> Result<(), Error> {
+        let addresses: serde_json::Map<String, serde_json::Value> = self
+            .addresses
+            .iter()
+            .enumerate()
+            .map(|(at, address)| (self.name(at), json!(address.to_string())))
+            .collect();
+        let config = json!({
+            "roster": {
+                "cluster": "demo",
+                "roles": [
+                    { "name": self.kind.role(), "nodes": self.addresses.len() },
+                    { "name": "client", "nodes": CLIENTS + 1 },
+                ],
+            },
+            "me": name,
+            "addresses": addresses,
+            "data": self.dir.join(name),
+            "limits": { "back_off_max_ms": 200 },
+        });
+        let path = self.config(name);
+        std::fs::write(&path, config.to_string()).map_err(Error::io(path.display().to_string()))
+    }
+
+    fn config(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.json"))
+    }
+
+    fn history(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("history-{number}.jsonl"))
+    }
+
+    /// Starts all nodes, and waits until they listen.
+    pub(super) fn start_all(&mut self) -> Result<(), Error> {
+        (0..self.nodes.len()).try_for_each(|number| self.start(number))?;
+        (0..self.nodes.len()).try_for_each(|number| self.wait_for(number))
+    }
+
+    fn start(&mut self, number: usize) -> Result<(), Error> {
+        let name = self.name(number);
+        let config = self.config(&name);
+        let arguments: [&OsStr; 4] =
+            ["node".as_ref(), self.kind.role().as_ref(), "--config".as_ref(), config.as_ref()];
+        self.nodes[number] = Slot::Up(Process::start(&self.program, &name, &arguments)?);
+        Ok(())
+    }
+
+    /// Waits until the node listens.
+    fn wait_for(&mut self, number: usize) -> Result<(), Error> {
+        let until = Instant::now() + UP_MAX;
+        while Instant::now() < until {
+            let limit = Duration::from_millis(200);
+            if TcpStream::connect_timeout(&self.addresses[number], limit).is_ok() {
+                return Ok(());
+            }
+            self.check(number)?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(Error::NotUp(self.name(number)))
+    }
+
+    fn check(&mut self, number: usize) -> Result<(), Error> {
+        let has_ended = match &mut self.nodes[number] {
+            Slot::Up(process) => process.has_ended(),
+            Slot::Down | Slot::Still(_) => false,
+        };
+        if has_ended { Err(Error::Ended(self.name(number))) } else { Ok(()) }
+    }
+
+    /// Sees to it that no node has ended by itself.
+    pub(super) fn check_all(&mut self) -> Result<(), Error> {
+        (0..self.nodes.len()).try_for_each(|number| self.check(number))
+    }
+
+    /// Kills all nodes.
+    pub(super) fn kill_all(&mut self) {
+        // What was there is dropped, and with it the process.
+        self.nodes.fill_with(|| Slot::Down);
+    }
+
+    fn take(&mut self, number: usize) -> Slot {
+        std::mem::replace(&mut self.nodes[number], Slot::Down)
+    }
+
+    /// Begins a fault.
+    pub(super) fn begin(&mut self, fault: &Fault) -> Result<(), Error> {
+        match fault {
+            Fault::Kill(nodes) => nodes.iter().for_each(|number| drop(self.take(*number))),
+            Fault::Pause(nodes) => {
+                for number in nodes {
+                    self.nodes[*number] = match self.take(*number) {
+                        Slot::Up(process) => Slot::Still(process.pause()),
+                        other => other,
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it. A node that is started again need not listen yet.
+    pub(super) fn end(&mut self, fault: &Fault) -> Result<(), Error> {
+        match fault {
+            Fault::Kill(nodes) => nodes.iter().try_for_each(|number| self.start(*number))?,
+            Fault::Pause(nodes) => {
+                for number in nodes {
+                    self.nodes[*number] = match self.take(*number) {
+                        Slot::Still(paused) => Slot::Up(paused.resume()),
+                        other => other,
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts one of the clients; the last one, which reads everything, if `last` is set.
+    pub(super) fn client(
+        &self,
+        number: u64,
+        length: Duration,
+        last: bool,
+    ) -> Result<Process, Error> {
+        let name = format!("client-{}", number + 1);
+        let (config, history) = (self.config(&name), self.history(number));
+        let numbers = [number, CLIENTS + 1, self.seed].map(|value| value.to_string());
+        let time = format!("{}ms", length.as_millis());
+        let mut arguments: Vec<&OsStr> = vec![
+            "node".as_ref(),
+            self.kind.client().as_ref(),
+            "--config".as_ref(),
+            config.as_ref(),
+            "--history".as_ref(),
+            history.as_ref(),
+            "--time".as_ref(),
+            time.as_ref(),
+        ];
+        for (name, value) in ["--number", "--of", "--seed"].into_iter().zip(&numbers) {
+            arguments.extend([OsStr::new(name), value.as_ref()]);
+        }
+        if last {
+            arguments.push("--last".as_ref());
+        }
+        Process::start(&self.program, &name, &arguments)
+    }
+
+    /// Waits until a client has done all that it was told.
+    pub(super) fn finished(&self, client: &mut Process) -> Result<(), Error> {
+        if client.wait(LAST_MAX) { Ok(()) } else { Err(Error::Ended(client.name().to_owned())) }
+    }
+
+    /// Judges what all clients saw.
+    pub(super) fn judged(&self) -> Result<Judged, Error> {
+        let files: Vec<PathBuf> = (0..=CLIENTS).map(|number| self.history(number)).collect();
+        self.kind.judge(&files)
+    }
+}
