@@ -2,8 +2,10 @@
 
 use super::judge::{Finding, Judged};
 use super::node::Error;
-use super::schedule::{self, Episode, Fault};
+use super::proxy::Done;
+use super::schedule::{self, Episode, Fault, Group};
 use super::system::{CLIENTS, Kind, System};
+use super::tally::Counted;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub struct Demo {
     pub length: Duration,
     /// What faults and operations are drawn from.
     pub seed: u64,
+    /// What is done.
+    pub groups: Vec<Group>,
     /// Where data is kept; a temporary directory if it is not given.
     pub dir: Option<PathBuf>,
 }
@@ -29,6 +33,10 @@ pub struct Demo {
 pub struct Report {
     /// What was done.
     pub episodes: Vec<Episode>,
+    /// What the links did.
+    pub links: Done,
+    /// What the nodes counted.
+    pub counted: Counted,
     /// What the clients saw, and whether that is allowed.
     pub judged: Judged,
     /// How long the clients went on.
@@ -51,8 +59,26 @@ impl fmt::Display for Report {
         let Judged { counts, finding } = &self.judged;
         let all = counts.ok + counts.fail + counts.unknown;
         let rate = all as u64 / self.length.as_secs().max(1);
-        let kills = self.episodes.iter().filter(|e| matches!(e.fault, Fault::Kill(_))).count();
-        writeln!(f, "{kills} kills, {} pauses", self.episodes.len() - kills)?;
+        let many = |is: fn(&Fault) -> bool| self.episodes.iter().filter(|e| is(&e.fault)).count();
+        let kills = many(|fault| matches!(fault, Fault::Kill(_)));
+        let pauses = many(|fault| matches!(fault, Fault::Pause(_)));
+        let network = many(|fault| matches!(fault, Fault::Network { .. }));
+        writeln!(f, "{kills} kills, {pauses} pauses, {network} troubles of the network")?;
+        let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
+            self.links;
+        writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
+        writeln!(
+            f,
+            "links: {passed} frames passed, {lost} lost, {duplicated} doubled, \
+             {reordered} overtaken, {corrupted} damaged"
+        )?;
+        let counted = |name| self.counted.get(name).copied().unwrap_or(0);
+        writeln!(
+            f,
+            "nodes: {} damaged frames and {} connections refused",
+            counted("malformed"),
+            counted("refused")
+        )?;
         writeln!(
             f,
             "{all} operations ({} ok, {} not done, {} unknown), {rate} a second",
@@ -79,7 +105,7 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let dir = demo.dir.clone().unwrap_or_else(|| own.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(Error::io(dir.display().to_string()))?;
     let mut system = System::prepare(demo.kind, demo.nodes, &dir, demo.seed)?;
-    let episodes = schedule::draw(demo.seed, demo.length, demo.nodes);
+    let episodes = schedule::draw(demo.seed, demo.length, system.sizes(), &demo.groups);
     system.start_all()?;
     let clients = 0..CLIENTS;
     let clients = clients.map(|number| system.client(number, demo.length, false));
@@ -103,8 +129,9 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     system.start_all()?;
     let mut last = system.client(CLIENTS, demo.length, true)?;
     system.finished(&mut last)?;
+    let (links, counted) = (system.links_did(), system.counted()?);
     let judged = system.judged()?;
-    Ok(Report { episodes, judged, length: demo.length })
+    Ok(Report { episodes, links, counted, judged, length: demo.length })
 }
 
 fn wait_until(until: Instant, system: &mut System) -> Result<(), Error> {

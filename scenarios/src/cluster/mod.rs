@@ -1,21 +1,26 @@
 //! Systems as real processes: the same nodes and clients that the world runs, on sockets, files and
-//! clocks of the machine, killed and stopped for real.
+//! clocks of the machine, killed and stopped for real, behind links that do what links do.
 
 mod demo;
 mod judge;
 mod map;
+mod network;
 mod node;
 mod process;
+mod proxy;
 mod schedule;
 mod system;
+mod tally;
 
 pub use demo::{Demo, Report, demo};
 pub use judge::{Finding, Judged, judge};
 pub use map::{Append, Map};
-pub use node::{ClientOf, Error, map_client, member, register_client, replica};
+pub use node::{ClientOf, Error, NodeOf, map_client, member, register_client, replica};
 pub use process::{Paused, Process};
-pub use schedule::{Episode, Fault, Step};
+pub use proxy::{Done, Gate, Link, Proxy, Weather};
+pub use schedule::{Episode, Fault, Group, Step};
 pub use system::Kind;
+pub use tally::Counted;
 
 use clap::{Parser, Subcommand};
 use squall::cli::Extra;
@@ -67,19 +72,11 @@ struct DemoArguments {
 #[derive(Subcommand)]
 enum Node {
     /// A replica of the register.
-    Replica {
-        /// Its configuration, as JSON.
-        #[arg(long)]
-        config: PathBuf,
-    },
+    Replica(NodeOf),
     /// A client that loads the register and keeps the history of what it saw.
     Client(ClientOf),
     /// A member of a map on Raft.
-    Member {
-        /// Its configuration, as JSON.
-        #[arg(long)]
-        config: PathBuf,
-    },
+    Member(NodeOf),
     /// A client that loads the map and keeps the history of what it saw.
     MapClient(ClientOf),
 }
@@ -103,6 +100,9 @@ struct Run {
     /// What the faults and operations are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What is done.
+    #[arg(long, value_delimiter = ',', default_value = "processes,network")]
+    faults: Vec<Group>,
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -131,9 +131,9 @@ fn main<A: Arguments>(name: &str, arguments: Vec<OsString>) -> ExitCode {
 impl Arguments for NodeArguments {
     fn run(self) -> Result<u8, Error> {
         match self.node {
-            Node::Replica { config } => replica(&config)?,
+            Node::Replica(of) => replica(&of)?,
             Node::Client(of) => register_client(&of)?,
-            Node::Member { config } => member(&config)?,
+            Node::Member(of) => member(&of)?,
             Node::MapClient(of) => map_client(&of)?,
         }
         Ok(0)
@@ -146,10 +146,14 @@ impl Arguments for DemoArguments {
             Which::Register(run) => (Kind::Register, run),
             Which::Raft(run) => (Kind::Raft, run),
         };
-        let Run { nodes, time, seed, dir } = run;
-        let (name, ms) = (kind.name(), time.as_millis());
-        println!("squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed}");
-        let demo_of = Demo { kind, nodes: nodes.into(), length: time, seed, dir };
+        let Run { nodes, time, seed, faults, dir } = run;
+        let names: Vec<String> =
+            faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
+        let (name, ms, groups) = (kind.name(), time.as_millis(), names.join(","));
+        println!(
+            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}"
+        );
+        let demo_of = Demo { kind, nodes: nodes.into(), length: time, seed, groups: faults, dir };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;
         println!("{report}");
         Ok(report.exit_code())

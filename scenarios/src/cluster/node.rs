@@ -1,12 +1,13 @@
 //! One process: a node, or a client that records what it sees.
 
-use super::map;
+use super::{map, tally};
 use crate::register;
 use rustix::time::{ClockId, clock_gettime};
 use squall::Client;
 use squall_check::{AppendKv, Model, Recorder};
+use squall_env::Env;
 use squall_env::platform::BindError;
-use squall_real::Config;
+use squall_real::{Config, Node};
 use std::fs::File;
 use std::future::Future;
 use std::io::{BufWriter, Write};
@@ -63,20 +64,44 @@ fn read_config(path: &Path) -> Result<Config, Error> {
     serde_json::from_slice(&bytes).map_err(|error| Error::Config { path: path.to_owned(), error })
 }
 
+/// What a node is told.
+#[derive(clap::Args)]
+pub struct NodeOf {
+    /// Its configuration, as JSON.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Where to write what it counts, a line every so often behind what is there.
+    #[arg(long)]
+    pub metrics: Option<PathBuf>,
+}
+
 /// Runs a replica of the register until the process is ended.
 ///
 /// # Errors
 /// If it cannot be started or has to stop.
-pub fn replica(config: &Path) -> Result<(), Error> {
-    Ok(squall_real::run(read_config(config)?, squall_protocols::register::serve)?)
+pub fn replica(of: &NodeOf) -> Result<(), Error> {
+    run(of, squall_protocols::register::serve)
 }
 
 /// Runs a member of the map on Raft until the process is ended.
 ///
 /// # Errors
 /// If it cannot be started or has to stop.
-pub fn member(config: &Path) -> Result<(), Error> {
-    Ok(squall_real::run(read_config(config)?, map::member)?)
+pub fn member(of: &NodeOf) -> Result<(), Error> {
+    run(of, map::member)
+}
+
+fn run<S, F, E>(of: &NodeOf, serve: S) -> Result<(), Error>
+where
+    S: FnOnce(Env) -> F + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let node = Node::start(read_config(&of.config)?, serve)?;
+    if let Some(path) = &of.metrics {
+        tally::write(path, &node)?;
+    }
+    Ok(node.join()?)
 }
 
 /// What a client is told.

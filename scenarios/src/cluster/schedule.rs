@@ -1,5 +1,7 @@
 //! What is done to a system of real processes, and when: drawn from a seed before the run begins.
 
+use super::network;
+use super::proxy::{Link, Weather};
 use squall::choice::Stream;
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +13,33 @@ pub enum Fault {
     Kill(Vec<usize>),
     /// They stand still until the end.
     Pause(Vec<usize>),
+    /// The weather on these links is another until the end.
+    Network {
+        /// What that is called.
+        what: String,
+        /// Which links.
+        links: Vec<Link>,
+        /// What they do.
+        weather: Weather,
+    },
+}
+
+/// What may be done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
+pub enum Group {
+    /// Nodes are killed and stopped.
+    Processes,
+    /// The links between processes do what links do.
+    Network,
+}
+
+/// How many there are of everything that can be struck.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Nodes; they are the first sources.
+    pub(super) nodes: usize,
+    /// Processes from which links begin: the nodes and behind them the clients.
+    pub(super) sources: usize,
 }
 
 /// A fault, from when on and how long.
@@ -35,18 +64,31 @@ pub struct Step {
     pub begins: bool,
 }
 
-/// Draws episodes for a run of this length. All have ended when the run ends.
-pub(super) fn draw(seed: u64, length: Duration, nodes: usize) -> Vec<Episode> {
-    let mut draw = Stream::new(seed, "processes");
-    lane(length, &mut draw, |draw| {
-        let targets = targets(draw, nodes);
-        if draw.chance(500_000) { Fault::Kill(targets) } else { Fault::Pause(targets) }
-    })
+/// Draws episodes for a run of this length. All have ended when the run ends. What one group does
+/// hangs on no other.
+pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) -> Vec<Episode> {
+    let mut episodes = Vec::new();
+    if groups.contains(&Group::Processes) {
+        let mut draw = Stream::new(seed, "processes");
+        episodes.extend(lane(length, (20, 800, 3_000), &mut draw, |draw| {
+            let targets = targets(draw, sizes.nodes);
+            if draw.chance(500_000) { Fault::Kill(targets) } else { Fault::Pause(targets) }
+        }));
+    }
+    if groups.contains(&Group::Network) {
+        let mut draw = Stream::new(seed, "network");
+        episodes.extend(lane(length, (200, 2_000, 6_000), &mut draw, |draw| {
+            network::draw(draw, sizes)
+        }));
+    }
+    episodes
 }
 
-/// Episodes of which none begins before the last is over.
+/// Episodes of which none begins before the last is over; their lengths are drawn from the least
+/// up, in milliseconds, and some may be longer than the most.
 fn lane(
     length: Duration,
+    (least, most, longest): (u64, u64, u64),
     draw: &mut Stream,
     mut fault: impl FnMut(&mut Stream) -> Fault,
 ) -> Vec<Episode> {
@@ -54,8 +96,8 @@ fn lane(
     let mut at = Duration::ZERO;
     loop {
         at += Duration::from_millis(draw.log_uniform(50, 500));
-        let longest = if draw.chance(100_000) { 3_000 } else { 800 };
-        let episode = Duration::from_millis(draw.log_uniform(20, longest));
+        let most = if draw.chance(100_000) { longest } else { most };
+        let episode = Duration::from_millis(draw.log_uniform(least, most));
         if at + episode > length {
             return episodes;
         }
@@ -102,7 +144,7 @@ impl fmt::Display for Episode {
 }
 
 /// The numbers of nodes as they are shown.
-struct Numbers<'a>(&'a [usize]);
+pub(super) struct Numbers<'a>(pub(super) &'a [usize]);
 
 impl fmt::Display for Numbers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,6 +162,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill(nodes) => write!(f, "kill {}", Numbers(nodes)),
             Fault::Pause(nodes) => write!(f, "pause {}", Numbers(nodes)),
+            Fault::Network { what, .. } => write!(f, "{what}"),
         }
     }
 }
@@ -127,36 +170,44 @@ impl fmt::Display for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const LENGTH: Duration = Duration::from_secs(600);
 
-    #[test]
-    fn a_schedule_is_its_seeds() {
-        assert_eq!(draw(7, LENGTH, 5), draw(7, LENGTH, 5));
-        assert_ne!(draw(7, LENGTH, 5), draw(8, LENGTH, 5));
+    fn of(seed: u64, nodes: usize, groups: &[Group]) -> Vec<Episode> {
+        draw(seed, LENGTH, Sizes { nodes, sources: nodes + 2 }, groups)
     }
 
     #[test]
-    fn processes_are_struck_one_after_the_other_and_within_the_run() {
-        for nodes in [1, 3, 5] {
-            let episodes = draw(1, LENGTH, nodes);
+    fn a_schedule_is_its_seeds() {
+        let all = [Group::Processes, Group::Network];
+        assert_eq!(of(7, 5, &all), of(7, 5, &all));
+        assert_ne!(of(7, 5, &all), of(8, 5, &all));
+        let apart = [of(7, 5, &all[..1]), of(7, 5, &all[1..])].concat();
+        assert_eq!(of(7, 5, &all), apart, "one group hangs on another");
+    }
+
+    #[test]
+    fn the_episodes_of_a_group_come_one_after_the_other_and_within_the_run() {
+        for (nodes, group) in [(1, Group::Processes), (3, Group::Network), (5, Group::Network)] {
+            let episodes = of(1, nodes, &[group]);
             let mut before = Duration::ZERO;
             for episode in &episodes {
                 assert!(episode.at > before, "{episode}");
                 before = episode.at + episode.length;
             }
-            assert!(before <= LENGTH && episodes.len() > 300, "{} episodes", episodes.len());
+            assert!(before <= LENGTH && episodes.len() > 200, "{} episodes", episodes.len());
         }
     }
 
     #[test]
     fn every_number_of_nodes_is_struck() {
         let counts = |nodes| {
-            let episodes = draw(1, LENGTH, nodes);
             let count = |episode: &Episode| match &episode.fault {
                 Fault::Kill(nodes) | Fault::Pause(nodes) => nodes.len(),
+                Fault::Network { .. } => 0,
             };
-            episodes.iter().map(count).collect::<std::collections::BTreeSet<usize>>()
+            of(1, nodes, &[Group::Processes]).iter().map(count).collect::<BTreeSet<usize>>()
         };
         assert_eq!(counts(3), [1, 2, 3].into());
         assert_eq!(counts(5), [1, 2, 3, 5].into());
@@ -164,7 +215,7 @@ mod tests {
 
     #[test]
     fn each_episode_begins_before_it_ends() {
-        let episodes = draw(3, LENGTH, 3);
+        let episodes = of(3, 3, &[Group::Processes, Group::Network]);
         let steps = steps(&episodes);
         assert!(steps.is_sorted_by_key(|step| step.at));
         for number in 0..episodes.len() {

@@ -3,7 +3,9 @@
 use super::judge::{Judged, judge};
 use super::node::Error;
 use super::process::{Paused, Process};
-use super::{map, schedule::Fault};
+use super::proxy::{Done, Link, Proxy, Weather};
+use super::schedule::{Fault, Sizes};
+use super::{map, tally};
 use crate::register;
 use serde_json::json;
 use squall_check::AppendKv;
@@ -76,6 +78,7 @@ pub(super) struct System {
     dir: PathBuf,
     program: PathBuf,
     addresses: Vec<SocketAddr>,
+    proxy: Proxy,
     nodes: Vec<Slot>,
     seed: u64,
 }
@@ -100,24 +103,35 @@ impl System {
             .collect::<Result<_, _>>()
             .map_err(Error::io("a free port"))?;
         let nodes = (0..count).map(|_| Slot::Down).collect();
-        let system = System { kind, dir: dir.to_owned(), program, addresses, nodes, seed };
-        let clients = (1..=CLIENTS + 1).map(|number| format!("client-{number}"));
-        for name in (0..count).map(|number| system.name(number)).chain(clients) {
-            system.write_config(&name)?;
-        }
+        let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
+        let dir = dir.to_owned();
+        let system = System { kind, dir, program, addresses, proxy, nodes, seed };
+        (0..system.sizes().sources).try_for_each(|source| system.write_config(source))?;
         Ok(system)
     }
 
-    fn name(&self, number: usize) -> String {
-        format!("{}-{}", self.kind.role(), number + 1)
+    /// How many there are of everything.
+    pub(super) fn sizes(&self) -> Sizes {
+        let nodes = self.addresses.len();
+        Sizes { nodes, sources: nodes + CLIENTS as usize + 1 }
     }
 
-    fn write_config(&self, name: &str) -> Result<(), Error> {
-        let addresses: serde_json::Map<String, serde_json::Value> = self
-            .addresses
-            .iter()
-            .enumerate()
-            .map(|(at, address)| (self.name(at), json!(address.to_string())))
+    fn name(&self, source: usize) -> String {
+        match source.checked_sub(self.addresses.len()) {
+            None => format!("{}-{}", self.kind.role(), source + 1),
+            Some(client) => format!("client-{}", client + 1),
+        }
+    }
+
+    /// Tells a process that the others are where its links begin.
+    fn write_config(&self, source: usize) -> Result<(), Error> {
+        let name = &self.name(source);
+        let address = |to: usize| match to == source {
+            true => self.addresses[to],
+            false => self.proxy.address(Link { from: source, to }),
+        };
+        let addresses: serde_json::Map<String, serde_json::Value> = (0..self.addresses.len())
+            .map(|to| (self.name(to), json!(address(to).to_string())))
             .collect();
         let config = json!({
             "roster": {
@@ -130,7 +144,13 @@ impl System {
             "me": name,
             "addresses": addresses,
             "data": self.dir.join(name),
-            "limits": { "back_off_max_ms": 200 },
+            // Links that are half open are to be noticed within a run.
+            "limits": {
+                "back_off_max_ms": 200,
+                "connect_timeout_ms": 500,
+                "ping_interval_ms": 300,
+                "silence_max_ms": 1_500,
+            },
         });
         let path = self.config(name);
         std::fs::write(&path, config.to_string()).map_err(Error::io(path.display().to_string()))
@@ -138,6 +158,10 @@ impl System {
 
     fn config(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.json"))
+    }
+
+    fn metrics(&self, number: usize) -> PathBuf {
+        self.dir.join(format!("{}.metrics.jsonl", self.name(number)))
     }
 
     fn history(&self, number: u64) -> PathBuf {
@@ -152,9 +176,15 @@ impl System {
 
     fn start(&mut self, number: usize) -> Result<(), Error> {
         let name = self.name(number);
-        let config = self.config(&name);
-        let arguments: [&OsStr; 4] =
-            ["node".as_ref(), self.kind.role().as_ref(), "--config".as_ref(), config.as_ref()];
+        let (config, metrics) = (self.config(&name), self.metrics(number));
+        let arguments: [&OsStr; 6] = [
+            "node".as_ref(),
+            self.kind.role().as_ref(),
+            "--config".as_ref(),
+            config.as_ref(),
+            "--metrics".as_ref(),
+            metrics.as_ref(),
+        ];
         self.nodes[number] = Slot::Up(Process::start(&self.program, &name, &arguments)?);
         Ok(())
     }
@@ -208,6 +238,9 @@ impl System {
                     };
                 }
             }
+            Fault::Network { links, weather, .. } => {
+                links.iter().for_each(|link| self.proxy.set(*link, weather));
+            }
         }
         Ok(())
     }
@@ -223,6 +256,9 @@ impl System {
                         other => other,
                     };
                 }
+            }
+            Fault::Network { links, .. } => {
+                links.iter().for_each(|link| self.proxy.set(*link, &Weather::default()));
             }
         }
         Ok(())
@@ -267,5 +303,19 @@ impl System {
     pub(super) fn judged(&self) -> Result<Judged, Error> {
         let files: Vec<PathBuf> = (0..=CLIENTS).map(|number| self.history(number)).collect();
         self.kind.judge(&files)
+    }
+
+    /// What the links have done.
+    pub(super) fn links_did(&self) -> Done {
+        self.proxy.done()
+    }
+
+    /// What the nodes have counted, over all that each of them ran.
+    ///
+    /// # Errors
+    /// If what they wrote down cannot be read.
+    pub(super) fn counted(&self) -> Result<tally::Counted, Error> {
+        let files: Vec<PathBuf> = (0..self.nodes.len()).map(|node| self.metrics(node)).collect();
+        tally::read(&files)
     }
 }

@@ -1,5 +1,6 @@
 //! What a node counts: frames, drops by reason, connections.
 
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -11,7 +12,7 @@ macro_rules! counters {
         }
 
         /// What the counters of a node stood at. Each counts from the start of the node.
-        #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[doc = $doc])+ pub $name: u64,)+
