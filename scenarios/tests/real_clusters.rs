@@ -22,7 +22,7 @@ fn is_kept(line: &str, faults: u64) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
     assert!(text.contains("verdict: linearizable, no acknowledged write was lost"), "{text}");
-    for kind in [" kills", " pauses", " troubles of the network"] {
+    for kind in [" kills", " losses of power", " pauses", " troubles of the network"] {
         assert!(number(&text, kind) >= faults, "{kind}\n{text}");
     }
     assert!(number(&text, " ok, ") > 100, "{text}");
@@ -32,30 +32,59 @@ fn is_kept(line: &str, faults: u64) {
 
 #[test]
 fn real_replicas_keep_their_promise_for_ten_seconds() {
-    is_kept("register --time 10s --seed 4", 5);
+    is_kept("register --time 10s --seed 4", 2);
 }
 
 #[test]
 fn real_members_of_raft_keep_their_promise_for_ten_seconds() {
-    is_kept("raft --time 10s --seed 4", 5);
+    is_kept("raft --time 10s --seed 4", 2);
+}
+
+/// Whether a run shows that nodes leave out these syncs: they refuse what is left of a journal, or
+/// acknowledged writes are lost.
+fn is_found(line: &str, skip: &str) -> bool {
+    let output = demo(&format!("{line} --skip-sync {skip}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return false;
+    }
+    assert_eq!(output.status.code(), Some(1), "{text}\n{errors}");
+    assert!(
+        text.contains("NOT linearizable") || errors.contains("committed records"),
+        "{text}\n{errors}"
+    );
+    true
+}
+
+#[test]
+fn a_sync_that_is_left_out_is_found_by_losses_of_power() {
+    for skip in ["files", "directories"] {
+        // Names are lost by themselves now and then, and a majority makes up for one node.
+        let line = |seed: u64| format!("raft --time 8s --faults power --seed {seed}");
+        let seed = (1..=8).find(|seed| is_found(&line(*seed), skip));
+        let seed = seed.unwrap_or_else(|| panic!("{skip}: nobody noticed"));
+        let clean = demo(&line(seed));
+        assert!(clean.status.success(), "{}", String::from_utf8_lossy(&clean.stdout));
+    }
 }
 
 #[test]
 #[ignore = "takes two minutes; the continuous integration runs it"]
 fn real_replicas_keep_their_promise_for_two_minutes() {
-    is_kept("register --time 2m", 50);
+    is_kept("register --time 2m", 30);
 }
 
 #[test]
 #[ignore = "takes two minutes; the continuous integration runs it"]
 fn three_real_members_of_raft_keep_their_promise_for_two_minutes() {
-    is_kept("raft --time 2m --seed 2", 50);
+    is_kept("raft --time 2m --seed 2", 30);
 }
 
 #[test]
 #[ignore = "takes a minute; the continuous integration runs it"]
 fn five_real_members_of_raft_keep_their_promise_for_a_minute() {
-    is_kept("raft --nodes 5 --time 1m --seed 3", 20);
+    is_kept("raft --nodes 5 --time 1m --seed 3", 10);
 }
 
 #[test]

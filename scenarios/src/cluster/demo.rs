@@ -1,11 +1,12 @@
 //! The whole system as real processes, disturbed for real, and judged.
 
 use super::judge::{Finding, Judged};
-use super::node::Error;
+use super::node::{Error, SkipSync};
 use super::proxy::Done;
 use super::schedule::{self, Episode, Fault, Group};
-use super::system::{CLIENTS, Kind, System};
+use super::system::{CLIENTS, Kind, Power, System};
 use super::tally::Counted;
+use squall_real::faults::Lost;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ pub struct Demo {
     pub seed: u64,
     /// What is done.
     pub groups: Vec<Group>,
+    /// Syncs that nodes leave out, so that a loss of power has something to find.
+    pub skip_sync: Option<SkipSync>,
     /// Where data is kept; a temporary directory if it is not given.
     pub dir: Option<PathBuf>,
 }
@@ -33,6 +36,8 @@ pub struct Demo {
 pub struct Report {
     /// What was done.
     pub episodes: Vec<Episode>,
+    /// What the nodes lost with their power.
+    pub lost: Lost,
     /// What the links did.
     pub links: Done,
     /// What the nodes counted.
@@ -63,7 +68,18 @@ impl fmt::Display for Report {
         let kills = many(|fault| matches!(fault, Fault::Kill(_)));
         let pauses = many(|fault| matches!(fault, Fault::Pause(_)));
         let network = many(|fault| matches!(fault, Fault::Network { .. }));
-        writeln!(f, "{kills} kills, {pauses} pauses, {network} troubles of the network")?;
+        let losses = many(|fault| matches!(fault, Fault::PowerLoss(..)));
+        writeln!(
+            f,
+            "{kills} kills, {losses} losses of power, {pauses} pauses, \
+             {network} troubles of the network"
+        )?;
+        let Lost { pending, files, names } = self.lost;
+        writeln!(
+            f,
+            "disks: {pending} changes not synced when power was lost: {files} files changed, \
+             {names} names"
+        )?;
         let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
             self.links;
         writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
@@ -104,7 +120,9 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let own = tempfile::tempdir().map_err(Error::io("a temporary directory"))?;
     let dir = demo.dir.clone().unwrap_or_else(|| own.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(Error::io(dir.display().to_string()))?;
-    let mut system = System::prepare(demo.kind, demo.nodes, &dir, demo.seed)?;
+    let power = Power { skip: demo.skip_sync, ..Power::default() };
+    let power = demo.groups.contains(&Group::Power).then_some(power);
+    let mut system = System::prepare(demo.kind, demo.nodes, &dir, demo.seed, power)?;
     let episodes = schedule::draw(demo.seed, demo.length, system.sizes(), &demo.groups);
     system.start_all()?;
     let clients = 0..CLIENTS;
@@ -124,14 +142,15 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     wait_until(start + demo.length, &mut system)?;
     clients.iter_mut().try_for_each(|client| system.finished(client))?;
     // Whatever a client was promised has to be on the disks now.
-    say("all are killed at once and started again");
-    system.kill_all();
+    let how = if power.is_some() { "lose their power" } else { "are killed" };
+    say(&format!("all {how} at once and are started again"));
+    system.kill_all()?;
     system.start_all()?;
     let mut last = system.client(CLIENTS, demo.length, true)?;
     system.finished(&mut last)?;
-    let (links, counted) = (system.links_did(), system.counted()?);
+    let (lost, links, counted) = (system.lost(), system.links_did(), system.counted()?);
     let judged = system.judged()?;
-    Ok(Report { episodes, links, counted, judged, length: demo.length })
+    Ok(Report { episodes, lost, links, counted, judged, length: demo.length })
 }
 
 fn wait_until(until: Instant, system: &mut System) -> Result<(), Error> {

@@ -15,7 +15,7 @@ mod tally;
 pub use demo::{Demo, Report, demo};
 pub use judge::{Finding, Judged, judge};
 pub use map::{Append, Map};
-pub use node::{ClientOf, Error, NodeOf, map_client, member, register_client, replica};
+pub use node::{ClientOf, Error, NodeOf, SkipSync, map_client, member, register_client, replica};
 pub use process::{Paused, Process};
 pub use proxy::{Done, Gate, Link, Proxy, Weather};
 pub use schedule::{Episode, Fault, Group, Step};
@@ -29,6 +29,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The system under test did what it must not.
+const WRONG: u8 = 1;
+
 /// The arguments make no sense.
 const USAGE: u8 = 2;
 
@@ -37,8 +40,9 @@ const INFRASTRUCTURE: u8 = 75;
 
 /// The commands that work with real processes, for the command line over the scenarios.
 ///
-/// Their exit code is 0 if all is well, 1 if a history is wrong, 2 if the arguments make no sense,
-/// 3 if the checker could not decide, and 75 if a process or file could not be had.
+/// Their exit code is 0 if all is well, 1 if a history is wrong or a process ended by itself, 2 if
+/// the arguments make no sense, 3 if the checker could not decide, and 75 if a process or a file
+/// could not be had.
 pub const COMMANDS: [Extra; 2] = [
     Extra { name: "node", about: NODE, run: |arguments| main::<NodeArguments>("node", arguments) },
     Extra { name: "demo", about: DEMO, run: |arguments| main::<DemoArguments>("demo", arguments) },
@@ -101,8 +105,11 @@ struct Run {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_value = "processes,network")]
+    #[arg(long, value_delimiter = ',', default_value = "processes,network,power")]
     faults: Vec<Group>,
+    /// Syncs that the nodes leave out, so that losses of power have something to find.
+    #[arg(long)]
+    skip_sync: Option<SkipSync>,
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -123,7 +130,7 @@ fn main<A: Arguments>(name: &str, arguments: Vec<OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(INFRASTRUCTURE)
+            ExitCode::from(if matches!(error, Error::Ended(_)) { WRONG } else { INFRASTRUCTURE })
         }
     }
 }
@@ -146,14 +153,17 @@ impl Arguments for DemoArguments {
             Which::Register(run) => (Kind::Register, run),
             Which::Raft(run) => (Kind::Raft, run),
         };
-        let Run { nodes, time, seed, faults, dir } = run;
+        let Run { nodes, time, seed, faults, skip_sync, dir } = run;
         let names: Vec<String> =
             faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
         let (name, ms, groups) = (kind.name(), time.as_millis(), names.join(","));
+        let skip = skip_sync.map(|skip| format!(" --skip-sync {}", skip.name()));
+        let skip = skip.unwrap_or_default();
         println!(
-            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}"
+            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{skip}"
         );
-        let demo_of = Demo { kind, nodes: nodes.into(), length: time, seed, groups: faults, dir };
+        let nodes = nodes.into();
+        let demo_of = Demo { kind, nodes, length: time, seed, groups: faults, skip_sync, dir };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;
         println!("{report}");
         Ok(report.exit_code())

@@ -7,12 +7,16 @@ use squall::Client;
 use squall_check::{AppendKv, Model, Recorder};
 use squall_env::Env;
 use squall_env::platform::BindError;
+use squall_real::faults::{self, DiskFaults, Skip};
 use squall_real::{Config, Node};
 use std::fs::File;
 use std::future::Future;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How long syncs of nodes take that may lose their power, besides what they take.
+const SYNC_DELAY: Duration = Duration::from_millis(2);
 
 /// Why a node or a demo could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,40 @@ pub struct NodeOf {
     /// Where to write what it counts, a line every so often behind what is there.
     #[arg(long)]
     pub metrics: Option<PathBuf>,
+    /// Where to write how to undo what is not synced, for a loss of power.
+    #[arg(long)]
+    pub undo: Option<PathBuf>,
+    /// Syncs that are left out, so that a loss of power has something to find.
+    #[arg(long, requires = "undo")]
+    pub skip_sync: Option<SkipSync>,
+}
+
+/// Syncs that are left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum SkipSync {
+    /// Those of files.
+    Files,
+    /// Those of directories.
+    Directories,
+}
+
+impl SkipSync {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            SkipSync::Files => "files",
+            SkipSync::Directories => "directories",
+        }
+    }
+}
+
+impl From<SkipSync> for Skip {
+    fn from(of: SkipSync) -> Skip {
+        match of {
+            SkipSync::Files => Skip::Files,
+            SkipSync::Directories => Skip::Directories,
+        }
+    }
 }
 
 /// Runs a replica of the register until the process is ended.
@@ -97,7 +135,14 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let node = Node::start(read_config(&of.config)?, serve)?;
+    let config = read_config(&of.config)?;
+    let node = match of.undo.clone() {
+        None => Node::start(config, serve)?,
+        Some(undo) => {
+            let skip = of.skip_sync.map(Skip::from);
+            faults::start(config, &DiskFaults { undo, skip, sync_delay: SYNC_DELAY }, serve)?
+        }
+    };
     if let Some(path) = &of.metrics {
         tally::write(path, &node)?;
     }

@@ -11,6 +11,9 @@ use std::time::Duration;
 pub enum Fault {
     /// They are killed, and started again at the end.
     Kill(Vec<usize>),
+    /// They are killed and lose what they had not synced, or any part of it, which is drawn from
+    /// this; and they are started again at the end.
+    PowerLoss(Vec<usize>, u64),
     /// They stand still until the end.
     Pause(Vec<usize>),
     /// The weather on these links is another until the end.
@@ -29,6 +32,8 @@ pub enum Fault {
 pub enum Group {
     /// Nodes are killed and stopped.
     Processes,
+    /// Nodes that are killed may lose what they had not synced.
+    Power,
     /// The links between processes do what links do.
     Network,
 }
@@ -68,11 +73,18 @@ pub struct Step {
 /// hangs on no other.
 pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) -> Vec<Episode> {
     let mut episodes = Vec::new();
-    if groups.contains(&Group::Processes) {
+    let (power, processes) = (groups.contains(&Group::Power), groups.contains(&Group::Processes));
+    if power || processes {
         let mut draw = Stream::new(seed, "processes");
         episodes.extend(lane(length, (20, 800, 3_000), &mut draw, |draw| {
             let targets = targets(draw, sizes.nodes);
-            if draw.chance(500_000) { Fault::Kill(targets) } else { Fault::Pause(targets) }
+            let (kind, lost) = (draw.between(0, 3), draw.bits());
+            match kind {
+                _ if !processes => Fault::PowerLoss(targets, lost),
+                0 if power => Fault::PowerLoss(targets, lost),
+                0 | 1 => Fault::Kill(targets),
+                _ => Fault::Pause(targets),
+            }
         }));
     }
     if groups.contains(&Group::Network) {
@@ -161,6 +173,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Kill(nodes) => write!(f, "kill {}", Numbers(nodes)),
+            Fault::PowerLoss(nodes, _) => write!(f, "take the power from {}", Numbers(nodes)),
             Fault::Pause(nodes) => write!(f, "pause {}", Numbers(nodes)),
             Fault::Network { what, .. } => write!(f, "{what}"),
         }
@@ -185,6 +198,12 @@ mod tests {
         assert_ne!(of(7, 5, &all), of(8, 5, &all));
         let apart = [of(7, 5, &all[..1]), of(7, 5, &all[1..])].concat();
         assert_eq!(of(7, 5, &all), apart, "one group hangs on another");
+        let is_loss = |episode: &&Episode| matches!(episode.fault, Fault::PowerLoss(..));
+        assert_eq!(apart.iter().filter(is_loss).count(), 0);
+        let power = of(7, 5, &[Group::Power]);
+        assert_eq!(power.iter().filter(is_loss).count(), power.len());
+        let both = of(7, 5, &[Group::Power, Group::Processes]);
+        assert!((1..both.len() / 2).contains(&both.iter().filter(is_loss).count()));
     }
 
     #[test]
@@ -204,7 +223,9 @@ mod tests {
     fn every_number_of_nodes_is_struck() {
         let counts = |nodes| {
             let count = |episode: &Episode| match &episode.fault {
-                Fault::Kill(nodes) | Fault::Pause(nodes) => nodes.len(),
+                Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) | Fault::Pause(nodes) => {
+                    nodes.len()
+                }
                 Fault::Network { .. } => 0,
             };
             of(1, nodes, &[Group::Processes]).iter().map(count).collect::<BTreeSet<usize>>()

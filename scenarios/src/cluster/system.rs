@@ -1,14 +1,16 @@
 //! The processes of one run: who they are, where they listen, and whether they run.
 
 use super::judge::{Judged, judge};
-use super::node::Error;
+use super::node::{Error, SkipSync};
 use super::process::{Paused, Process};
 use super::proxy::{Done, Link, Proxy, Weather};
 use super::schedule::{Fault, Sizes};
 use super::{map, tally};
 use crate::register;
 use serde_json::json;
+use squall::choice::mix;
 use squall_check::AppendKv;
+use squall_real::faults::{self, Lost};
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -81,6 +83,16 @@ pub(super) struct System {
     proxy: Proxy,
     nodes: Vec<Slot>,
     seed: u64,
+    power: Option<Power>,
+}
+
+/// Nodes whose power can be lost.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Power {
+    /// Syncs that they leave out.
+    pub(super) skip: Option<SkipSync>,
+    /// What they have lost so far.
+    pub(super) lost: Lost,
 }
 
 impl System {
@@ -90,6 +102,7 @@ impl System {
         count: usize,
         dir: &Path,
         seed: u64,
+        power: Option<Power>,
     ) -> Result<System, Error> {
         let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
         // All are bound at once, so that none is chosen twice.
@@ -105,7 +118,7 @@ impl System {
         let nodes = (0..count).map(|_| Slot::Down).collect();
         let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
         let dir = dir.to_owned();
-        let system = System { kind, dir, program, addresses, proxy, nodes, seed };
+        let system = System { kind, dir, program, addresses, proxy, nodes, seed, power };
         (0..system.sizes().sources).try_for_each(|source| system.write_config(source))?;
         Ok(system)
     }
@@ -143,7 +156,7 @@ impl System {
             },
             "me": name,
             "addresses": addresses,
-            "data": self.dir.join(name),
+            "data": self.data(name),
             // Links that are half open are to be noticed within a run.
             "limits": {
                 "back_off_max_ms": 200,
@@ -158,6 +171,14 @@ impl System {
 
     fn config(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.json"))
+    }
+
+    fn data(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn undo(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.undo"))
     }
 
     fn metrics(&self, number: usize) -> PathBuf {
@@ -177,7 +198,8 @@ impl System {
     fn start(&mut self, number: usize) -> Result<(), Error> {
         let name = self.name(number);
         let (config, metrics) = (self.config(&name), self.metrics(number));
-        let arguments: [&OsStr; 6] = [
+        let undo = self.undo(&name);
+        let mut arguments: Vec<&OsStr> = vec![
             "node".as_ref(),
             self.kind.role().as_ref(),
             "--config".as_ref(),
@@ -185,6 +207,12 @@ impl System {
             "--metrics".as_ref(),
             metrics.as_ref(),
         ];
+        if let Some(power) = &self.power {
+            arguments.extend([OsStr::new("--undo"), undo.as_ref()]);
+            if let Some(skip) = power.skip {
+                arguments.extend([OsStr::new("--skip-sync"), skip.name().as_ref()]);
+            }
+        }
         self.nodes[number] = Slot::Up(Process::start(&self.program, &name, &arguments)?);
         Ok(())
     }
@@ -216,10 +244,23 @@ impl System {
         (0..self.nodes.len()).try_for_each(|number| self.check(number))
     }
 
-    /// Kills all nodes.
-    pub(super) fn kill_all(&mut self) {
+    /// Kills all nodes, and takes their power if that can be.
+    pub(super) fn kill_all(&mut self) -> Result<(), Error> {
         // What was there is dropped, and with it the process.
         self.nodes.fill_with(|| Slot::Down);
+        (0..self.nodes.len()).try_for_each(|number| self.lose_power(number, self.seed))
+    }
+
+    /// Makes of the disk of a node that was killed what a loss of power may leave.
+    fn lose_power(&mut self, number: usize, seed: u64) -> Result<(), Error> {
+        let name = self.name(number);
+        let (data, undo) = (self.data(&name), self.undo(&name));
+        let Some(power) = &mut self.power else { return Ok(()) };
+        let lost = faults::lose_power(&data, &undo, mix(seed ^ number as u64))?;
+        power.lost.pending += lost.pending;
+        power.lost.files += lost.files;
+        power.lost.names += lost.names;
+        Ok(())
     }
 
     fn take(&mut self, number: usize) -> Slot {
@@ -229,7 +270,9 @@ impl System {
     /// Begins a fault.
     pub(super) fn begin(&mut self, fault: &Fault) -> Result<(), Error> {
         match fault {
-            Fault::Kill(nodes) => nodes.iter().for_each(|number| drop(self.take(*number))),
+            Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) => {
+                nodes.iter().for_each(|number| drop(self.take(*number)));
+            }
             Fault::Pause(nodes) => {
                 for number in nodes {
                     self.nodes[*number] = match self.take(*number) {
@@ -249,6 +292,12 @@ impl System {
     pub(super) fn end(&mut self, fault: &Fault) -> Result<(), Error> {
         match fault {
             Fault::Kill(nodes) => nodes.iter().try_for_each(|number| self.start(*number))?,
+            Fault::PowerLoss(nodes, seed) => {
+                for number in nodes {
+                    self.lose_power(*number, *seed)?;
+                    self.start(*number)?;
+                }
+            }
             Fault::Pause(nodes) => {
                 for number in nodes {
                     self.nodes[*number] = match self.take(*number) {
@@ -303,6 +352,11 @@ impl System {
     pub(super) fn judged(&self) -> Result<Judged, Error> {
         let files: Vec<PathBuf> = (0..=CLIENTS).map(|number| self.history(number)).collect();
         self.kind.judge(&files)
+    }
+
+    /// What the nodes have lost with their power.
+    pub(super) fn lost(&self) -> Lost {
+        self.power.map_or(Lost::default(), |power| power.lost)
     }
 
     /// What the links have done.

@@ -7,14 +7,16 @@
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::error::RunError;
-use crate::files::Files;
 use crate::tasks::Ending;
-use squall_env::disk::{Completion, Operation};
+use squall_env::disk::{Completion, DiskError, Done, Operation};
 use std::mem;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
+
+/// Carries one operation out. It has the node's files, and closes them when it is dropped.
+pub(crate) type Executor = Box<dyn FnMut(Operation) -> Result<Done, DiskError> + Send>;
 
 /// The way to a node's disk thread.
 #[derive(Clone)]
@@ -116,9 +118,9 @@ fn bytes_of(operation: &Operation) -> usize {
 }
 
 impl DiskThread {
-    /// Starts the thread, which has the files from now on and closes them when it ends.
+    /// Starts the thread, which has the executor from now on and drops it when it ends.
     pub(crate) fn start(
-        files: Files,
+        execute: Executor,
         node: &str,
         ending: Arc<Ending>,
         limits: &Limits,
@@ -129,7 +131,7 @@ impl DiskThread {
         let thread = thread::Builder::new()
             .name(format!("{node} disk"))
             .spawn(move || {
-                ending.guard("disk", || carry_out(files, receiver, &room));
+                ending.guard("disk", || carry_out(execute, receiver, &room));
                 // Whoever still waits would wait for ever.
                 room.stop();
             })
@@ -158,13 +160,13 @@ impl DiskThread {
     }
 }
 
-fn carry_out(mut files: Files, jobs: Receiver<Job>, room: &Room) {
+fn carry_out(mut execute: Executor, jobs: Receiver<Job>, room: &Room) {
     while let Ok(Job::Run(operation, done)) = jobs.recv() {
         if room.is_stopping() {
             return;
         }
         let bytes = bytes_of(&operation);
-        let result = files.execute(operation);
+        let result = execute(operation);
         room.leave(bytes);
         done.complete(result);
     }
@@ -173,7 +175,8 @@ fn carry_out(mut files: Files, jobs: Receiver<Job>, room: &Room) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use squall_env::disk::{DiskError, Slot};
+    use crate::files::Files;
+    use squall_env::disk::Slot;
     use squall_env::platform::Disk;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -195,7 +198,8 @@ mod tests {
         slot.submit(&Queue(jobs), open);
         let room = Room::new(&Limits::default());
         room.stop();
-        carry_out(Files::open(root.path()).unwrap(), receiver, &room);
+        let mut files = Files::open(root.path()).unwrap();
+        carry_out(Box::new(move |operation| files.execute(operation)), receiver, &room);
         let answer = slot.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(DiskError::Stopped))));
         assert!(!root.path().join("never").exists());

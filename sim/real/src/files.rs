@@ -210,6 +210,12 @@ impl Files {
         read().map(Done::Names).map_err(|error| mapped(&error, path))
     }
 
+    /// The open file as the system has it.
+    #[cfg(all(feature = "faults", unix))]
+    pub(crate) fn handle(&self, file: FileToken) -> Option<&File> {
+        self.open.get(&file.0).map(|open| &open.file)
+    }
+
     /// The open file, unless its sync has failed.
     fn usable(&mut self, file: FileToken) -> Result<&mut Open, DiskError> {
         let open = self.open.get_mut(&file.0).ok_or_else(not_open)?;
@@ -217,7 +223,7 @@ impl Files {
     }
 
     /// The place of a file or directory that is not the node's own.
-    fn named(&self, path: &str) -> Result<PathBuf, DiskError> {
+    pub(crate) fn named(&self, path: &str) -> Result<PathBuf, DiskError> {
         if path == LOCK_FILE {
             return Err(DiskError::Invalid(format!("{path:?} is the lock of the directory")));
         }

@@ -78,8 +78,18 @@
 //! that say nothing have places of their own, and the one that has been silent longest makes room
 //! for the next, so strangers keep no peer out.
 //!
+//! # Faults
+//!
+//! With the feature `faults`, which is off by default and meant for tests, a node can be started
+//! whose power can be lost; see the module `faults`. A build without it has no such node.
+//!
 //! Deliberately absent: name resolution, lists of certificates that were taken back, a global
 //! runtime, and any hook by which a test could reach into a node.
+
+#![cfg_attr(
+    not(feature = "faults"),
+    doc = "```compile_fail\nuse squall_real::faults; // needs the feature\n```"
+)]
 
 mod accept;
 mod clock;
@@ -89,6 +99,8 @@ mod counters;
 mod disk;
 mod entropy;
 mod error;
+#[cfg(all(feature = "faults", unix))]
+pub mod faults;
 mod files;
 mod frame;
 mod hello;

@@ -5,7 +5,7 @@ use crate::accept;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counters::{Counters, Metrics};
-use crate::disk::DiskThread;
+use crate::disk::{DiskThread, Executor};
 use crate::entropy::Entropy;
 use crate::error::RunError;
 use crate::files::Files;
@@ -43,7 +43,12 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    Prepared::new(&config)?.run(serve)
+    Prepared::new(&config, on_files)?.run(serve)
+}
+
+/// Carries operations out on the files as they are.
+fn on_files(mut files: Files) -> Result<Executor, RunError> {
+    Ok(Box::new(move |operation| files.execute(operation)))
 }
 
 /// A node that runs on a thread of its own. Dropping it stops it.
@@ -67,7 +72,21 @@ impl Node {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let prepared = Prepared::new(&config)?;
+        Node::start_with(config, serve, on_files)
+    }
+
+    /// Starts a node whose operations are carried out in another way.
+    pub(crate) fn start_with<S, F, E>(
+        config: Config,
+        serve: S,
+        execute: impl FnOnce(Files) -> Result<Executor, RunError>,
+    ) -> Result<Node, RunError>
+    where
+        S: FnOnce(Env) -> F + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let prepared = Prepared::new(&config, execute)?;
         let name = prepared.name.clone();
         let ending = Arc::clone(&prepared.real.tasks.ending);
         let counters = Arc::clone(&prepared.real.counters);
@@ -161,18 +180,21 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(config: &Config) -> Result<Prepared, RunError> {
+    fn new(
+        config: &Config,
+        execute: impl FnOnce(Files) -> Result<Executor, RunError>,
+    ) -> Result<Prepared, RunError> {
         config.validate()?;
         let name = config.roster.name(config.me);
         let transport = Transport::new(config)?;
-        let files = Files::open(&config.data)?;
+        let execute = execute(Files::open(&config.data)?)?;
         let listener = config.listening().map(listen).transpose()?;
         let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let entropy = Arc::new(Entropy::new()?);
         let runtime = runtime(config, &name)?;
         let ending = Arc::new(Ending::default());
         let tasks = Tasks { runtime: runtime.handle().clone(), ending: Arc::clone(&ending) };
-        let (disk, disk_thread) = DiskThread::start(files, &name, ending, &config.limits)?;
+        let (disk, disk_thread) = DiskThread::start(execute, &name, ending, &config.limits)?;
         let counters = Arc::new(Counters::default());
         let parts = (Arc::clone(&counters), Arc::clone(&entropy), tasks.clone());
         let network = Network::new(config, parts.0, parts.1, parts.2, transport);

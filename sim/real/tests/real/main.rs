@@ -3,6 +3,8 @@
 mod clock; // Timers, cancelled sleeps, and the two clocks.
 mod config; // Configurations from files, and what is refused.
 mod disk; // Files, the journal, and who may have a directory.
+#[cfg(all(feature = "faults", unix))]
+mod faults; // Losses of power, and syncs that are left out.
 mod machine; // A state machine that outlives its node.
 mod network; // Datagrams between nodes, guests and strangers.
 mod node; // How nodes end, and how their tasks do.
