@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 /// How long to wait after the system would not give a connection: it may be out of descriptors,
 /// and asking again at once would keep the node from closing some.
@@ -79,8 +80,12 @@ async fn incoming(
     };
     network.counters.accepts.one();
     let name = network.roster.name(peer);
-    tracing::debug!(node = network.roster.name(network.me), peer = name, %address, "accepted");
-    connection::run(network, stream, peer, &outbox).await;
+    tracing::debug!(node = network.roster.name(network.me), peer = name.as_str(), %address, "accepted");
+    let newest = Network::newest(network, peer);
+    let span = tracing::debug_span!("connection", peer = name.as_str(), %address);
+    let run = connection::run(network, stream, peer, &outbox, newest.replaced());
+    run.instrument(span).await;
+    drop(newest);
     network.forget(peer, &outbox);
     drop(slot);
 }

@@ -55,8 +55,13 @@ pub struct Config {
     /// Where this node listens, if that is not its entry in `addresses`. A node that has neither
     /// does not listen.
     pub listen: Option<SocketAddr>,
-    /// The node's own directory, which is made if it is not there. No other node may have it.
+    /// The node's own directory, which is made if it is not there. No other node may have it: the
+    /// first that is started with it writes down who it is.
     pub data: PathBuf,
+    /// Whether the node is not started with a directory that it has not had before. Set it once
+    /// a node has run: a replica that has lost its disk has forgotten what it promised, and must not
+    /// go on under its old name. It joins anew under another. Default: `false`.
+    pub data_must_exist: bool,
     /// Certificates, if connections are encrypted and their ends have to prove their names. All
     /// nodes have them, or none.
     pub tls: Option<Tls>,
@@ -245,6 +250,7 @@ impl Config {
             addresses: BTreeMap::new(),
             listen: None,
             data: data.into(),
+            data_must_exist: false,
             tls: None,
             threads: NonZeroUsize::MIN,
             limits: Limits::default(),
@@ -380,6 +386,8 @@ struct ConfigFile {
     addresses: BTreeMap<String, SocketAddr>,
     listen: Option<SocketAddr>,
     data: PathBuf,
+    #[serde(default)]
+    data_must_exist: bool,
     tls: Option<Tls>,
     #[serde(default = "one")]
     threads: NonZeroUsize,
@@ -403,8 +411,9 @@ impl TryFrom<ConfigFile> for Config {
             addresses.insert(find(name)?, address);
         }
         let (listen, data, tls) = (file.listen, file.data, file.tls);
-        let (threads, limits) = (file.threads, file.limits);
-        let config = Config { roster, me, addresses, listen, data, tls, threads, limits };
+        let (threads, limits, data_must_exist) = (file.threads, file.limits, file.data_must_exist);
+        let config =
+            Config { roster, me, addresses, listen, data, data_must_exist, tls, threads, limits };
         config.validate()?;
         Ok(config)
     }

@@ -6,6 +6,7 @@ use crate::network::Network;
 use crate::outbox::{Batch, Outbox};
 use crate::transport::Way;
 use squall_env::{Either, NodeId, race};
+use std::future::Future;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
@@ -25,19 +26,30 @@ pub(crate) enum Ended {
     Silent,
     #[error("the peer takes nothing in")]
     Stuck,
+    #[error("the peer has opened another")]
+    Replaced,
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// Carries frames both ways until the connection ends. What is left in the outbox stays there.
-pub(crate) async fn run(network: &Network, stream: Way, peer: NodeId, outbox: &Outbox) -> Ended {
+/// Carries frames both ways until the connection ends or another one of the peer replaces it. What
+/// is left in the outbox stays there.
+pub(crate) async fn run(
+    network: &Network,
+    stream: Way,
+    peer: NodeId,
+    outbox: &Outbox,
+    replaced: impl Future<Output = ()>,
+) -> Ended {
     let (reader, writer) = split(stream);
     let mut batch = Batch::default();
     let reading = read(network, reader, peer);
-    let ended = match race(reading, write(network, writer, outbox, &mut batch)).await {
-        Either::Left(ended) | Either::Right(ended) => ended,
+    let writing = write(network, writer, outbox, &mut batch);
+    let ended = match race(replaced, race(reading, writing)).await {
+        Either::Left(()) => Ended::Replaced,
+        Either::Right(Either::Left(ended) | Either::Right(ended)) => ended,
     };
     network.counters.dropped_broken.add(batch.frames);
     network.ended(peer, &ended);

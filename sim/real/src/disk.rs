@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 /// Carries one operation out. It has the node's files, and closes them when it is dropped.
 pub(crate) type Executor = Box<dyn FnMut(Operation) -> Result<Done, DiskError> + Send>;
@@ -124,6 +125,7 @@ impl DiskThread {
         node: &str,
         ending: Arc<Ending>,
         limits: &Limits,
+        counters: Arc<Counters>,
     ) -> Result<(DiskThread, JoinHandle<()>), RunError> {
         let (jobs, receiver) = mpsc::channel();
         let room = Arc::new(Room::new(limits));
@@ -131,7 +133,7 @@ impl DiskThread {
         let thread = thread::Builder::new()
             .name(format!("{node} disk"))
             .spawn(move || {
-                ending.guard("disk", || carry_out(execute, receiver, &room));
+                ending.guard("disk", || carry_out(execute, receiver, &room, &counters));
                 // Whoever still waits would wait for ever.
                 room.stop();
             })
@@ -160,13 +162,25 @@ impl DiskThread {
     }
 }
 
-fn carry_out(mut execute: Executor, jobs: Receiver<Job>, room: &Room) {
+/// Whether an operation waits for the device.
+fn is_sync(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::WriteSync { .. } | Operation::Sync { .. } | Operation::SyncDirectory { .. }
+    )
+}
+
+fn carry_out(mut execute: Executor, jobs: Receiver<Job>, room: &Room, counters: &Counters) {
     while let Ok(Job::Run(operation, done)) = jobs.recv() {
         if room.is_stopping() {
             return;
         }
         let bytes = bytes_of(&operation);
+        let start = is_sync(&operation).then(Instant::now);
         let result = execute(operation);
+        if let Some(start) = start {
+            counters.synced(start.elapsed());
+        }
         room.leave(bytes);
         done.complete(result);
     }
@@ -199,7 +213,12 @@ mod tests {
         let room = Room::new(&Limits::default());
         room.stop();
         let mut files = Files::open(root.path()).unwrap();
-        carry_out(Box::new(move |operation| files.execute(operation)), receiver, &room);
+        carry_out(
+            Box::new(move |operation| files.execute(operation)),
+            receiver,
+            &room,
+            &Counters::default(),
+        );
         let answer = slot.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(DiskError::Stopped))));
         assert!(!root.path().join("never").exists());

@@ -26,6 +26,20 @@ pub enum RunError {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory is that of another node, or of a node of another cluster.
+    #[error("data directory {path:?} belongs to {found}")]
+    DataForeign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: String,
+    },
+    /// The directory has never been this node's, and the configuration says that there must be one.
+    #[error("data directory {path:?} is new, and the node must have one that it had before")]
+    DataMissing {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The node cannot listen where it should.
     #[error("cannot listen on {address}: {source}")]
     Listen {

@@ -1,6 +1,7 @@
 //! The files of one node, and what a failed sync makes of them.
 
 use crate::error::RunError;
+use crate::hello::{self, Greeting};
 use squall_env::disk::{DiskError, Done, FileToken, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -19,8 +20,9 @@ pub(crate) struct Files {
     /// Files and directories whose sync has failed, under the names that they have now. The system
     /// may have dropped what it could not write, and would report the next sync a success.
     failed: BTreeSet<String>,
-    /// Closing it gives the directory back.
-    _lock: File,
+    /// Holds the name of the node that the directory belongs to. Closing it gives the directory
+    /// back.
+    lock: File,
 }
 
 struct Open {
@@ -50,8 +52,38 @@ impl Files {
             open: BTreeMap::new(),
             last: 0,
             failed: BTreeSet::new(),
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Sees to it that the directory is this node's, and makes it so if it is nobody's.
+    pub(crate) fn claim(
+        &mut self,
+        cluster: &str,
+        node: Option<String>,
+        must_exist: bool,
+    ) -> Result<(), RunError> {
+        let failed = |source| RunError::Data { path: self.root.clone(), source };
+        let mut bytes = Vec::new();
+        (&self.lock).read_to_end(&mut bytes).map_err(failed)?;
+        let mine = Greeting::Hello { cluster: cluster.to_owned(), node };
+        // Nothing is done in a directory before this name in it is durable, so what is no name was
+        // torn when the node was started first.
+        match hello::decode(&bytes) {
+            Ok(owner) if owner == mine => return Ok(()),
+            Ok(Greeting::Hello { cluster, node }) => {
+                let node = node.unwrap_or_else(|| "a guest".to_owned());
+                let (path, found) = (self.root.clone(), format!("{node} of {cluster}"));
+                return Err(RunError::DataForeign { path, found });
+            }
+            _ if must_exist => return Err(RunError::DataMissing { path: self.root.clone() }),
+            _ => {}
+        }
+        let name = hello::encode(&mine);
+        self.lock.set_len(0).map_err(failed)?;
+        self.lock.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.lock.write_all(&name).and_then(|()| self.lock.sync_all()).map_err(failed)?;
+        sync_names(&self.root).map_err(failed)
     }
 
     /// Carries an operation out.
@@ -273,6 +305,16 @@ fn is_device_error(error: &io::Error) -> bool {
 #[cfg(not(unix))]
 fn is_device_error(_error: &io::Error) -> bool {
     false
+}
+
+#[cfg(unix)]
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_names(_directory: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes a directory and its parents, each durable in the one that holds it.

@@ -102,6 +102,13 @@ fn decode_head(head: [u8; HEAD_BYTES]) -> Result<usize, HelloError> {
     if length > BODY_BYTES_MAX { Err(HelloError::TooLong) } else { Ok(length + CHECKSUM_BYTES) }
 }
 
+/// The greeting that these bytes are.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Greeting, HelloError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(HelloError::Damaged)?;
+    let length = decode_head(*head)?;
+    decode_rest(*head, rest.get(..length).ok_or(HelloError::Damaged)?)
+}
+
 /// The greeting that this head and the bytes behind it make.
 fn decode_rest(head: [u8; HEAD_BYTES], rest: &[u8]) -> Result<Greeting, HelloError> {
     let Some((body, sum)) = rest.split_last_chunk::<CHECKSUM_BYTES>() else {
@@ -138,12 +145,6 @@ mod tests {
     use super::*;
     use crate::config::NAME_BYTES_MAX;
     use proptest::prelude::*;
-
-    fn decode(bytes: &[u8]) -> Result<Greeting, HelloError> {
-        let (head, rest) = bytes.split_first_chunk().ok_or(HelloError::Damaged)?;
-        let length = decode_head(*head)?;
-        decode_rest(*head, rest.get(..length).ok_or(HelloError::Damaged)?)
-    }
 
     fn hello(cluster: &str, node: &str) -> Greeting {
         Greeting::Hello { cluster: cluster.to_owned(), node: Some(node.to_owned()) }

@@ -83,6 +83,47 @@
 //! With the feature `faults`, which is off by default and meant for tests, a node can be started
 //! whose power can be lost; see the module `faults`. A build without it has no such node.
 //!
+//! # Metrics and spans
+//!
+//! What a node counts is read with [`Node::metrics`], and how long syncs of its disk take with
+//! [`Counters::sync_latencies`]. With the feature `metrics`, on by default, both also go to the
+//! recorder of the `metrics` crate that is installed when the node starts, each with the label
+//! `node`: counters as `squall_NAME_total`, as in `squall_refused_total`, for every field of
+//! [`Metrics`], and the histogram `squall_disk_sync_seconds`.
+//!
+//! Everything that a node traces is in the span `node` with its `name`; within it each task has a
+//! span `task` with the `name` it was spawned with, and each connection a span `connection` with
+//! `peer` and `address`.
+//!
+//! # Hostile peers
+//!
+//! What bounds a peer that
+//!
+//! - **sends a large frame**: its length is judged before anything is read on its word, and for a
+//!   connection at most the largest datagram and 64 KiB are held.
+//! - **sends damaged bytes**: greetings and frames have checksums; the connection is closed, and
+//!   `refused` or `malformed` counts it.
+//! - **connects and says nothing, or a byte at a time**: all of the greeting, TLS included, has
+//!   `greeting_timeout`, and of `greetings_max` places the one that has been silent longest is
+//!   given to who comes next.
+//! - **opens many connections**: there are `incoming_max` in all, and a node's new connection for
+//!   datagrams closes the one before (`replaced`).
+//! - **sends more than is read**: each port holds `inbox_bytes_max` and `inbox_frames_max`, and the
+//!   rest is dropped (`dropped_inbox_full`).
+//! - **takes nothing in**: it is owed `outgoing_bytes_max` and `outgoing_frames_max`, and given up
+//!   after `silence_max`.
+//! - **is half open**: it is pinged, and given up after `silence_max`.
+//! - **belongs to another cluster or speaks another version**: the greeting says so, and it is
+//!   refused.
+//! - **claims another's name**: with TLS the certificate has to bear it; without, a name is a
+//!   claim.
+//! - **replays what it has recorded**: with TLS nobody can read it; without, it is a datagram that
+//!   comes twice.
+//!
+//! A directory names the node that it belongs to: one of another node or cluster is refused
+//! ([`RunError::DataForeign`]). A node that has lost its disk and keeps its name has forgotten what
+//! it promised: with [`Config::data_must_exist`] it is not started ([`RunError::DataMissing`]).
+//!
 //! Deliberately absent: name resolution, lists of certificates that were taken back, a global
 //! runtime, and any hook by which a test could reach into a node.
 
@@ -118,7 +159,7 @@ mod tls;
 mod transport;
 
 pub use config::{CONNECTIONS_MAX, Config, ConfigError, Limits, NAME_BYTES_MAX, THREADS_MAX, Tls};
-pub use counters::{Counters, Metrics};
+pub use counters::{Counters, LATENCIES, Metrics};
 pub use error::RunError;
 pub use files::LOCK_FILE;
 pub use node::{BLOCKING_LINGER, Node, run};

@@ -8,12 +8,14 @@ use crate::network::Network;
 use crate::outbox::Outbox;
 use crate::transport::{Proof, Way};
 use squall_env::NodeId;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +55,10 @@ pub(crate) async fn run(
                     network.counters.reconnects.one();
                 }
                 (wait, connected) = (limits.back_off_min, true);
-                connection::run(&network, stream, peer, &outbox).await;
+                let name = network.roster.name(peer);
+                let span = tracing::debug_span!("connection", peer = name.as_str(), %address);
+                let run = connection::run(&network, stream, peer, &outbox, pending());
+                run.instrument(span).await;
             }
             Err(error) => {
                 network.counters.connects_failed.one();

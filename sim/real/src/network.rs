@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use tokio::sync::Notify;
 
 /// The network as one node sees it.
 pub(crate) struct Network {
@@ -59,6 +60,8 @@ struct Callers {
     by_node: BTreeMap<NodeId, Arc<Outbox>>,
     /// The guests of streams, whom no datagram reaches.
     of_streams: BTreeSet<NodeId>,
+    /// The connection that each node opened last, and how it is told that there is another.
+    newest: BTreeMap<NodeId, Arc<Notify>>,
     last_guest: u16,
 }
 
@@ -215,6 +218,18 @@ impl Network {
         Ok(node)
     }
 
+    /// Notes that this is the last connection for datagrams that a node has opened. The one before
+    /// it has to end: a node needs but one, and so none takes all the places.
+    pub(crate) fn newest(self: &Arc<Self>, node: NodeId) -> Newest {
+        let replaced = Arc::new(Notify::new());
+        let before = lock(&self.callers).newest.insert(node, Arc::clone(&replaced));
+        if let Some(before) = before {
+            self.counters.replaced.one();
+            before.notify_one();
+        }
+        Newest { network: Arc::clone(self), node, replaced }
+    }
+
     /// Where a node can be connected to.
     pub(crate) fn address(&self, node: NodeId) -> Option<SocketAddr> {
         self.peers.get(&node).map(|peer| peer.address)
@@ -303,6 +318,30 @@ pub(crate) struct Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         lock(&self.network.callers).of_streams.remove(&self.node);
+    }
+}
+
+/// A connection for datagrams that is its node's last one, until there is another.
+pub(crate) struct Newest {
+    network: Arc<Network>,
+    node: NodeId,
+    replaced: Arc<Notify>,
+}
+
+impl Newest {
+    /// Waits until the node has opened another.
+    pub(crate) async fn replaced(&self) {
+        self.replaced.notified().await;
+    }
+}
+
+impl Drop for Newest {
+    fn drop(&mut self) {
+        let mut callers = lock(&self.network.callers);
+        let newest = &mut callers.newest;
+        if newest.get(&self.node).is_some_and(|newest| Arc::ptr_eq(newest, &self.replaced)) {
+            newest.remove(&self.node);
+        }
     }
 }
 

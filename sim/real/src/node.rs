@@ -187,15 +187,21 @@ impl Prepared {
         config.validate()?;
         let name = config.roster.name(config.me);
         let transport = Transport::new(config)?;
-        let execute = execute(Files::open(&config.data)?)?;
+        let mut files = Files::open(&config.data)?;
+        let me = (!config.me.is_guest()).then(|| name.clone());
+        files.claim(config.roster.cluster(), me, config.data_must_exist)?;
+        let execute = execute(files)?;
         let listener = config.listening().map(listen).transpose()?;
         let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let entropy = Arc::new(Entropy::new()?);
         let runtime = runtime(config, &name)?;
         let ending = Arc::new(Ending::default());
-        let tasks = Tasks { runtime: runtime.handle().clone(), ending: Arc::clone(&ending) };
-        let (disk, disk_thread) = DiskThread::start(execute, &name, ending, &config.limits)?;
-        let counters = Arc::new(Counters::default());
+        let span = tracing::info_span!("node", name = name.as_str());
+        let tasks = Tasks { runtime: runtime.handle().clone(), ending: Arc::clone(&ending), span };
+        let counters = Arc::new(Counters::of(&name));
+        let shared = Arc::clone(&counters);
+        let (disk, disk_thread) =
+            DiskThread::start(execute, &name, ending, &config.limits, shared)?;
         let parts = (Arc::clone(&counters), Arc::clone(&entropy), tasks.clone());
         let network = Network::new(config, parts.0, parts.1, parts.2, transport);
         let (clock, network) = (SystemClock::new(), Arc::new(network));

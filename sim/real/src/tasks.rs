@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 /// How a node ended, once it has.
 #[derive(Default, Debug)]
@@ -81,6 +82,8 @@ fn said(payload: &(dyn Any + Send)) -> String {
 pub(crate) struct Tasks {
     pub(crate) runtime: Handle,
     pub(crate) ending: Arc<Ending>,
+    /// What the spans of all tasks are in.
+    pub(crate) span: Span,
 }
 
 impl Tasks {
@@ -90,7 +93,8 @@ impl Tasks {
             return;
         }
         let ending = Arc::clone(&self.ending);
-        self.runtime.spawn(async move { guarded(&ending, name, task).await });
+        let span = tracing::debug_span!(parent: &self.span, "task", name);
+        self.runtime.spawn(async move { guarded(&ending, name, task).await }.instrument(span));
     }
 
     /// Runs work on a thread for blocking work. If it panics, the node ends.

@@ -188,12 +188,13 @@ fn the_records_of_a_journal_are_there_when_the_node_is_started_again() {
 fn a_directory_belongs_to_one_node_at_a_time() {
     let cluster = Cluster::new();
     let first = cluster.start_echo("replica-1");
+    let config = cluster.config("replica-1");
     let mut other = cluster.config("replica-2");
-    other.data = cluster.config("replica-1").data;
-    let refused = Node::start(other.clone(), crate::support::echo);
-    assert!(matches!(refused, Err(RunError::DataInUse { path }) if path == other.data));
+    other.data = config.data.clone();
+    let refused = Node::start(other, crate::support::echo);
+    assert!(matches!(refused, Err(RunError::DataInUse { path }) if path == config.data));
     first.stop().unwrap();
-    Node::start(other, crate::support::echo).unwrap().stop().unwrap();
+    Node::start(config, crate::support::echo).unwrap().stop().unwrap();
 }
 
 #[test]

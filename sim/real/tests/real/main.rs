@@ -5,7 +5,10 @@ mod config; // Configurations from files, and what is refused.
 mod disk; // Files, the journal, and who may have a directory.
 #[cfg(all(feature = "faults", unix))]
 mod faults; // Losses of power, and syncs that are left out.
+mod hostile; // Peers that flood, stall, drip, and come again and again.
 mod machine; // A state machine that outlives its node.
+#[cfg(feature = "metrics")]
+mod metrics; // What a recorder is told.
 mod network; // Datagrams between nodes, guests and strangers.
 mod node; // How nodes end, and how their tasks do.
 mod streams; // Streams between nodes, guests and strangers.

@@ -7,9 +7,9 @@ use squall_env::platform::DATAGRAM_MAX;
 use squall_env::{Port, Roster};
 use squall_real::{Config, ConfigError, Node, RunError, Tls};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -334,4 +334,46 @@ fn a_name_that_no_certificate_can_bear_is_refused() {
     assert_eq!(error, ConfigError::TlsName("replica-1.my shop".to_owned()));
     config.tls = None;
     assert_eq!(config.validate(), Ok(()));
+}
+
+/// Stands before an address: passes one connection on, and keeps what went there.
+fn tap(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (front, kept) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let recorded = Arc::clone(&kept);
+    std::thread::spawn(move || {
+        let (mut near, _) = listener.accept().unwrap();
+        let mut far = TcpStream::connect(to).unwrap();
+        let (mut answers, mut back) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        let mut some = [0; 4096];
+        while let Ok(count @ 1..) = near.read(&mut some) {
+            recorded.lock().unwrap().extend_from_slice(&some[..count]);
+            far.write_all(&some[..count]).unwrap();
+        }
+    });
+    (front, kept)
+}
+
+#[test]
+fn a_connection_that_was_recorded_is_worth_nothing_to_who_plays_it_again() {
+    let (cluster, authority) = (Cluster::new(), Authority::new());
+    let replica = Node::start(authority.config(&cluster, "replica-1"), echo).unwrap();
+    let to = replica.listening().unwrap();
+    let (front, kept) = tap(to);
+    let mut client = authority.config(&cluster, "client-1");
+    client.addresses.insert(cluster.node("replica-1"), front);
+    let asked = cluster.echo_of("replica-1");
+    run_as(client, move |env| async move {
+        let mut socket = env.bind(Port::ANY).unwrap();
+        ask(&env, &mut socket, asked, b"pay once").await
+    });
+    let before = replica.metrics();
+    assert!(before.accepts == 1 && before.frames_received >= 1, "{before:?}");
+    let recorded = kept.lock().unwrap().clone();
+    let mut again = TcpStream::connect(to).unwrap();
+    again.write_all(&recorded).unwrap();
+    wait_until("it is refused", || replica.metrics().refused == 1);
+    let after = replica.metrics();
+    assert_eq!((after.accepts, after.frames_received), (1, before.frames_received));
 }
