@@ -40,6 +40,16 @@ fn real_members_of_raft_keep_their_promise_for_ten_seconds() {
     is_kept("raft --time 10s --seed 4", 2);
 }
 
+#[test]
+fn a_journal_with_a_flipped_byte_is_refused_and_serves_nothing() {
+    let output = demo("raft --time 10s --faults files");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(number(&text, " of them refused\n") >= 5, "{text}");
+    assert!(errors.contains("committed records behind position"), "{errors}");
+}
+
 /// Whether a run shows that nodes leave out these syncs: they refuse what is left of a journal, or
 /// acknowledged writes are lost.
 fn is_found(line: &str, skip: &str) -> bool {

@@ -4,7 +4,7 @@ use super::judge::{Finding, Judged};
 use super::node::{Error, SkipSync};
 use super::proxy::Done;
 use super::schedule::{self, Episode, Fault, Group};
-use super::system::{CLIENTS, Kind, Power, System};
+use super::system::{CLIENTS, Flips, Kind, Power, System};
 use super::tally::Counted;
 use squall_real::faults::Lost;
 use std::fmt;
@@ -38,6 +38,8 @@ pub struct Report {
     pub episodes: Vec<Episode>,
     /// What the nodes lost with their power.
     pub lost: Lost,
+    /// What nodes made of journals with a byte that is another.
+    pub flips: Flips,
     /// What the links did.
     pub links: Done,
     /// What the nodes counted.
@@ -80,6 +82,8 @@ impl fmt::Display for Report {
             "disks: {pending} changes not synced when power was lost: {files} files changed, \
              {names} names"
         )?;
+        let Flips { refused, harmless } = self.flips;
+        writeln!(f, "journals: {} flipped bytes, {refused} of them refused", refused + harmless)?;
         let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
             self.links;
         writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
@@ -148,9 +152,10 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     system.start_all()?;
     let mut last = system.client(CLIENTS, demo.length, true)?;
     system.finished(&mut last)?;
-    let (lost, links, counted) = (system.lost(), system.links_did(), system.counted()?);
+    let (lost, flips) = (system.lost(), system.flips());
+    let (links, counted) = (system.links_did(), system.counted()?);
     let judged = system.judged()?;
-    Ok(Report { episodes, lost, links, counted, judged, length: demo.length })
+    Ok(Report { episodes, lost, flips, links, counted, judged, length: demo.length })
 }
 
 fn wait_until(until: Instant, system: &mut System) -> Result<(), Error> {

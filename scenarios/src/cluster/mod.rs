@@ -2,6 +2,7 @@
 //! clocks of the machine, killed and stopped for real, behind links that do what links do.
 
 mod demo;
+mod flip;
 mod judge;
 mod map;
 mod network;
@@ -19,7 +20,7 @@ pub use node::{ClientOf, Error, NodeOf, SkipSync, map_client, member, register_c
 pub use process::{Paused, Process};
 pub use proxy::{Done, Gate, Link, Proxy, Weather};
 pub use schedule::{Episode, Fault, Group, Step};
-pub use system::Kind;
+pub use system::{Flips, Kind};
 pub use tally::Counted;
 
 use clap::{Parser, Subcommand};
@@ -105,7 +106,7 @@ struct Run {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_value = "processes,network,power")]
+    #[arg(long, value_delimiter = ',', default_value = "processes,network,power,files")]
     faults: Vec<Group>,
     /// Syncs that the nodes leave out, so that losses of power have something to find.
     #[arg(long)]

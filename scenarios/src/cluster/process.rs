@@ -72,15 +72,21 @@ impl Process {
 
     /// Waits until it ends by itself; says whether it did so well and in time.
     pub fn wait(&mut self, limit: Duration) -> bool {
+        self.end_within(limit) == Some(true)
+    }
+
+    /// Waits until it ends by itself, and says whether it did so well; `None` if it has not ended
+    /// in time.
+    pub fn end_within(&mut self, limit: Duration) -> Option<bool> {
         let until = Instant::now() + limit;
         while Instant::now() < until {
             match self.child.try_wait() {
-                Ok(Some(status)) => return status.success(),
+                Ok(Some(status)) => return Some(status.success()),
                 Ok(None) => std::thread::sleep(Duration::from_millis(10)),
-                Err(_) => return false,
+                Err(_) => return Some(false),
             }
         }
-        false
+        None
     }
 }
 

@@ -14,6 +14,10 @@ pub enum Fault {
     /// They are killed and lose what they had not synced, or any part of it, which is drawn from
     /// this; and they are started again at the end.
     PowerLoss(Vec<usize>, u64),
+    /// The node is killed, one byte of its journal becomes another, and it is started. If it has
+    /// refused that, the byte is put back at the end, and the node is started again. Which byte is
+    /// drawn from the number.
+    Flip(usize, u64),
     /// They stand still until the end.
     Pause(Vec<usize>),
     /// The weather on these links is another until the end.
@@ -32,6 +36,8 @@ pub enum Fault {
 pub enum Group {
     /// Nodes are killed and stopped.
     Processes,
+    /// A byte of the journal of a node that is down becomes another.
+    Files,
     /// Nodes that are killed may lose what they had not synced.
     Power,
     /// The links between processes do what links do.
@@ -73,17 +79,22 @@ pub struct Step {
 /// hangs on no other.
 pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) -> Vec<Episode> {
     let mut episodes = Vec::new();
-    let (power, processes) = (groups.contains(&Group::Power), groups.contains(&Group::Processes));
-    if power || processes {
+    let [power, processes, files] =
+        [Group::Power, Group::Processes, Group::Files].map(|group| groups.contains(&group));
+    if power || processes || files {
         let mut draw = Stream::new(seed, "processes");
         episodes.extend(lane(length, (20, 800, 3_000), &mut draw, |draw| {
             let targets = targets(draw, sizes.nodes);
-            let (kind, lost) = (draw.between(0, 3), draw.bits());
+            let (kind, bits) = (draw.between(0, 8), draw.bits());
             match kind {
-                _ if !processes => Fault::PowerLoss(targets, lost),
-                0 if power => Fault::PowerLoss(targets, lost),
-                0 | 1 => Fault::Kill(targets),
-                _ => Fault::Pause(targets),
+                0 if files => Fault::Flip(targets[0], bits),
+                1 | 2 if power => Fault::PowerLoss(targets, bits),
+                _ if processes => match kind % 2 {
+                    0 => Fault::Kill(targets),
+                    _ => Fault::Pause(targets),
+                },
+                _ if power => Fault::PowerLoss(targets, bits),
+                _ => Fault::Flip(targets[0], bits),
             }
         }));
     }
@@ -174,6 +185,9 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill(nodes) => write!(f, "kill {}", Numbers(nodes)),
             Fault::PowerLoss(nodes, _) => write!(f, "take the power from {}", Numbers(nodes)),
+            Fault::Flip(node, _) => {
+                write!(f, "flip a byte in the journal of {}", Numbers(&[*node]))
+            }
             Fault::Pause(nodes) => write!(f, "pause {}", Numbers(nodes)),
             Fault::Network { what, .. } => write!(f, "{what}"),
         }
@@ -200,6 +214,8 @@ mod tests {
         assert_eq!(of(7, 5, &all), apart, "one group hangs on another");
         let is_loss = |episode: &&Episode| matches!(episode.fault, Fault::PowerLoss(..));
         assert_eq!(apart.iter().filter(is_loss).count(), 0);
+        let is_flip = |episode: &Episode| matches!(episode.fault, Fault::Flip(..));
+        assert!(of(7, 5, &[Group::Files]).iter().all(is_flip));
         let power = of(7, 5, &[Group::Power]);
         assert_eq!(power.iter().filter(is_loss).count(), power.len());
         let both = of(7, 5, &[Group::Power, Group::Processes]);
@@ -226,7 +242,7 @@ mod tests {
                 Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) | Fault::Pause(nodes) => {
                     nodes.len()
                 }
-                Fault::Network { .. } => 0,
+                Fault::Network { .. } | Fault::Flip(..) => 0,
             };
             of(1, nodes, &[Group::Processes]).iter().map(count).collect::<BTreeSet<usize>>()
         };

@@ -1,5 +1,6 @@
 //! The processes of one run: who they are, where they listen, and whether they run.
 
+use super::flip::Flip;
 use super::judge::{Judged, judge};
 use super::node::{Error, SkipSync};
 use super::process::{Paused, Process};
@@ -21,6 +22,9 @@ const UP_MAX: Duration = Duration::from_secs(10);
 
 /// How long the clients may take for what they began last.
 const LAST_MAX: Duration = Duration::from_secs(60);
+
+/// How long a node may take to refuse its journal.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
 
 /// How many clients load the system.
 pub(super) const CLIENTS: u64 = 4;
@@ -72,6 +76,17 @@ enum Slot {
     Down,
     Up(Process),
     Still(Paused),
+    /// It was started on a journal with a byte that is another.
+    Flipped(Process, Flip),
+}
+
+/// What nodes made of journals with a byte that is another.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flips {
+    /// The node refused it.
+    pub refused: u64,
+    /// The byte meant nothing, or there was no journal yet.
+    pub harmless: u64,
 }
 
 /// The processes of one run. Dropping it ends all of them.
@@ -84,6 +99,7 @@ pub(super) struct System {
     nodes: Vec<Slot>,
     seed: u64,
     power: Option<Power>,
+    flips: Flips,
 }
 
 /// Nodes whose power can be lost.
@@ -117,8 +133,8 @@ impl System {
             .map_err(Error::io("a free port"))?;
         let nodes = (0..count).map(|_| Slot::Down).collect();
         let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
-        let dir = dir.to_owned();
-        let system = System { kind, dir, program, addresses, proxy, nodes, seed, power };
+        let (dir, flips) = (dir.to_owned(), Flips::default());
+        let system = System { kind, dir, program, addresses, proxy, nodes, seed, power, flips };
         (0..system.sizes().sources).try_for_each(|source| system.write_config(source))?;
         Ok(system)
     }
@@ -234,7 +250,7 @@ impl System {
     fn check(&mut self, number: usize) -> Result<(), Error> {
         let has_ended = match &mut self.nodes[number] {
             Slot::Up(process) => process.has_ended(),
-            Slot::Down | Slot::Still(_) => false,
+            Slot::Down | Slot::Still(_) | Slot::Flipped(..) => false,
         };
         if has_ended { Err(Error::Ended(self.name(number))) } else { Ok(()) }
     }
@@ -267,12 +283,51 @@ impl System {
         std::mem::replace(&mut self.nodes[number], Slot::Down)
     }
 
+    /// Kills a node and starts it on a journal in which a byte is another.
+    fn flip(&mut self, number: usize, bits: u64) -> Result<(), Error> {
+        drop(self.take(number));
+        let Some(flip) = Flip::draw(&self.data(&self.name(number)), bits)? else {
+            self.flips.harmless += 1;
+            return self.start(number);
+        };
+        flip.turn()?;
+        self.start(number)?;
+        if let Slot::Up(process) = self.take(number) {
+            self.nodes[number] = Slot::Flipped(process, flip);
+        }
+        Ok(())
+    }
+
+    /// Sees what the node made of that, and repairs what it has refused.
+    fn repair(&mut self, number: usize) -> Result<(), Error> {
+        match self.take(number) {
+            Slot::Flipped(mut process, flip) => match process.end_within(REFUSED_MAX) {
+                Some(true) => Err(Error::Ended(self.name(number))),
+                Some(false) => {
+                    self.flips.refused += 1;
+                    flip.turn()?;
+                    self.start(number)
+                }
+                None => {
+                    self.flips.harmless += 1;
+                    self.nodes[number] = Slot::Up(process);
+                    Ok(())
+                }
+            },
+            other => {
+                self.nodes[number] = other;
+                Ok(())
+            }
+        }
+    }
+
     /// Begins a fault.
     pub(super) fn begin(&mut self, fault: &Fault) -> Result<(), Error> {
         match fault {
             Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) => {
                 nodes.iter().for_each(|number| drop(self.take(*number)));
             }
+            Fault::Flip(number, bits) => self.flip(*number, *bits)?,
             Fault::Pause(nodes) => {
                 for number in nodes {
                     self.nodes[*number] = match self.take(*number) {
@@ -298,6 +353,7 @@ impl System {
                     self.start(*number)?;
                 }
             }
+            Fault::Flip(number, _) => self.repair(*number)?,
             Fault::Pause(nodes) => {
                 for number in nodes {
                     self.nodes[*number] = match self.take(*number) {
@@ -357,6 +413,11 @@ impl System {
     /// What the nodes have lost with their power.
     pub(super) fn lost(&self) -> Lost {
         self.power.map_or(Lost::default(), |power| power.lost)
+    }
+
+    /// What the nodes made of journals with a byte that is another.
+    pub(super) fn flips(&self) -> Flips {
+        self.flips
     }
 
     /// What the links have done.

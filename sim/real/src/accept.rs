@@ -80,7 +80,8 @@ async fn incoming(
     };
     network.counters.accepts.one();
     let name = network.roster.name(peer);
-    tracing::debug!(node = network.roster.name(network.me), peer = name.as_str(), %address, "accepted");
+    let node = network.roster.name(network.me);
+    tracing::debug!(node, peer = name.as_str(), %address, "accepted");
     let newest = Network::newest(network, peer);
     let span = tracing::debug_span!("connection", peer = name.as_str(), %address);
     let run = connection::run(network, stream, peer, &outbox, newest.replaced());

@@ -58,9 +58,9 @@ pub struct Config {
     /// The node's own directory, which is made if it is not there. No other node may have it: the
     /// first that is started with it writes down who it is.
     pub data: PathBuf,
-    /// Whether the node is not started with a directory that it has not had before. Set it once
-    /// a node has run: a replica that has lost its disk has forgotten what it promised, and must not
-    /// go on under its old name. It joins anew under another. Default: `false`.
+    /// Whether the node is not started with a directory that it has not had before. Set it once a
+    /// node has run: a replica that has lost its disk has forgotten what it promised, and must not
+    /// go on under its old name. Default: `false`.
     pub data_must_exist: bool,
     /// Certificates, if connections are encrypted and their ends have to prove their names. All
     /// nodes have them, or none.
