@@ -80,6 +80,17 @@ fn a_sync_that_is_left_out_is_found_by_losses_of_power() {
 }
 
 #[test]
+#[ignore = "mounts a tmpfs, which only root may do; the continuous integration runs it"]
+fn a_member_whose_disk_is_full_stops_and_the_others_go_on() {
+    let output = demo("raft --time 20s --faults processes,network --small-disk 192");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(number(&text, " times for want of space") >= 1, "{text}");
+    assert!(errors.contains("no space left on the device"), "{errors}");
+}
+
+#[test]
 #[ignore = "takes two minutes; the continuous integration runs it"]
 fn real_replicas_keep_their_promise_for_two_minutes() {
     is_kept("register --time 2m", 30);

@@ -28,6 +28,8 @@ pub struct Demo {
     pub groups: Vec<Group>,
     /// Syncs that nodes leave out, so that a loss of power has something to find.
     pub skip_sync: Option<SkipSync>,
+    /// How many KiB the disk of the last node has, if it is to be small.
+    pub small_disk: Option<u32>,
     /// Where data is kept; a temporary directory if it is not given.
     pub dir: Option<PathBuf>,
 }
@@ -40,6 +42,8 @@ pub struct Report {
     pub lost: Lost,
     /// What nodes made of journals with a byte that is another.
     pub flips: Flips,
+    /// How often the node with a small disk ended by itself.
+    pub full: u64,
     /// What the links did.
     pub links: Done,
     /// What the nodes counted.
@@ -82,6 +86,7 @@ impl fmt::Display for Report {
             "disks: {pending} changes not synced when power was lost: {files} files changed, \
              {names} names"
         )?;
+        writeln!(f, "disks: ended {} times for want of space", self.full)?;
         let Flips { refused, harmless } = self.flips;
         writeln!(f, "journals: {} flipped bytes, {refused} of them refused", refused + harmless)?;
         let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
@@ -128,6 +133,9 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let power = demo.groups.contains(&Group::Power).then_some(power);
     let mut system = System::prepare(demo.kind, demo.nodes, &dir, demo.seed, power)?;
     let episodes = schedule::draw(demo.seed, demo.length, system.sizes(), &demo.groups);
+    if let Some(kib) = demo.small_disk {
+        system.tighten(kib)?;
+    }
     system.start_all()?;
     let clients = 0..CLIENTS;
     let clients = clients.map(|number| system.client(number, demo.length, false));
@@ -149,13 +157,14 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let how = if power.is_some() { "lose their power" } else { "are killed" };
     say(&format!("all {how} at once and are started again"));
     system.kill_all()?;
+    system.grow()?;
     system.start_all()?;
     let mut last = system.client(CLIENTS, demo.length, true)?;
     system.finished(&mut last)?;
-    let (lost, flips) = (system.lost(), system.flips());
+    let (lost, flips, full) = (system.lost(), system.flips(), system.full());
     let (links, counted) = (system.links_did(), system.counted()?);
     let judged = system.judged()?;
-    Ok(Report { episodes, lost, flips, links, counted, judged, length: demo.length })
+    Ok(Report { episodes, lost, flips, full, links, counted, judged, length: demo.length })
 }
 
 fn wait_until(until: Instant, system: &mut System) -> Result<(), Error> {

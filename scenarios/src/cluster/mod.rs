@@ -12,6 +12,7 @@ mod proxy;
 mod schedule;
 mod system;
 mod tally;
+mod tight;
 
 pub use demo::{Demo, Report, demo};
 pub use judge::{Finding, Judged, judge};
@@ -111,6 +112,10 @@ struct Run {
     /// Syncs that the nodes leave out, so that losses of power have something to find.
     #[arg(long)]
     skip_sync: Option<SkipSync>,
+    /// Give the last node a disk of so many KiB, as root: it ends for want of space, and is started
+    /// again every so often. Nobody's power is lost then.
+    #[arg(long)]
+    small_disk: Option<u32>,
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -154,17 +159,22 @@ impl Arguments for DemoArguments {
             Which::Register(run) => (Kind::Register, run),
             Which::Raft(run) => (Kind::Raft, run),
         };
-        let Run { nodes, time, seed, faults, skip_sync, dir } = run;
+        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, dir } = run;
+        faults.retain(|group| small_disk.is_none() || *group != Group::Power);
         let names: Vec<String> =
             faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
         let (name, ms, groups) = (kind.name(), time.as_millis(), names.join(","));
         let skip = skip_sync.map(|skip| format!(" --skip-sync {}", skip.name()));
-        let skip = skip.unwrap_or_default();
+        let mut skip = skip.unwrap_or_default();
+        if let Some(kib) = small_disk {
+            skip += &format!(" --small-disk {kib}");
+        }
         println!(
             "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{skip}"
         );
         let nodes = nodes.into();
-        let demo_of = Demo { kind, nodes, length: time, seed, groups: faults, skip_sync, dir };
+        let demo_of =
+            Demo { kind, nodes, length: time, seed, groups: faults, skip_sync, small_disk, dir };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;
         println!("{report}");
         Ok(report.exit_code())

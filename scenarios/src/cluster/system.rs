@@ -6,6 +6,7 @@ use super::node::{Error, SkipSync};
 use super::process::{Paused, Process};
 use super::proxy::{Done, Link, Proxy, Weather};
 use super::schedule::{Fault, Sizes};
+use super::tight::Tight;
 use super::{map, tally};
 use crate::register;
 use serde_json::json;
@@ -22,6 +23,9 @@ const UP_MAX: Duration = Duration::from_secs(10);
 
 /// How long the clients may take for what they began last.
 const LAST_MAX: Duration = Duration::from_secs(60);
+
+/// After how long a node that ended for want of space is started again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a node may take to refuse its journal.
 const REFUSED_MAX: Duration = Duration::from_secs(2);
@@ -100,6 +104,10 @@ pub(super) struct System {
     seed: u64,
     power: Option<Power>,
     flips: Flips,
+    tight: Option<Tight>,
+    /// How often the node on it ended by itself, and when it is started again.
+    full: u64,
+    again: Option<Instant>,
 }
 
 /// Nodes whose power can be lost.
@@ -133,8 +141,20 @@ impl System {
             .map_err(Error::io("a free port"))?;
         let nodes = (0..count).map(|_| Slot::Down).collect();
         let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
-        let (dir, flips) = (dir.to_owned(), Flips::default());
-        let system = System { kind, dir, program, addresses, proxy, nodes, seed, power, flips };
+        let system = System {
+            kind,
+            dir: dir.to_owned(),
+            program,
+            addresses,
+            proxy,
+            nodes,
+            seed,
+            power,
+            flips: Flips::default(),
+            tight: None,
+            full: 0,
+            again: None,
+        };
         (0..system.sizes().sources).try_for_each(|source| system.write_config(source))?;
         Ok(system)
     }
@@ -230,6 +250,9 @@ impl System {
             }
         }
         self.nodes[number] = Slot::Up(Process::start(&self.program, &name, &arguments)?);
+        if self.is_tight(number) {
+            self.again = None;
+        }
         Ok(())
     }
 
@@ -252,12 +275,47 @@ impl System {
             Slot::Up(process) => process.has_ended(),
             Slot::Down | Slot::Still(_) | Slot::Flipped(..) => false,
         };
-        if has_ended { Err(Error::Ended(self.name(number))) } else { Ok(()) }
+        if !has_ended {
+            return Ok(());
+        }
+        if !self.is_tight(number) {
+            return Err(Error::Ended(self.name(number)));
+        }
+        self.nodes[number] = Slot::Down;
+        self.full += 1;
+        self.again = Some(Instant::now() + AGAIN);
+        Ok(())
+    }
+
+    /// Gives the last node a disk of so many KiB.
+    pub(super) fn tighten(&mut self, kib: u32) -> Result<(), Error> {
+        let name = self.name(self.nodes.len() - 1);
+        self.tight = Some(Tight::mount(&self.data(&name), kib)?);
+        Ok(())
+    }
+
+    /// Gives every node room: from now on none may end.
+    pub(super) fn grow(&mut self) -> Result<(), Error> {
+        self.again = None;
+        self.tight.as_ref().map_or(Ok(()), Tight::grow)
+    }
+
+    /// How often the node with a small disk has ended by itself.
+    pub(super) fn full(&self) -> u64 {
+        self.full
+    }
+
+    fn is_tight(&self, number: usize) -> bool {
+        self.tight.is_some() && number + 1 == self.nodes.len()
     }
 
     /// Sees to it that no node has ended by itself.
     pub(super) fn check_all(&mut self) -> Result<(), Error> {
-        (0..self.nodes.len()).try_for_each(|number| self.check(number))
+        (0..self.nodes.len()).try_for_each(|number| self.check(number))?;
+        match self.again.take_if(|again| *again <= Instant::now()) {
+            Some(_) => self.start(self.nodes.len() - 1),
+            None => Ok(()),
+        }
     }
 
     /// Kills all nodes, and takes their power if that can be.

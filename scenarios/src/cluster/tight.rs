@@ -1,0 +1,71 @@
+//! A disk that is so small that it is full now and then: a tmpfs, which only root may mount.
+
+use super::node::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A tmpfs on the directory of one node. Dropping it takes it away.
+pub(super) struct Tight {
+    path: PathBuf,
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) -> Result<(), Error> {
+    let what = || format!("{program} {}", path.display());
+    let mut command = Command::new(program);
+    let command = command.args(arguments).arg(path).stdin(Stdio::null());
+    let output = command.output().map_err(Error::io(what()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Error::io(what())(std::io::Error::other(said)))
+}
+
+impl Tight {
+    /// Mounts a tmpfs of so many KiB on a directory, which is made if it is not there.
+    pub(super) fn mount(path: &Path, kib: u32) -> Result<Tight, Error> {
+        std::fs::create_dir_all(path).map_err(Error::io(path.display().to_string()))?;
+        let size = format!("size={kib}k");
+        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], path)?;
+        Ok(Tight { path: path.to_owned() })
+    }
+
+    /// Gives it room for everything.
+    pub(super) fn grow(&self) -> Result<(), Error> {
+        run("mount", &["-o", "remount,size=256m"], &self.path)
+    }
+}
+
+impl Drop for Tight {
+    fn drop(&mut self) {
+        if let Err(error) = run("umount", &["-l"], &self.path) {
+            eprintln!("error: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "mounts a tmpfs, which only root may do; the continuous integration runs it"]
+    fn it_is_full_and_then_has_room_and_then_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("data");
+        let tight = Tight::mount(&path, 64).unwrap();
+        let file = path.join("file");
+        let full = std::fs::write(&file, vec![1; 100 << 10]).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        tight.grow().unwrap();
+        std::fs::write(&file, vec![1; 100 << 10]).unwrap();
+        drop(tight);
+        assert!(path.exists() && !file.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_mounted_is_an_error_with_its_reason() {
+        let error = run("mount", &["-o", "remount,size=1m"], Path::new("/no/such/place"));
+        assert!(error.unwrap_err().to_string().contains("/no/such/place"));
+    }
+}
