@@ -16,9 +16,10 @@ use squall::explore::{Subject, breadth_first};
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
     let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
-    let raft = raft.into_iter().chain([raft::membership()]);
-    let systems = [config::store(), register::atomic(), http::http1(), http::http2(), kv::kv()];
-    raft.chain(systems).chain(weather::scenarios()).collect()
+    let store = [raft::membership(), config::store(), config::leases()];
+    let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()];
+    let all = raft.into_iter().chain(store).chain(systems);
+    all.chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names.

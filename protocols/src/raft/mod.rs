@@ -52,5 +52,5 @@ pub use log::{Entry, Index, Log, Payload, Term};
 pub use machine::{NAME, Raft, Reply, Request, Timer};
 pub use message::{Campaign, Message, Part};
 pub use record::{HardState, Record, Snapshot};
-pub use service::{ClientError, RaftClient, ServeError, Served, serve};
+pub use service::{ClientError, RaftClient, ServeError, Served, serve, serve_beside};
 pub use state_machine::StateMachine;

@@ -99,9 +99,25 @@ pub enum ServeError {
 /// # Errors
 /// If the member cannot be opened or has to stop; the node should then be started anew.
 pub async fn serve<S: Served>(env: Env, config: Config) -> Result<(), ServeError> {
+    serve_beside::<S, _>(env, config, |_| std::future::pending()).await
+}
+
+/// The same, and beside it what `beside` makes of the member: the node ends when that does.
+///
+/// # Errors
+/// Those of [`serve`], and what `beside` ends with.
+pub async fn serve_beside<S: Served, F>(
+    env: Env,
+    config: Config,
+    beside: impl FnOnce(Handle<Raft<S>>) -> F,
+) -> Result<(), ServeError>
+where
+    F: Future<Output = Result<(), ServeError>>,
+{
     let (member, run) = open::<Raft<S>>(&env, NAME, config).await?;
     let mut asked: Responder<Question<S>, Told<S>> = Responder::open(&env, Port::named(SERVICE))?;
     env.ready();
+    let beside = beside(member.clone());
     let serving = async {
         loop {
             let (question, back) = asked.receive().await?;
@@ -109,9 +125,9 @@ pub async fn serve<S: Served>(env: Env, config: Config) -> Result<(), ServeError
             env.spawn("request", answer(member, question, back));
         }
     };
-    match race(run, serving).await {
+    match race(run, race(serving, beside)).await {
         Either::Left(stopped) => Ok(stopped?),
-        Either::Right(closed) => closed,
+        Either::Right(Either::Left(ended) | Either::Right(ended)) => ended,
     }
 }
 

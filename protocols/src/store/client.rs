@@ -1,6 +1,9 @@
 //! The store on a cluster, and its clients.
 
-use super::{Answer, Command, Event, KeyValue, Keys, Query, Refused, Store, Txn, TxnDone};
+use super::{
+    Answer, Command, Event, KeyValue, Keys, Lease, LeaseCommand, Op, Output, Query, Refused, Store,
+    Txn, TxnDone,
+};
 use crate::raft::{ClientError, Index, RaftClient, StateMachine};
 use squall_env::platform::BindError;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, mutant};
@@ -11,7 +14,7 @@ const EVENTS: usize = 256;
 
 impl StateMachine for Store {
     type Command = Command;
-    type Output = Result<TxnDone, Refused>;
+    type Output = Result<Output, Refused>;
     type Query = Query;
     type Answer = Answer;
     type Snapshot = Store;
@@ -42,6 +45,9 @@ pub enum StoreError {
     /// The store has refused it; nothing was done.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A member answers what no member of this program does.
+    #[error("a member of another program answers")]
+    Foreign,
 }
 
 impl HasOutcome for StoreError {
@@ -49,6 +55,7 @@ impl HasOutcome for StoreError {
         match self {
             StoreError::Raft(error) => error.outcome(),
             StoreError::Refused(_) => Outcome::NotDone,
+            StoreError::Foreign => Outcome::Indeterminate,
         }
     }
 }
@@ -81,7 +88,17 @@ impl StoreClient {
         if mutant!(self.env, "store/sets-without-comparing") {
             txn.compare.clear();
         }
-        Ok(self.raft.propose(&Command::Txn(txn), limit).await??)
+        if mutant!(self.env, "store/puts-without-their-lease") {
+            txn.success.iter_mut().for_each(Op::forget_lease);
+        }
+        match self.execute(Command::Txn(txn), limit).await? {
+            Output::Txn(done) => Ok(done),
+            _ => Err(StoreError::Foreign),
+        }
+    }
+
+    async fn execute(&mut self, command: Command, limit: Duration) -> Result<Output, StoreError> {
+        Ok(self.raft.propose(&command, limit).await??)
     }
 
     /// The values of keys in their order, and the revision of the store at which all of them were
@@ -103,8 +120,7 @@ impl StoreClient {
                 match self.raft.read(&query, until - self.env.now()).await? {
                     Answer::Found { revision, found, more } => (revision, found, more),
                     Answer::Refused(refused) => return Err(refused.into()),
-                    // Only another program's member answers so.
-                    Answer::Events { .. } => return Err(ClientError::Unavailable.into()),
+                    _ => return Err(StoreError::Foreign),
                 };
             if at.is_some_and(|at| at != revision) {
                 // The parts would be of two states.
@@ -125,8 +141,49 @@ impl StoreClient {
     /// If the cluster does not answer within `limit`, the revision is yet to come or is compacted
     /// already.
     pub async fn compact(&mut self, revision: u64, limit: Duration) -> Result<(), StoreError> {
-        self.raft.propose(&Command::Compact(revision), limit).await??;
+        self.execute(Command::Compact(revision), limit).await?;
         Ok(())
+    }
+
+    /// Has a lease granted that lasts so many milliseconds, or a little longer; it may be given a
+    /// number, else it gets one.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, or refuses, as it does if there is a lease of
+    /// this number.
+    pub async fn grant(
+        &mut self,
+        id: Option<u64>,
+        ttl_ms: u64,
+        limit: Duration,
+    ) -> Result<Lease, StoreError> {
+        self.lease(LeaseCommand::Grant { id: id.unwrap_or(0), ttl_ms }, limit).await
+    }
+
+    /// Has a lease last anew.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, or the lease has ended.
+    pub async fn keep_alive(&mut self, id: u64, limit: Duration) -> Result<Lease, StoreError> {
+        self.lease(LeaseCommand::KeepAlive { id }, limit).await
+    }
+
+    async fn lease(&mut self, command: LeaseCommand, limit: Duration) -> Result<Lease, StoreError> {
+        match self.execute(Command::Lease(command), limit).await? {
+            Output::Lease(lease) => Ok(lease),
+            _ => Err(StoreError::Foreign),
+        }
+    }
+
+    /// Ends a lease, and gives the revision at which its keys are gone.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, or the lease has ended already.
+    pub async fn revoke(&mut self, id: u64, limit: Duration) -> Result<u64, StoreError> {
+        match self.execute(Command::Lease(LeaseCommand::Revoke { id }), limit).await? {
+            Output::Ended { revision, .. } => Ok(revision),
+            _ => Err(StoreError::Foreign),
+        }
     }
 }
 
@@ -175,7 +232,7 @@ impl Watcher {
                 Ok(events)
             }
             Answer::Refused(refused) => Err(refused.into()),
-            Answer::Found { .. } => Err(ClientError::Unavailable.into()),
+            _ => Err(StoreError::Foreign),
         }
     }
 }

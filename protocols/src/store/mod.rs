@@ -8,19 +8,28 @@
 //! that whoever knows a revision can be told everything that came after it, until it is compacted:
 //! then it is told so, and starts from a fresh read.
 //!
-//! There are no leases yet.
+//! A key that is put with a *lease* goes when the lease ends: all keys of a lease at one revision.
+//! A lease ends when it is revoked, or some time after nobody has kept it alive for as long as it
+//! lasts, its time to live. It never ends before that time has passed since the last keep-alive
+//! that was acknowledged, as measured by the leader's monotonic clock: whose clock runs fast by a
+//! hundredth ends leases a hundredth early. A new leader gives every lease its whole time anew.
 
 mod client;
+mod leases;
+mod lessor;
+mod service;
 mod state;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use client::{StoreClient, StoreError, Watcher};
+pub use leases::{LEASE_TTL_MAX_MS, LEASE_TTL_MIN_MS, LEASES_MAX, Lease, LeaseCommand};
+pub use service::serve;
 pub use state::Store;
 pub use types::{
-    Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Order, Query, Refused, Test,
-    Txn, TxnDone,
+    Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Order, Output, Query,
+    Refused, Test, Txn, TxnDone,
 };
 
 /// So many operations and comparisons a transaction may have together, as in etcd by default.
@@ -36,3 +45,6 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// So many events are kept. Older ones are compacted by themselves, since they lie in memory and in
 /// every snapshot.
 pub const EVENTS_MAX: usize = 65_536;
+
+/// So many leases an answer has at most.
+pub const LEASES_PAGE: usize = 1_024;

@@ -1,10 +1,11 @@
 //! The state of the store.
 
+use super::leases::{Lease, LeaseCommand, Leases};
 use super::types::{
-    Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Query, Refused, Test, Txn,
-    TxnDone,
+    Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Output, Query, Refused,
+    Test, Txn, TxnDone,
 };
-use super::{ANSWER_BYTES_MAX, EVENTS_MAX};
+use super::{ANSWER_BYTES_MAX, EVENTS_MAX, LEASES_PAGE};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -19,6 +20,7 @@ pub struct Store {
     keys: BTreeMap<String, KeyValue>,
     /// What happened since.
     events: VecDeque<Event>,
+    leases: Leases,
 }
 
 impl Store {
@@ -32,6 +34,16 @@ impl Store {
         self.compacted
     }
 
+    /// The leases, in the order of their numbers.
+    pub fn leases(&self) -> impl Iterator<Item = Lease> {
+        self.leases.all()
+    }
+
+    /// The keys with their values, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyValue> {
+        self.keys.values()
+    }
+
     /// The events that are kept, in the order of revisions.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &Event> {
         self.events.iter()
@@ -41,17 +53,61 @@ impl Store {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn execute(&mut self, command: &Command) -> Result<TxnDone, Refused> {
+    pub fn execute(&mut self, command: &Command) -> Result<Output, Refused> {
         match command {
             Command::Txn(txn) => {
                 txn.check()?;
-                Ok(self.transact(txn))
+                Ok(Output::Txn(self.transact(txn)?))
             }
             Command::Compact(revision) => {
                 self.compact(*revision)?;
-                Ok(TxnDone { succeeded: true, revision: self.revision, results: Vec::new() })
+                Ok(Output::Compacted)
+            }
+            Command::Lease(command) => self.execute_lease(command),
+        }
+    }
+
+    fn execute_lease(&mut self, command: &LeaseCommand) -> Result<Output, Refused> {
+        let mut ended = 0;
+        match command {
+            LeaseCommand::Grant { id, ttl_ms } => {
+                return Ok(Output::Lease(self.leases.grant(*id, *ttl_ms)?));
+            }
+            LeaseCommand::KeepAlive { id } => {
+                return Ok(Output::Lease(self.leases.keep_alive(*id)?));
+            }
+            LeaseCommand::Revoke { id } => {
+                self.end_lease(*id)?;
+                ended = 1;
+            }
+            LeaseCommand::Expire(leases) => {
+                for (id, renewal) in leases {
+                    let lease = self.leases.get(*id);
+                    // Whoever measured the time did not know of a later renewal.
+                    if lease.is_ok_and(|lease| lease.renewal == *renewal) {
+                        self.end_lease(*id)?;
+                        ended += 1;
+                    }
+                }
             }
         }
+        Ok(Output::Ended { leases: ended, revision: self.revision })
+    }
+
+    /// Ends a lease. All its keys go at one revision.
+    fn end_lease(&mut self, id: u64) -> Result<(), Refused> {
+        let keys = self.leases.end(id)?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let revision = self.revision + 1;
+        for key in keys {
+            self.keys.remove(&key);
+            self.events.push_back(Event { revision, change: Change::Delete(key) });
+        }
+        self.revision = revision;
+        self.bound();
+        Ok(())
     }
 
     /// Looks at the store.
@@ -60,6 +116,14 @@ impl Store {
             Query::Get { keys, after } => self.page(keys, after.as_deref()),
             Query::Events { keys, from, most } => {
                 self.events_from(keys, *from, *most).unwrap_or_else(Answer::Refused)
+            }
+            Query::Lease(id) => match self.leases.get(*id) {
+                Ok(lease) => Answer::Lease(lease, self.leases.keys(*id)),
+                Err(refused) => Answer::Refused(refused),
+            },
+            Query::Leases(after) => {
+                let behind = self.leases.all().filter(|lease| lease.id > *after);
+                Answer::Leases(behind.take(LEASES_PAGE).collect())
             }
         }
     }
@@ -83,9 +147,13 @@ impl Store {
         Answer::Found { revision: self.revision, found, more: false }
     }
 
-    fn transact(&mut self, txn: &Txn) -> TxnDone {
+    fn transact(&mut self, txn: &Txn) -> Result<TxnDone, Refused> {
         let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
         let ops = if succeeded { &txn.success } else { &txn.failure };
+        self.leases.have_room(ops.iter().filter_map(|op| match op {
+            Op::Put { key, lease, .. } => lease.map(|id| (id, key.as_str())),
+            _ => None,
+        }))?;
         let next = self.revision + 1;
         let before = self.events.len();
         let results = ops.iter().map(|op| self.perform(op, next)).collect();
@@ -93,7 +161,7 @@ impl Store {
             self.revision = next;
             self.bound();
         }
-        TxnDone { succeeded, revision: self.revision, results }
+        Ok(TxnDone { succeeded, revision: self.revision, results })
     }
 
     fn holds(&self, Compare { key, order, test }: &Compare) -> bool {
@@ -111,14 +179,21 @@ impl Store {
     fn perform(&mut self, op: &Op, revision: u64) -> Done {
         match op {
             Op::Get(keys) => Done::Found(self.get(keys).cloned().collect()),
-            Op::Put { key, value } => {
+            Op::Put { key, value, lease } => {
                 let before = self.keys.get(key);
+                if let Some(id) = before.and_then(|before| before.lease) {
+                    self.leases.detach(id, key);
+                }
+                if let Some(id) = *lease {
+                    self.leases.attach(id, key);
+                }
                 let put = KeyValue {
                     key: key.clone(),
                     value: value.clone(),
                     create_revision: before.map_or(revision, |before| before.create_revision),
                     mod_revision: revision,
                     version: before.map_or(0, |before| before.version) + 1,
+                    lease: *lease,
                 };
                 self.events.push_back(Event { revision, change: Change::Put(put.clone()) });
                 Done::Put(self.keys.insert(key.clone(), put))
@@ -126,7 +201,10 @@ impl Store {
             Op::Delete(keys) => {
                 let gone: Vec<String> = self.get(keys).map(|there| there.key.clone()).collect();
                 for key in &gone {
-                    self.keys.remove(key);
+                    let before = self.keys.remove(key);
+                    if let Some(id) = before.and_then(|before| before.lease) {
+                        self.leases.detach(id, key);
+                    }
                     let change = Change::Delete(key.clone());
                     self.events.push_back(Event { revision, change });
                 }

@@ -1,6 +1,7 @@
 //! What the store is asked, and what it answers.
 
-use super::{OPERATIONS_MAX, TXN_BYTES_MAX};
+use super::leases::{LEASE_TTL_MAX_MS, LEASES_MAX, Lease, LeaseCommand};
+use super::{ANSWER_BYTES_MAX, OPERATIONS_MAX, TXN_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 /// A key with its value.
@@ -17,6 +18,8 @@ pub struct KeyValue {
     pub mod_revision: u64,
     /// How often it was put since it was created, from 1.
     pub version: u64,
+    /// The lease that holds it: it goes when the lease ends.
+    pub lease: Option<u64>,
 }
 
 /// Which keys.
@@ -103,6 +106,9 @@ pub enum Op {
         /// Which value.
         #[serde(with = "serde_bytes")]
         value: Vec<u8>,
+        /// Which lease shall hold it, in the place of the one that does; without one it stays until
+        /// it is removed.
+        lease: Option<u64>,
     },
     /// Removes keys.
     Delete(Keys),
@@ -124,8 +130,18 @@ pub struct Txn {
 impl Txn {
     /// Puts a value, whatever was there.
     pub fn put(key: &str, value: impl Into<Vec<u8>>) -> Txn {
-        let success = vec![Op::Put { key: key.to_owned(), value: value.into() }];
+        let success = vec![Op::Put { key: key.to_owned(), value: value.into(), lease: None }];
         Txn { success, ..Txn::default() }
+    }
+
+    /// Attaches every key that it puts to a lease.
+    pub fn with_lease(mut self, id: u64) -> Txn {
+        for op in self.success.iter_mut().chain(&mut self.failure) {
+            if let Op::Put { lease, .. } = op {
+                *lease = Some(id);
+            }
+        }
+        self
     }
 
     /// Removes keys.
@@ -140,7 +156,7 @@ impl Txn {
         let test = Test::ModRevision(mod_revision);
         Txn {
             compare: vec![Compare { key: key.clone(), order: Order::Equal, test }],
-            success: vec![Op::Put { key: key.clone(), value: value.into() }],
+            success: vec![Op::Put { key: key.clone(), value: value.into(), lease: None }],
             failure: vec![Op::Get(Keys::One(key))],
         }
     }
@@ -201,9 +217,16 @@ impl Compare {
 }
 
 impl Op {
+    /// For a mutant.
+    pub(super) fn forget_lease(&mut self) {
+        if let Op::Put { lease, .. } = self {
+            *lease = None;
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
-            Op::Put { key, value } => key.len() + value.len(),
+            Op::Put { key, value, .. } => key.len() + value.len(),
             Op::Delete(keys) | Op::Get(keys) => keys.start().len(),
         }
     }
@@ -216,6 +239,26 @@ pub enum Command {
     Txn(Txn),
     /// Forgets the events up to this revision and with it.
     Compact(u64),
+    /// Something is done with a lease.
+    Lease(LeaseCommand),
+}
+
+/// What a command has done.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Output {
+    /// A transaction.
+    Txn(TxnDone),
+    /// The events are forgotten.
+    Compacted,
+    /// The lease is granted or renewed.
+    Lease(Lease),
+    /// Leases have ended.
+    Ended {
+        /// How many.
+        leases: u64,
+        /// The revision of the store behind it.
+        revision: u64,
+    },
 }
 
 /// What became of one operation.
@@ -275,6 +318,34 @@ pub enum Refused {
         /// Where the store is.
         revision: u64,
     },
+    /// There is no such lease, or no more.
+    #[error("there is no lease {id}")]
+    NoLease {
+        /// Which one.
+        id: u64,
+    },
+    /// There is such a lease already.
+    #[error("there is a lease {id} already")]
+    LeaseExists {
+        /// Which one.
+        id: u64,
+    },
+    /// The lease would last too long.
+    #[error("{ttl_ms} ms are longer than a lease may last, which is {LEASE_TTL_MAX_MS} ms")]
+    LeaseTooLong {
+        /// How long it was to last, in milliseconds.
+        ttl_ms: u64,
+    },
+    /// There are too many leases.
+    #[error("there are {LEASES_MAX} leases already")]
+    TooManyLeases,
+    /// The lease holds too many keys. All of them go at one revision, which is told whole and so
+    /// has to fit into an answer.
+    #[error("lease {id} would hold keys of more than about {ANSWER_BYTES_MAX} bytes")]
+    LeaseFull {
+        /// Which one.
+        id: u64,
+    },
 }
 
 /// What happened to a key at a revision.
@@ -333,6 +404,10 @@ pub enum Query {
         /// bytes of them: a revision is told whole.
         most: usize,
     },
+    /// A lease, and its keys.
+    Lease(u64),
+    /// Leases in the order of their numbers, those behind this one.
+    Leases(u64),
 }
 
 /// What a query is answered.
@@ -357,4 +432,9 @@ pub enum Answer {
     },
     /// It cannot be answered.
     Refused(Refused),
+    /// The lease, and the keys that it holds, in their order.
+    Lease(Lease, Vec<String>),
+    /// At most [`LEASES_PAGE`](super::LEASES_PAGE) leases; if there are so many, there may be more
+    /// behind the last of them.
+    Leases(Vec<Lease>),
 }

@@ -1,15 +1,18 @@
 //! Scenarios of the configuration store on Raft.
 
+mod leases;
 pub mod model;
 mod watching;
+
+pub use leases::leases;
 
 use crate::raft::{self, members};
 use model::{Call, There, Told, Versioned};
 use squall::{Client, Most, Operation, Scenario, linearizable};
 use squall_env::Env;
 use squall_env::platform::BindError;
-use squall_protocols::raft::{Config, ServeError, serve};
-use squall_protocols::store::{Done, KeyValue, Keys, Store, StoreClient, StoreError, Txn};
+use squall_protocols::raft::{Config, ServeError};
+use squall_protocols::store::{Done, KeyValue, Keys, Store, StoreClient, StoreError, Txn, serve};
 use std::time::Duration;
 
 /// The property of what clients see.
@@ -29,7 +32,7 @@ const KEYS: u64 = 3;
 async fn member(env: Env) -> Result<(), ServeError> {
     let mut config = Config::of(members(&env));
     (config.snapshot_entries, config.tail_entries) = (8, 4);
-    serve::<Store>(env, config).await
+    serve(env, config).await
 }
 
 /// The store on three or five members, with clients that put, compare and set, and remove, and with
@@ -38,7 +41,7 @@ pub fn store() -> Scenario {
     let members = Scenario::new("config/store").nodes("member", 3..=5, member);
     raft::properties::<Store>(members)
         .clients("client", 2..=2, workload)
-        .clients("watcher", 1..=2, watching::workload)
+        .clients("watcher", 1..=2, |client| watching::watch(client, OPERATIONS, 60_000))
         .tolerates(raft::tolerance().impaired("watcher", Most::Any))
         .always(ONCE, watching::hears_once)
         .sometimes("a comparison did not hold")
@@ -53,11 +56,12 @@ pub fn mutants() -> Vec<Scenario> {
     let mutant = |switch: &'static str, breaks| {
         store().mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
     };
-    vec![
+    let own = vec![
         mutant("store/sets-without-comparing", LINEARIZABLE),
         mutant("store/watches-a-revision-again", ONCE),
         mutant("store/watches-past-a-revision", ONCE),
-    ]
+    ];
+    own.into_iter().chain(leases::mutants()).collect()
 }
 
 fn key(number: u8) -> String {

@@ -1,6 +1,6 @@
 //! Watchers of the store, and what they must hear.
 
-use super::{OPERATION_MAX, OPERATIONS};
+use super::OPERATION_MAX;
 use crate::raft::members;
 use squall::Client;
 use squall_env::platform::BindError;
@@ -27,15 +27,19 @@ fn all() -> Keys {
     Keys::Prefix("service/".to_owned())
 }
 
-/// Watches until the faults are over, and then until it knows of everything.
-pub(super) async fn workload(client: Client) -> Result<(), BindError> {
+/// Asks so many times what has changed, each time after a pause of so many microseconds at most.
+pub(super) async fn watch(
+    client: Client,
+    operations: u64,
+    pause_max: u64,
+) -> Result<(), BindError> {
     let env = client.env().clone();
     let mut store = StoreClient::open(&env, members(&env))?;
     let heard = env.show("heard", Heard::default());
     let mut watcher = Watcher::new(all(), 1);
     heard.update(&env, |heard| (heard.from, heard.next) = (1, 1));
-    while client.next_operation(OPERATIONS).is_some() {
-        env.sleep(Duration::from_micros(env.random_below(60_000))).await;
+    while client.next_operation(operations).is_some() {
+        env.sleep(Duration::from_micros(env.random_below(pause_max))).await;
         match watcher.poll(&mut store, OPERATION_MAX).await {
             Ok(events) => {
                 let revisions = |events: &[Event]| {

@@ -1,9 +1,14 @@
 //! What etcd's documents and tests say of transactions, revisions and histories.
 
+mod leases;
+
 use super::*;
 
 fn run(store: &mut Store, txn: Txn) -> TxnDone {
-    store.execute(&Command::Txn(txn)).expect("it is allowed")
+    match store.execute(&Command::Txn(txn)).expect("it is allowed") {
+        Output::Txn(done) => done,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn put(store: &mut Store, key: &str, value: &str) -> TxnDone {
@@ -30,7 +35,7 @@ fn events(store: &Store, keys: Keys, from: u64, most: usize) -> Result<(Vec<u64>
             Ok((events.iter().map(|event| event.revision).collect(), next))
         }
         Answer::Refused(refused) => Err(refused),
-        Answer::Found { .. } => panic!("events were asked for"),
+        other => panic!("events were asked for: {other:?}"),
     }
 }
 
@@ -103,7 +108,7 @@ fn comparisons_are_those_of_etcd() {
 fn a_transaction_is_one_revision_and_its_operations_see_those_before_them() {
     let mut store = Store::default();
     put(&mut store, "x/old", "1");
-    let put = |key: &str| Op::Put { key: key.to_owned(), value: b"2".to_vec() };
+    let put = |key: &str| Op::Put { key: key.to_owned(), value: b"2".to_vec(), lease: None };
     let success = vec![Op::Delete(prefix("x/")), put("y/a"), put("y/b"), Op::Get(prefix(""))];
     let done = run(&mut store, Txn { success, ..Txn::default() });
     assert_eq!(done.revision, 2);
@@ -114,7 +119,7 @@ fn a_transaction_is_one_revision_and_its_operations_see_those_before_them() {
 
 #[test]
 fn a_key_is_changed_at_most_once_at_a_revision() {
-    let put = |key: &str| Op::Put { key: key.to_owned(), value: Vec::new() };
+    let put = |key: &str| Op::Put { key: key.to_owned(), value: Vec::new(), lease: None };
     let twice = |ops: Vec<Op>| Txn { failure: ops, ..Txn::default() }.check();
     let refused = Err(Refused::ChangedTwice { key: "a".to_owned() });
     assert_eq!(twice(vec![put("a"), put("b"), put("a")]), refused);
@@ -141,7 +146,7 @@ fn what_is_too_large_is_refused_and_changes_nothing() {
 fn events_are_told_once_each_in_order_and_by_whole_revisions() {
     let mut store = Store::default();
     let puts = |keys: &[&str]| {
-        let put = |key: &&str| Op::Put { key: (*key).to_owned(), value: Vec::new() };
+        let put = |key: &&str| Op::Put { key: (*key).to_owned(), value: Vec::new(), lease: None };
         Txn { success: keys.iter().map(put).collect(), ..Txn::default() }
     };
     for keys in [&["a/1", "b/1"][..], &["a/2", "a/3"], &["b/2"], &["a/1"]] {
