@@ -6,12 +6,22 @@ use squall_protocols::raft::{ClientError, Config, RaftClient, ServeError, serve}
 use squall_protocols::store::{
     Command, Keys, Refused, Store, StoreClient, StoreError, TXN_BYTES_MAX, Txn,
 };
-use squall_scenarios::config::{mutants, store};
+use squall_scenarios::config::{http, leases, mutants, store};
 use std::time::Duration;
 
 #[test]
 fn the_store_on_raft_is_one_store_and_its_watchers_hear_of_everything_once() {
     store().seeds(0..300).run();
+}
+
+#[test]
+fn leases_last_as_long_as_was_promised_and_not_for_ever() {
+    leases().seeds(0..150).run();
+}
+
+#[test]
+fn over_http_it_is_the_same_store() {
+    http().seeds(0..300).run();
 }
 
 #[test]

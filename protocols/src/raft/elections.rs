@@ -116,9 +116,11 @@ impl<S: StateMachine> Raft<S> {
         if term > self.hard.term && !pre_vote {
             self.follow(term, None, turn);
         }
+        let any_log = mutant!(turn, "raft/votes-for-older-logs");
+        let any_successor = mutant!(turn, "raft/transfers-to-older-logs");
         let up_to_date = last >= (self.log.last_term(), self.log.last_index())
-            || mutant!(turn, "raft/votes-for-older-logs")
-            || campaign == Campaign::Transfer && mutant!(turn, "raft/transfers-to-older-logs");
+            || any_log
+            || campaign == Campaign::Transfer && any_successor;
         let (to, mine) = (self.address(candidate, turn), self.hard.term);
         if pre_vote {
             let granted = term > mine && up_to_date;

@@ -34,6 +34,10 @@ pub enum Request<S: StateMachine> {
     },
     /// Answer a question from a state that holds every command that was answered before.
     Read(S::Query),
+    /// Answer a question from what this member has applied, whoever leads.
+    ReadApplied(S::Query),
+    /// Wait until this member has applied an entry behind this one.
+    AwaitApplied(Index),
     /// Have another member lead (section 3.10). It takes no longer than an election timeout, in
     /// which the leader takes no proposals.
     Transfer(NodeId),
@@ -55,6 +59,8 @@ pub enum Reply<S: StateMachine> {
     NoSession,
     /// The question's answer.
     Answer(S::Answer),
+    /// This member has applied the log up to here.
+    AppliedUpTo(Index),
     /// Nothing was done: another member leads, perhaps this one.
     NotLeader(Option<NodeId>),
     /// Nothing was done: too much waits to be committed, the log is full, or another member is to
@@ -119,6 +125,8 @@ pub struct Raft<S: StateMachine> {
     pub(super) durable: Durable,
     /// Proposals that wait for their entry to be applied, with the term in which it was appended.
     pub(super) proposed: BTreeMap<Index, (Term, RequestId)>,
+    /// Requests that wait for an entry behind one to be applied.
+    pub(super) awaiting: Vec<(Index, RequestId)>,
 }
 
 /// How far the own log is durable.
@@ -163,6 +171,11 @@ impl<S: StateMachine> Raft<S> {
     /// Whether it leads its term.
     pub fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))
+    }
+
+    /// Who leads its term, if it has heard so and not missed it for too long.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
     }
 
     /// How far it knows the log to be committed.
@@ -240,6 +253,7 @@ impl<S: StateMachine> Raft<S> {
     /// Applies what is committed, in order, and answers those who proposed it.
     pub(super) fn apply_committed(&mut self, turn: &mut Turn<Self>) {
         self.apply_entries(turn);
+        self.tell_applied(turn);
         self.compact(turn);
     }
 
@@ -301,6 +315,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             incoming: None,
             durable: Durable::default(),
             proposed: BTreeMap::new(),
+            awaiting: Vec::new(),
         }
     }
 
@@ -392,6 +407,8 @@ impl<S: StateMachine> Machine for Raft<S> {
                 self.propose(id, Payload::Command { session, sequence, command }, turn);
             }
             Request::Read(query) => self.read(id, Asked::Query(query), turn),
+            Request::ReadApplied(query) => self.read_applied(id, &query, turn),
+            Request::AwaitApplied(behind) => self.await_applied(id, behind, turn),
             Request::Transfer(to) => self.transfer(id, to, turn),
             Request::Change(changes) => self.change(id, &changes, turn),
             Request::Members => self.read(id, Asked::Members, turn),

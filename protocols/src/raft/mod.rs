@@ -28,6 +28,7 @@ mod configuration;
 mod elections;
 mod handover;
 pub mod invariants;
+mod local;
 mod log;
 mod machine;
 mod members;

@@ -162,7 +162,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::NotChanged(why) => Tell::NotChanged(why),
         Reply::Members(configuration) => Tell::Members(configuration),
         // The client learns by its deadline that nobody knows.
-        Reply::Unknown => return,
+        Reply::Unknown | Reply::AppliedUpTo(_) => return,
     });
 }
 
@@ -239,26 +239,56 @@ impl<S: Served> RaftClient<S> {
     ) -> Result<S::Output, ClientError> {
         let until = self.env.now() + limit;
         let (session, sequence) = self.next_command(until).await?;
+        let done = self.propose_as((session, sequence), command, until - self.env.now()).await;
+        if matches!(done, Err(ClientError::NoSession)) {
+            self.session = None;
+        }
+        done
+    }
+
+    /// Opens a session for somebody who numbers his commands himself.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`.
+    pub async fn open_session(&mut self, limit: Duration) -> Result<u64, ClientError> {
+        match self.ask_until(Ask::OpenSession, self.env.now() + limit).await {
+            Ok(Tell::Session(session)) => Ok(session),
+            // That a session may be open which nobody uses harms nobody.
+            _ => Err(ClientError::Unavailable),
+        }
+    }
+
+    /// Has a command replicated and applied, once however often it is asked for in this session and
+    /// under this number: one more than that of the session's last command, which is no longer
+    /// under way.
+    ///
+    /// # Errors
+    /// [`ClientError`], which knows the outcome.
+    pub async fn propose_as(
+        &mut self,
+        (session, sequence): (u64, u64),
+        command: &S::Command,
+        limit: Duration,
+    ) -> Result<S::Output, ClientError> {
         let ask = Ask::Propose { session, sequence, command: command.clone() };
-        match self.ask_until(ask, until).await? {
+        match self.ask_until(ask, self.env.now() + limit).await? {
             Tell::Applied(output) => Ok(output),
             Tell::TooLarge => Err(ClientError::TooLarge),
-            _ => {
-                self.session = None;
-                Err(ClientError::NoSession)
-            }
+            _ => Err(ClientError::NoSession),
         }
+    }
+
+    /// Opens a new session for the next command. Whoever has not used his for long does so, for it
+    /// may have had to make room.
+    pub fn renew_session(&mut self) {
+        self.session = None;
     }
 
     /// The session and the number of its next command. Nobody waits for one that was given up.
     async fn next_command(&mut self, until: Instant) -> Result<(u64, u64), ClientError> {
         let (session, last) = match self.session {
             Some(session) => session,
-            None => match self.ask_until(Ask::OpenSession, until).await {
-                Ok(Tell::Session(session)) => (session, 0),
-                // That a session may be open which nobody uses harms nobody.
-                _ => return Err(ClientError::Unavailable),
-            },
+            None => (self.open_session(until - self.env.now()).await?, 0),
         };
         self.session = Some((session, last + 1));
         Ok((session, last + 1))

@@ -185,6 +185,7 @@ impl<S: StateMachine> Raft<S> {
         turn.trace(|| format!("installs a snapshot up to {matched}"));
         let tail = self.log.from(matched + 1, usize::MAX, usize::MAX);
         let at = turn.persist(self, record);
+        self.tell_applied(turn);
         self.durable.replaced(0, self.log.last_index(), at);
         turn.compact();
         if mutant!(turn, "raft/keeps-entries-behind-a-snapshot") && !tail.is_empty() {

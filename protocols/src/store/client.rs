@@ -97,8 +97,63 @@ impl StoreClient {
         }
     }
 
-    async fn execute(&mut self, command: Command, limit: Duration) -> Result<Output, StoreError> {
+    /// Has any command done, once.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, which leaves open whether it was done, or the
+    /// store refuses it.
+    pub async fn execute(
+        &mut self,
+        command: Command,
+        limit: Duration,
+    ) -> Result<Output, StoreError> {
         Ok(self.raft.propose(&command, limit).await??)
+    }
+
+    /// Has a command of somebody else's session done, once however often it is asked for; see
+    /// [`RaftClient::propose_as`].
+    ///
+    /// # Errors
+    /// Those of [`StoreClient::execute`].
+    pub async fn execute_as(
+        &mut self,
+        session: (u64, u64),
+        command: Command,
+        limit: Duration,
+    ) -> Result<Output, StoreError> {
+        Ok(self.raft.propose_as(session, &command, limit).await??)
+    }
+
+    /// Opens a session for somebody else.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`.
+    pub async fn open_session(&mut self, limit: Duration) -> Result<u64, StoreError> {
+        Ok(self.raft.open_session(limit).await?)
+    }
+
+    /// Uses a new session from now on; see [`RaftClient::renew_session`].
+    pub fn renew_session(&mut self) {
+        self.raft.renew_session();
+    }
+
+    /// Has another member lead; see [`RaftClient::transfer`].
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`.
+    pub async fn transfer(&mut self, to: NodeId, limit: Duration) -> Result<bool, StoreError> {
+        Ok(self.raft.transfer(to, limit).await?)
+    }
+
+    /// Looks at the newest state.
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`, or the store refuses.
+    pub async fn look(&mut self, query: &Query, limit: Duration) -> Result<Answer, StoreError> {
+        match self.raft.read(query, limit).await? {
+            Answer::Refused(refused) => Err(refused.into()),
+            answer => Ok(answer),
+        }
     }
 
     /// The values of keys in their order, and the revision of the store at which all of them were
@@ -116,12 +171,10 @@ impl StoreClient {
         loop {
             let after = all.last().map(|last| last.key.clone());
             let query = Query::Get { keys: keys.clone(), after };
-            let (revision, found, more) =
-                match self.raft.read(&query, until - self.env.now()).await? {
-                    Answer::Found { revision, found, more } => (revision, found, more),
-                    Answer::Refused(refused) => return Err(refused.into()),
-                    _ => return Err(StoreError::Foreign),
-                };
+            let answer = self.look(&query, until - self.env.now()).await?;
+            let Answer::Found { revision, found, more } = answer else {
+                return Err(StoreError::Foreign);
+            };
             if at.is_some_and(|at| at != revision) {
                 // The parts would be of two states.
                 (at, all) = (None, Vec::new());
@@ -218,7 +271,7 @@ impl Watcher {
         limit: Duration,
     ) -> Result<Vec<Event>, StoreError> {
         let query = Query::Events { keys: self.keys.clone(), from: self.next, most: EVENTS };
-        match client.raft.read(&query, limit).await? {
+        match client.look(&query, limit).await? {
             Answer::Events { events, next } => {
                 self.next = next;
                 if let Some(last) = events.last().map(|event| event.revision) {
@@ -231,7 +284,6 @@ impl Watcher {
                 }
                 Ok(events)
             }
-            Answer::Refused(refused) => Err(refused.into()),
             _ => Err(StoreError::Foreign),
         }
     }

@@ -15,6 +15,8 @@
 //! hundredth ends leases a hundredth early. A new leader gives every lease its whole time anew.
 
 mod client;
+#[cfg(feature = "http")]
+pub mod http;
 mod leases;
 mod lessor;
 mod service;
@@ -25,7 +27,7 @@ mod types;
 
 pub use client::{StoreClient, StoreError, Watcher};
 pub use leases::{LEASE_TTL_MAX_MS, LEASE_TTL_MIN_MS, LEASES_MAX, Lease, LeaseCommand};
-pub use service::serve;
+pub use service::{serve, serve_beside};
 pub use state::Store;
 pub use types::{
     Answer, Change, Command, Compare, Done, Event, KeyValue, Keys, Op, Order, Output, Query,

@@ -1,9 +1,11 @@
 //! Scenarios of the configuration store on Raft.
 
+mod http;
 mod leases;
 pub mod model;
 mod watching;
 
+pub use http::{http, load, perform as perform_http};
 pub use leases::leases;
 
 use crate::raft::{self, members};
@@ -61,7 +63,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("store/watches-a-revision-again", ONCE),
         mutant("store/watches-past-a-revision", ONCE),
     ];
-    own.into_iter().chain(leases::mutants()).collect()
+    own.into_iter().chain(leases::mutants()).chain(http::mutants()).collect()
 }
 
 fn key(number: u8) -> String {

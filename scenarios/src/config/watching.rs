@@ -1,13 +1,15 @@
 //! Watchers of the store, and what they must hear.
 
-use super::OPERATION_MAX;
+use super::{OPERATION_MAX, OPERATIONS};
 use crate::raft::members;
 use squall::Client;
 use squall_env::platform::BindError;
 use squall_env::{NodeId, View};
 use squall_protocols::raft::Raft;
+use squall_protocols::store::http::{HttpError, Page};
 use squall_protocols::store::{Event, Keys, Refused, Store, StoreClient, StoreError, Watcher};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// What a watcher has heard.
@@ -65,6 +67,41 @@ pub(super) async fn watch(
             }
             // It asks again.
             Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Watches over HTTP until the faults are over.
+pub(super) async fn watch_http(client: Client) -> Result<(), Infallible> {
+    let env = client.env().clone();
+    let mut store = super::http::open(&env);
+    let heard = env.show("heard", Heard { from: 1, next: 1, ..Heard::default() });
+    let mut watch = store.watch(all(), Some(1));
+    while client.next_operation(OPERATIONS).is_some() {
+        let limit = Duration::from_micros(env.random_below(1_000_000));
+        let told = env.timeout(limit, async {
+            loop {
+                let line = watch.line().await?;
+                let events = line.events.into_iter();
+                let events: Option<Vec<Event>> =
+                    events.map(|event| event.event(line.revision)).collect();
+                heard.update(&env, |heard| {
+                    heard.next = line.revision + 1;
+                    heard.events.extend(events.unwrap_or_default());
+                });
+            }
+        });
+        let Ok(Err::<Infallible, HttpError>(error)) = told.await else { continue };
+        if matches!(&error, HttpError::Answer { error, .. } if error.code == "compacted") {
+            env.sometimes("what a watcher asked for was compacted");
+            let page = store.range("service/", None, None, OPERATION_MAX).await;
+            let Ok(Page { revision, .. }) = page else { continue };
+            watch = store.watch(all(), Some(revision + 1));
+            heard.update(&env, |heard| {
+                let (from, begun) = (revision + 1, heard.begun + 1);
+                *heard = Heard { from, next: from, events: Vec::new(), begun };
+            });
         }
     }
     Ok(())
