@@ -2,15 +2,18 @@
 
 pub mod cluster;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod kv;
 pub mod models;
 pub mod raft;
 pub mod register;
+pub mod serve;
 pub mod specimens;
 pub mod weather;
 
 use squall::Scenario;
+use squall::cli::Extra;
 use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
@@ -32,6 +35,11 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain(weather::specimens())
         .collect()
+}
+
+/// The commands that work with real processes and sockets.
+pub fn commands() -> Vec<Extra> {
+    cluster::COMMANDS.into_iter().chain([serve::COMMAND, console::COMMAND]).collect()
 }
 
 /// What can be explored exhaustively: machines of the pattern library, their mutants, and models.

@@ -1,8 +1,8 @@
 //! The `squall` command over the scenarios of the pattern library, and its real processes.
 
-use squall_scenarios::{cluster, scenarios, specimens, subjects};
+use squall_scenarios::{commands, scenarios, specimens, subjects};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    squall::cli::main_exploring(scenarios(), specimens(), &subjects(), &cluster::COMMANDS)
+    squall::cli::main_exploring(scenarios(), specimens(), &subjects(), &commands())
 }
