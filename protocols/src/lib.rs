@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
-//! | [`store`] | a versioned key-value store with transactions and a history, to be replicated |
+//! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
 pub mod raft;
 pub mod register;

@@ -25,13 +25,17 @@ pub fn scenarios() -> Vec<Scenario> {
     all.chain(weather::scenarios()).collect()
 }
 
-/// Every specimen and mutant: each must break the property that it names.
+/// Every specimen and mutant: each must break the property that it names. Mutants are there if they
+/// are compiled in.
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
+    let mutants = if cfg!(feature = "mutants") {
+        [raft::mutants(), config::mutants(), register::mutants()].into_iter().flatten().collect()
+    } else {
+        Vec::new()
+    };
     engine
-        .chain(raft::mutants())
-        .chain(config::mutants())
-        .chain(register::mutants())
+        .chain(mutants)
         .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain(weather::specimens())
         .collect()

@@ -255,6 +255,55 @@ fn what_makes_no_sense_is_refused_and_harms_nobody() {
     }));
 }
 
+/// A request that is right, with a few bytes of it wrong.
+fn damaged(env: &Env) -> Vec<u8> {
+    let requests = [
+        "GET /v1/kv/a%20b?raw=true HTTP/1.1",
+        "PUT /v1/kv/a?lease=7&mod_revision=1 HTTP/1.1",
+        "GET /v1/watch?prefix=a&from=1 HTTP/1.1",
+        "POST /v1/leases/7/keep-alive HTTP/1.1",
+        "POST /v1/txn HTTP/1.1",
+    ];
+    let body =
+        r#"{"compare":[{"key":"a","version":0}],"success":[{"put":{"key":"a","value":""}}]}"#;
+    let line = requests[env.random_below(requests.len() as u64) as usize];
+    let length = body.len();
+    let headers = "host: x\r\nsquall-session: 1\r\nsquall-sequence: 1";
+    let text = format!("{line}\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}");
+    let mut bytes = text.into_bytes();
+    for _ in 0..=env.random_below(4) {
+        let at = env.random_below(bytes.len() as u64) as usize;
+        match env.random_below(3) {
+            0 => bytes[at] = env.random() as u8,
+            1 => bytes.truncate(at.max(1)),
+            _ => bytes.insert(at, env.random() as u8),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn whatever_bytes_come_the_member_goes_on() {
+    assert_seen(&visit(member, |env| {
+        Box::pin(async move {
+            until_somebody_leads(&env).await;
+            for _ in 0..300 {
+                let to = Address::new(env.peers("member")[0], PORT);
+                let mut stream = env.connect(to).await.expect("the member listens");
+                stream.write_all(&damaged(&env)).await.expect("the member reads");
+                let mut said = Vec::new();
+                let read = stream.read_buf(&mut said);
+                let answered = env.timeout(Duration::from_millis(100), read).await.is_ok();
+                if answered && !said.is_empty() {
+                    assert!(said.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&said));
+                }
+            }
+            ask(&env, "GET /health", "", 200, &[]).await;
+            ask(&env, "PUT /v1/kv/whole", "x", 200, &[]).await;
+        })
+    }));
+}
+
 #[test]
 fn without_a_leader_the_answer_says_when_to_come_again_and_that_nothing_was_done() {
     assert_seen(&visit(lonely, |env| {

@@ -141,11 +141,15 @@ async fn tell_leaders(env: Env, member: Handle<Raft<Store>>) {
         let now = member.live().read(|raft| (raft.term(), raft.leader()));
         if told != Some(now) {
             told = Some(now);
+            let member = env.roster().name(env.me());
             match now {
-                (term, Some(leader)) => {
-                    tracing::info!(term, leader = env.roster().name(leader), "follows");
+                (term, Some(leader)) if leader == env.me() => {
+                    tracing::info!(member, term, "leads");
                 }
-                (term, None) => tracing::info!(term, "knows no leader"),
+                (term, Some(leader)) => {
+                    tracing::info!(member, term, leader = env.roster().name(leader), "follows");
+                }
+                (term, None) => tracing::info!(member, term, "knows no leader"),
             }
         }
         env.sleep(LOOK).await;

@@ -42,7 +42,7 @@ fn whoever_cannot_have_a_port_or_directory_says_so() {
 }
 
 /// A bug that is compiled into this program, and that every sweep of `mutant/` switches on.
-const MUTANT: &str = "http/ignores-sessions";
+pub(crate) const MUTANT: &str = "http/ignores-sessions";
 
 #[test]
 fn no_variable_switches_a_deliberate_bug_on() {

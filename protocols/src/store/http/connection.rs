@@ -47,9 +47,7 @@ pub struct Api(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) env: Env,
     pub(super) member: Handle<Raft<Store>>,
-    pub(super) members: Vec<NodeId>,
-    /// Clients of the cluster that nobody uses, and since when.
-    idle: Mutex<Vec<(Instant, StoreClient)>>,
+    idle: Mutex<Vec<Idle>>,
     clients: Semaphore,
     connections: Semaphore,
     pub(super) watches: Semaphore,
@@ -59,9 +57,17 @@ pub(super) struct Shared {
     close: Stopper,
 }
 
+/// A client of the cluster that nobody uses, and since when.
+struct Idle {
+    since: Instant,
+    members: Vec<NodeId>,
+    client: StoreClient,
+}
+
 /// A client of the cluster, until it is dropped.
 pub(super) struct Lent<'a> {
     shared: &'a Shared,
+    members: Vec<NodeId>,
     client: Option<StoreClient>,
     _permit: Permit,
 }
@@ -75,45 +81,56 @@ impl Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            self.shared.idle().push((self.shared.env.now(), client));
+            let (since, members) = (self.shared.env.now(), std::mem::take(&mut self.members));
+            self.shared.idle().push(Idle { since, members, client });
         }
     }
 }
 
 impl Shared {
-    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, StoreClient)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The members of the cluster, as far as this one knows.
+    pub(super) fn members(&self) -> Vec<NodeId> {
+        let members = self.member.live().read(|raft| raft.configuration().members());
+        members.into_iter().collect()
     }
 
     /// A client of the cluster, once one is free.
     pub(super) async fn lend(&self, limit: Duration) -> Result<Lent<'_>, Failure> {
         let permit = self.env.timeout(limit, self.clients.acquire()).await;
         let permit = permit.map_err(|_| busy("too many requests are under way"))?;
-        let used = self.idle().pop();
+        let members = self.members();
+        if members.is_empty() {
+            return Err(busy("this node belongs to no cluster yet"));
+        }
+        // Whoever knows other members might ask none that is left.
+        let used = self.idle().pop().filter(|idle| idle.members == members);
         let client = match used {
-            Some((since, mut client)) => {
+            Some(Idle { since, mut client, .. }) => {
                 if self.env.now() - since > IDLE_MAX {
                     client.renew_session();
                 }
                 client
             }
-            None => StoreClient::open(&self.env, self.members.clone())
+            None => StoreClient::open(&self.env, members.clone())
                 .map_err(|_| busy("the member is stopping"))?,
         };
-        Ok(Lent { shared: self, client: Some(client), _permit: permit })
+        Ok(Lent { shared: self, members, client: Some(client), _permit: permit })
     }
 }
 
 impl Api {
-    /// The interface of a member, whose cluster has these members.
-    pub fn new(env: &Env, member: Handle<Raft<Store>>, members: Vec<NodeId>) -> Api {
+    /// The interface of a member.
+    pub fn new(env: &Env, member: Handle<Raft<Store>>) -> Api {
         let (applies, applied) = watch(env, "applied", 0);
         env.spawn("applied", follow(env.clone(), member.clone(), applies));
         let (close, closing) = stop(env, "closing");
         Api(Arc::new(Shared {
             env: env.clone(),
             member,
-            members,
             idle: Mutex::default(),
             clients: semaphore(env, "clients", CLIENTS_MAX),
             connections: semaphore(env, "connections", CONNECTIONS_MAX),
@@ -230,9 +247,9 @@ pub async fn serve_beside<F>(
 where
     F: Future<Output = Result<(), ServeError>>,
 {
-    let (members, http) = (config.voters.clone(), env.clone());
+    let http = env.clone();
     service::serve_beside(env, config, |member| async move {
-        let api = Api::new(&http, member, members);
+        let api = Api::new(&http, member);
         let listener = http.listen(PORT)?;
         match race(api.listen(listener), beside(api.clone())).await {
             Either::Left(closed) => Ok(closed?),

@@ -244,7 +244,7 @@ impl Shared {
             }
             Ask::Transfer => {
                 let Transfer { to } = read_json(&body)?;
-                let node = self.env.roster().find(&to).filter(|to| self.members.contains(to));
+                let node = self.env.roster().find(&to).filter(|to| self.members().contains(to));
                 let node = node.ok_or_else(|| malformed(format!("{to:?} is no member")))?;
                 if self.lend(limit).await?.client().transfer(node, limit).await? {
                     return Ok(json(StatusCode::OK, &value!({ "to": to })));
@@ -273,7 +273,7 @@ impl Shared {
             cluster: self.env.roster().cluster().to_owned(),
             member: name(self.env.me()),
             leader: raft.leader().map(name),
-            members: self.members.iter().copied().map(name).collect(),
+            members: raft.configuration().members().into_iter().map(name).collect(),
             term: raft.term(),
             commit: raft.commit(),
             applied: raft.applied(),

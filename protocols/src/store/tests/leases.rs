@@ -160,3 +160,50 @@ fn leases_and_what_they_hold_are_bounded() {
     run(&mut store, Txn::delete(one(&long(0))));
     put(&mut store, &long(3), 1).unwrap();
 }
+
+/// The next of numbers that look drawn (xorshift, by Marsaglia), below a bound.
+fn next(state: &mut u64, bound: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % bound
+}
+
+#[test]
+fn whatever_is_done_leases_hold_exactly_the_keys_that_name_them() {
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..50 {
+        let mut store = Store::default();
+        for _ in 0..200 {
+            let (id, key) = (1 + next(&mut state, 4), format!("k{}", next(&mut state, 6)));
+            let command = match next(&mut state, 8) {
+                0 => Command::Lease(LeaseCommand::Grant { id, ttl_ms: 5_000 }),
+                1 => Command::Lease(LeaseCommand::KeepAlive { id }),
+                2 => Command::Lease(LeaseCommand::Revoke { id }),
+                3 => {
+                    let known = store.leases().filter(|lease| lease.id == id);
+                    let renewal = known.map(|lease| lease.renewal).next().unwrap_or(0);
+                    let behind = next(&mut state, 2);
+                    Command::Lease(LeaseCommand::Expire(vec![(id, renewal + behind)]))
+                }
+                4 => Command::Txn(Txn::delete(one(&key))),
+                5 => Command::Txn(Txn::put(&key, "1")),
+                _ => Command::Txn(Txn::put(&key, "1").with_lease(id)),
+            };
+            // What is refused changes nothing.
+            let before = store.clone();
+            if store.execute(&command).is_err() {
+                assert_eq!(store, before);
+            }
+            for lease in store.leases() {
+                let held = held(&store, lease.id);
+                let named = store.keys().filter(|there| there.lease == Some(lease.id));
+                let named: Vec<String> = named.map(|there| there.key.clone()).collect();
+                assert_eq!(held, named);
+            }
+            let ids: Vec<u64> = store.leases().map(|lease| lease.id).collect();
+            let known = |there: &KeyValue| there.lease.is_none_or(|id| ids.contains(&id));
+            assert!(store.keys().all(known));
+        }
+    }
+}
