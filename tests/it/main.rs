@@ -12,7 +12,8 @@ mod raft;
 mod raft_cases;
 mod raft_journal; // A journal of the first format still opens.
 mod raft_leases;
-mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
+mod raft_story;
+mod raft_tested; // Exact scenarios: known bugs of Raft, told step by step.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
 mod stories; // What is said of runs, in the words of their protocols.

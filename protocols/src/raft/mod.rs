@@ -17,6 +17,8 @@
 //! command is applied twice. A follower that lacks entries which its leader has no more is sent the
 //! leader's snapshot, in parts. A leader can be asked to hand over to another member.
 //!
+//! [`tested`] says which situations are covered by which test.
+//!
 //! Members change one at a time, or several at once by a joint configuration (chapter 4), which the
 //! leader leaves by itself. A node that is to vote is a learner first, until it has the log.
 //! Nothing may come back as the node it was without the disk that it had: it would have forgotten
@@ -44,6 +46,8 @@ mod snapshots;
 mod state_machine;
 #[cfg(test)]
 mod tests;
+#[doc = include_str!("tested.md")]
+pub mod tested {}
 mod transfer;
 
 pub use applied::Image;
