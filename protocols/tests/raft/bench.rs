@@ -144,7 +144,7 @@ struct Member {
     standing: Standing<Timer>,
     /// What waits for the disk.
     held: Vec<Effect<Reply<Values>>>,
-    /// Nothing is synced for now.
+    /// Nothing is synced.
     stalled: bool,
     config: Config,
 }
