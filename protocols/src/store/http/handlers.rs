@@ -11,7 +11,7 @@ use super::ask::{Ask, Asked};
 use super::connection::Shared;
 use super::json::{
     Changed, Compact, Grant, KeyValueJson, LeaseJson, LeaseList, Page, Session, Single, Status,
-    Transfer, TxnAnswer, TxnJson, keys,
+    Transfer, TxnAnswer, TxnJson, keys, read_json,
 };
 use super::watch::watch;
 use crate::store::{KeyValue, LEASES_PAGE};
@@ -19,7 +19,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
-use serde::de::DeserializeOwned;
 use serde_json::json as value;
 use squall_env::mutant;
 use std::sync::Arc;
@@ -282,14 +281,6 @@ impl Shared {
             leases: raft.state().leases().count() as u64,
         })
     }
-}
-
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    // Else a list would do as well, of an object's values in their order.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(malformed("the body is no object of JSON"));
-    }
-    serde_json::from_slice(body).map_err(|error| malformed(format!("the body: {error}")))
 }
 
 /// The same, if the key was last put at this revision; else a look at it.

@@ -5,7 +5,17 @@ use super::super::types::{Change, Compare, Done, Event, KeyValue, Keys, Op, Orde
 use super::answer::{ErrorBody, Failure, malformed};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// The body of a request.
+pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    // Else a list would do as well, of an object's values in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed("the body is no object of JSON"));
+    }
+    serde_json::from_slice(body).map_err(|error| malformed(format!("the body: {error}")))
+}
 
 /// A key with its value.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -375,8 +385,8 @@ mod tests {
     }
 
     fn txn(json: &str) -> Result<Txn, String> {
-        let txn: TxnJson = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        Txn::try_from(txn).map_err(|failure| failure.error.message)
+        let txn = read_json::<TxnJson>(json.as_bytes()).and_then(Txn::try_from);
+        txn.map_err(|failure| failure.error.message)
     }
 
     #[test]
