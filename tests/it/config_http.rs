@@ -177,6 +177,8 @@ fn watches_tell_each_revision_and_say_what_is_compacted() {
             let now = ask(&env, "GET /v1/watch?key=b/1", "", 200, &[]).await;
             assert!(now.contains(r#"{"revision":4,"events":[]}"#) && !now.contains("key"), "{now}");
             ask(&env, "POST /v1/compact", r#"{"revision":2}"#, 200, &[]).await;
+            // Until then a member that follows may not have heard of it.
+            env.sleep(Duration::from_millis(500)).await;
             let gone = [r#""code":"compacted""#, r#""compacted":2"#];
             ask(&env, "GET /v1/watch?prefix=&from=2", "", 410, &gone).await;
             ask(&env, "POST /v1/compact", r#"{"revision":2}"#, 410, &gone).await;
@@ -294,8 +296,10 @@ fn whatever_bytes_come_the_member_goes_on() {
                 let mut said = Vec::new();
                 let read = stream.read_buf(&mut said);
                 let answered = env.timeout(Duration::from_millis(100), read).await.is_ok();
-                if answered && !said.is_empty() {
-                    assert!(said.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&said));
+                if answered {
+                    // Perhaps not all of it has come.
+                    let head = &said[..said.len().min(7)];
+                    assert!(b"HTTP/1.".starts_with(head), "{}", String::from_utf8_lossy(&said));
                 }
             }
             ask(&env, "GET /health", "", 200, &[]).await;

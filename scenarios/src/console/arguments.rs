@@ -21,10 +21,10 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Without --endpoints the variable SQUALL_ENDPOINTS says where the members are, and without that it is \
-http://127.0.0.1:8101.
-Exit code: 0 done; 1 not there, not equal or refused; 2 wrong arguments; 3 nobody knows whether it \
-was done; 75 nobody answers, and nothing was done.";
+Without --endpoints the variable SQUALL_ENDPOINTS says where the members are, and without that \
+it is http://127.0.0.1:8101.
+Exit code: 0 done; 1 not there, not equal or refused; 2 wrong arguments; 3 nobody knows whether \
+it was done; 75 nobody answers, and nothing was done.";
 
 #[derive(Args, Debug)]
 struct Common {

@@ -10,7 +10,7 @@ mod member;
 mod settings;
 mod tls;
 
-pub use member::run;
+pub use member::{Error, run};
 pub use settings::{Flags, Settings, SettingsError};
 pub use tls::{ServerFiles, TlsError, client as client_tls};
 

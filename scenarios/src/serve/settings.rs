@@ -76,8 +76,9 @@ pub struct Flags {
 }
 
 const AFTER_HELP: &str = "\
-A file has the same names with underscores: {\"id\": 1, \"data\": \"/var/lib/squall\", \"peers\": {\"1\": \
-\"10.0.0.1:7101\"}, \"client\": \"10.0.0.1:8101\", ...}. A flag wins over the file.";
+A file has the same names with underscores: {\"id\": 1, \"data\": \"/var/lib/squall\", \
+\"peers\": {\"1\": \"10.0.0.1:7101\"}, \"client\": \"10.0.0.1:8101\", ...}. A flag wins over the \
+file.";
 
 /// A file with settings.
 #[derive(Deserialize, Default)]
