@@ -1,5 +1,6 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+#[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
 pub mod console;
@@ -41,9 +42,14 @@ pub fn specimens() -> Vec<Scenario> {
         .collect()
 }
 
-/// The commands that work with real processes and sockets.
+/// The commands that work with real processes and sockets. Those that run systems under test are
+/// there if they are compiled in.
 pub fn commands() -> Vec<Extra> {
-    cluster::COMMANDS.into_iter().chain([serve::COMMAND, console::COMMAND]).collect()
+    #[cfg(feature = "faults")]
+    let tested = cluster::COMMANDS;
+    #[cfg(not(feature = "faults"))]
+    let tested = [];
+    tested.into_iter().chain([serve::COMMAND, console::COMMAND]).collect()
 }
 
 /// What can be explored exhaustively: machines of the pattern library, their mutants, and models.

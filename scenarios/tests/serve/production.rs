@@ -3,9 +3,12 @@ use super::support::PROGRAM;
 use std::path::Path;
 use std::process::Command;
 
-fn names_a_mutant(program: &Path) -> bool {
+/// What a node under test is told that leaves syncs out.
+const FAULT: &str = "skip-sync";
+
+fn names(program: &Path, name: &str) -> bool {
     let bytes = std::fs::read(program).unwrap();
-    bytes.windows(MUTANT.len()).any(|window| window == MUTANT.as_bytes())
+    bytes.windows(name.len()).any(|window| window == name.as_bytes())
 }
 
 #[test]
@@ -20,6 +23,8 @@ fn a_production_build_has_no_deliberate_bugs() {
         .unwrap();
     assert!(status.success());
     // What is looked for is found where it is.
-    assert!(names_a_mutant(Path::new(PROGRAM)));
-    assert!(!names_a_mutant(&target.join("debug/squall")));
+    for name in [MUTANT, FAULT] {
+        assert!(names(Path::new(PROGRAM), name), "{name}");
+        assert!(!names(&target.join("debug/squall"), name), "{name}");
+    }
 }
