@@ -21,10 +21,10 @@ use std::time::Duration;
 
 /// The values that were written, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Values(pub Vec<u64>);
+pub(crate) struct Values(pub Vec<u64>);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Write(pub u64);
+pub(crate) struct Write(pub u64);
 
 impl StateMachine for Values {
     type Command = Write;
@@ -60,10 +60,10 @@ struct Shared {
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Letter {
-    pub from: u16,
-    pub to: u16,
-    pub message: Message,
+pub(crate) struct Letter {
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+    pub(crate) message: Message,
 }
 
 struct Desk {
@@ -150,32 +150,32 @@ struct Member {
 }
 
 /// A cluster on the bench.
-pub struct Bench {
+pub(crate) struct Bench {
     members: BTreeMap<u16, Member>,
     shared: Arc<Mutex<Shared>>,
     /// What is on its way, oldest first.
-    pub wire: VecDeque<Letter>,
+    pub(crate) wire: VecDeque<Letter>,
     /// Who is heard by nobody and hears nobody.
     cut: BTreeSet<u16>,
-    pub replies: BTreeMap<RequestId, Reply<Values>>,
+    pub(crate) replies: BTreeMap<RequestId, Reply<Values>>,
     requests: u64,
 }
 
-pub fn node(ordinal: u16) -> NodeId {
+pub(crate) fn node(ordinal: u16) -> NodeId {
     NodeId::new(0, ordinal)
 }
 
 /// So long that nobody remembers any leader.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 impl Bench {
     /// A cluster of members 1 to `count`, all of them voters.
-    pub fn of(count: u16) -> Bench {
+    pub(crate) fn of(count: u16) -> Bench {
         Bench::with(count, |_, _| {})
     }
 
     /// The same, each configured in its own way.
-    pub fn with(count: u16, configure: impl Fn(u16, &mut Config)) -> Bench {
+    pub(crate) fn with(count: u16, configure: impl Fn(u16, &mut Config)) -> Bench {
         let shared = Arc::<Mutex<Shared>>::default();
         let roster = Roster::new("bench").with("member", count);
         let mut bench = Bench {
@@ -200,12 +200,12 @@ impl Bench {
         bench
     }
 
-    pub fn at(&self, member: u16) -> &Raft<Values> {
+    pub(crate) fn at(&self, member: u16) -> &Raft<Values> {
         &self.members[&member].machine
     }
 
     /// Whether a timer of the member is armed.
-    pub fn is_armed(&self, member: u16, timer: Timer) -> bool {
+    pub(crate) fn is_armed(&self, member: u16, timer: Timer) -> bool {
         self.members[&member].standing.timers.contains(&timer)
     }
 
@@ -222,7 +222,7 @@ impl Bench {
     }
 
     /// Everything that the member has written is durable.
-    pub fn sync(&mut self, of: u16) {
+    pub(crate) fn sync(&mut self, of: u16) {
         let member = self.members.get_mut(&of).expect("a member");
         for effect in std::mem::take(&mut member.held) {
             match effect {
@@ -244,7 +244,7 @@ impl Bench {
     }
 
     /// The disk of a member writes nothing from now on, or everything that has waited.
-    pub fn stall(&mut self, member: u16, stalled: bool) {
+    pub(crate) fn stall(&mut self, member: u16, stalled: bool) {
         self.members.get_mut(&member).expect("a member").stalled = stalled;
         if !stalled {
             self.sync(member);
@@ -252,7 +252,7 @@ impl Bench {
     }
 
     /// The member stops and starts again with what it had written.
-    pub fn restart(&mut self, ordinal: u16) {
+    pub(crate) fn restart(&mut self, ordinal: u16) {
         let member = self.members.get_mut(&ordinal).expect("a member");
         let snapshot = member.machine.snapshot();
         member.machine = Raft::restore(&member.config, Some(snapshot));
@@ -262,23 +262,23 @@ impl Bench {
         self.give(ordinal, Input::Start);
     }
 
-    pub fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         self.shared.lock().unwrap().now += time.as_nanos() as u64;
     }
 
     /// A timer runs out, if it is armed.
-    pub fn fire(&mut self, member: u16, timer: Timer) {
+    pub(crate) fn fire(&mut self, member: u16, timer: Timer) {
         if self.is_armed(member, timer) {
             self.give(member, Input::Timer(timer));
         }
     }
 
-    pub fn send(&mut self, from: u16, to: u16, message: Message) {
+    pub(crate) fn send(&mut self, from: u16, to: u16, message: Message) {
         let from = Address::new(node(from), Port::named(NAME));
         self.give(to, Input::Message(from, message));
     }
 
-    pub fn ask(&mut self, member: u16, request: Request<Values>) -> RequestId {
+    pub(crate) fn ask(&mut self, member: u16, request: Request<Values>) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
         self.give(member, Input::Request(id, request));
@@ -286,7 +286,7 @@ impl Bench {
     }
 
     /// Nobody hears these members, and they hear nobody; all the others hear each other.
-    pub fn cut(&mut self, members: &[u16]) {
+    pub(crate) fn cut(&mut self, members: &[u16]) {
         self.cut = members.iter().copied().collect();
     }
 
@@ -295,7 +295,7 @@ impl Bench {
     }
 
     /// Delivers what is on its way, and what is sent because of it, until there is nothing more.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..10_000 {
             let Some(letter) = self.wire.pop_front() else { return };
             if !self.is_cut(&letter) {
@@ -306,20 +306,20 @@ impl Bench {
     }
 
     /// The member campaigns after nobody was heard for long.
-    pub fn campaign(&mut self, member: u16) {
+    pub(crate) fn campaign(&mut self, member: u16) {
         self.pass(LONG);
         self.fire(member, Timer::Election);
         self.settle();
     }
 
     /// The leader tells the others that it is there, and how far it has committed.
-    pub fn beat(&mut self, leader: u16) {
+    pub(crate) fn beat(&mut self, leader: u16) {
         self.fire(leader, Timer::Heartbeat);
         self.settle();
     }
 
     /// Opens a session at the leader, and writes these values.
-    pub fn write(&mut self, leader: u16, values: &[u64]) -> Vec<RequestId> {
+    pub(crate) fn write(&mut self, leader: u16, values: &[u64]) -> Vec<RequestId> {
         let opened = self.ask(leader, Request::OpenSession);
         self.settle();
         let Some(Reply::Session(session)) = self.replies.get(&opened).cloned() else {
@@ -334,22 +334,22 @@ impl Bench {
         ids
     }
 
-    pub fn leaders(&self) -> Vec<u16> {
+    pub(crate) fn leaders(&self) -> Vec<u16> {
         let leads = |(ordinal, member): (&u16, &Member)| {
             if member.machine.is_leader() { Some(*ordinal) } else { None }
         };
         self.members.iter().filter_map(leads).collect()
     }
 
-    pub fn terms(&self, member: u16) -> Vec<Term> {
+    pub(crate) fn terms(&self, member: u16) -> Vec<Term> {
         self.at(member).log().entries().map(|entry| entry.term).collect()
     }
 
     /// What the member sends to another in answer to this, if anything.
-    pub fn answer(&mut self, from: u16, to: u16, message: Message) -> Option<Message> {
+    pub(crate) fn answer(&mut self, from: u16, to: u16, message: Message) -> Option<Message> {
         self.wire.clear();
         self.send(from, to, message);
         let answers = self.wire.drain(..).filter(|letter| letter.to == from);
-        answers.map(|letter| letter.message).last()
+        answers.map(|letter| letter.message).next_back()
     }
 }

@@ -114,10 +114,12 @@ fn an_acknowledgement_waits_until_the_entries_are_durable() {
     assert_eq!(bench.terms(3), [1, 2]);
 }
 
+type Case<'a> = (&'a [Term], (Index, Term), &'a [Term], &'a [Term], bool);
+
 #[test]
 fn a_follower_stores_what_fits_and_refuses_what_does_not() {
     // Each with the log before, what comes, the log after, and whether it is accepted.
-    let cases: [(&[Term], (Index, Term), &[Term], &[Term], bool); 7] = [
+    let cases: [Case<'_>; 7] = [
         (&[1, 2], (2, 2), &[3], &[1, 2, 3], true),
         (&[1, 2], (3, 3), &[4], &[1, 2], false),
         (&[1, 2], (2, 1), &[3], &[1, 2], false),

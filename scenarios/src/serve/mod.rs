@@ -65,10 +65,10 @@ fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn exit_code(error: &member::Error) -> u8 {
+fn exit_code(error: &Error) -> u8 {
     match error {
-        member::Error::Run(RunError::Config(_)) => USAGE,
-        member::Error::Run(RunError::Serve(_) | RunError::Panicked { .. }) => FAILED,
+        Error::Run(RunError::Config(_)) => USAGE,
+        Error::Run(RunError::Serve(_) | RunError::Panicked { .. }) => FAILED,
         _ => INFRASTRUCTURE,
     }
 }
