@@ -4,7 +4,9 @@ use super::{
     Answer, Command, Event, KeyValue, Keys, Lease, LeaseCommand, Op, Output, Query, Refused, Store,
     Txn, TxnDone,
 };
-use crate::raft::{ClientError, Index, RaftClient, StateMachine};
+use crate::raft::{
+    Change, ChangeError, ClientError, Configuration, Index, RaftClient, StateMachine,
+};
 use squall_env::platform::BindError;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, mutant};
 use std::time::Duration;
@@ -143,6 +145,26 @@ impl StoreClient {
     /// If the cluster does not answer within `limit`.
     pub async fn transfer(&mut self, to: NodeId, limit: Duration) -> Result<bool, StoreError> {
         Ok(self.raft.transfer(to, limit).await?)
+    }
+
+    /// Says who is a member; see [`RaftClient::members`].
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`.
+    pub async fn members(&mut self, limit: Duration) -> Result<Configuration, StoreError> {
+        Ok(self.raft.members(limit).await?)
+    }
+
+    /// Changes who is a member; see [`RaftClient::change`].
+    ///
+    /// # Errors
+    /// If the cluster does not answer within `limit`. The inner error says why nothing was changed.
+    pub async fn change_members(
+        &mut self,
+        changes: &[Change],
+        limit: Duration,
+    ) -> Result<Result<(), ChangeError>, StoreError> {
+        Ok(self.raft.change(changes, limit).await?)
     }
 
     /// Looks at the newest state.

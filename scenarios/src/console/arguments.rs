@@ -118,6 +118,11 @@ pub(super) enum Command {
     },
     /// Says of every endpoint what it knows of itself and the cluster.
     Status,
+    /// Who is a member.
+    Members {
+        #[command(subcommand)]
+        members: Members,
+    },
     /// Has another member lead.
     Transfer {
         /// Its name or number: member-2, 2.
@@ -156,6 +161,25 @@ pub(super) enum Lease {
     },
     /// Prints all leases.
     List,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Members {
+    /// Prints who votes, and who learns.
+    List,
+    /// Adds a member, which runs with --join: it learns what there is, and votes then.
+    Add {
+        /// Its name or number: member-4, 4.
+        name: String,
+        /// It goes on learning and does not vote.
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Removes a member, for good: nothing may come back under its name with an empty directory.
+    Remove {
+        /// Its name or number.
+        name: String,
+    },
 }
 
 /// A time: seconds if nothing else is said.

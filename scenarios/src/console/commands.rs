@@ -1,13 +1,14 @@
 //! What the commands do.
 
-use super::arguments::{Arguments, Command, Lease};
+use super::arguments::{self, Arguments, Command, Lease};
 use super::endpoints::Endpoints;
 use super::said::Said;
 use super::{REFUSED, UNREACHABLE};
 use serde_json::json;
 use squall_env::Env;
 use squall_protocols::store::http::{
-    Compared, EventJson, HttpError, HttpStore, KeyValueJson, LeaseJson, Line, Status,
+    Compared, EventJson, HttpError, HttpStore, KeyValueJson, LeaseJson, Line, MemberChange,
+    Members, Status,
 };
 use squall_protocols::store::{KeyValue, Keys};
 use std::io::Read;
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// So many times a lease is kept alive while it would last.
 const KEPT: u64 = 3;
+
+/// How often it is asked whether a new member has caught up.
+const LEARNS: Duration = Duration::from_millis(100);
 
 struct Shell<'a> {
     env: &'a Env,
@@ -56,8 +60,15 @@ pub(super) async fn run(
             Err(error) => said.fail(&error),
         },
         Command::Status => status(env, &endpoints, limit, said).await,
+        Command::Members { members } => match shell.members(members).await {
+            Ok(members) => {
+                said.tell(&members, || members_lines(&members));
+                0
+            }
+            Err(error) => said.fail(&error),
+        },
         Command::Transfer { to } => {
-            let to = if to.parse::<u16>().is_ok() { format!("member-{to}") } else { to };
+            let to = full_name(to);
             match shell.store.transfer(&to, limit).await {
                 Ok(()) => {
                     said.tell(&json!({ "to": to }), || format!("{to} is to lead").into());
@@ -67,6 +78,11 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// The name of a member that may be given by its number.
+fn full_name(name: String) -> String {
+    if name.parse::<u16>().is_ok() { format!("member-{name}") } else { name }
 }
 
 /// A value on a line beside others.
@@ -248,6 +264,35 @@ impl Shell<'_> {
         }
     }
 
+    async fn members(&mut self, what: arguments::Members) -> Result<Members, HttpError> {
+        let (name, change): (String, fn(String) -> MemberChange) = match what {
+            arguments::Members::List => return self.store.members(self.limit).await,
+            arguments::Members::Remove { name } => (name, MemberChange::Remove),
+            arguments::Members::Add { name, learner: true } => (name, MemberChange::Learner),
+            arguments::Members::Add { name, learner: false } => (name, MemberChange::Voter),
+        };
+        let name = full_name(name);
+        let until = self.env.now() + self.limit;
+        let mut change = change(name.clone());
+        loop {
+            let done = self.store.change_members(vec![change], until - self.env.now()).await;
+            match done {
+                Err(HttpError::Answer { error, .. })
+                    if error.code == "not_caught_up" && self.env.now() < until =>
+                {
+                    let learns = self.store.members(until - self.env.now()).await?.learners;
+                    if !learns.contains(&name) {
+                        let learner = vec![MemberChange::Learner(name.clone())];
+                        self.store.change_members(learner, until - self.env.now()).await?;
+                    }
+                    self.env.sleep(LEARNS).await;
+                    change = MemberChange::Voter(name.clone());
+                }
+                done => return done,
+            }
+        }
+    }
+
     async fn keep_alive(&mut self, id: u64, once: bool) -> u8 {
         loop {
             let lease = match self.store.keep_alive(id, self.limit).await {
@@ -262,6 +307,13 @@ impl Shell<'_> {
             self.env.sleep(Duration::from_millis(lease.ttl_ms / KEPT)).await;
         }
     }
+}
+
+fn members_lines(members: &Members) -> Vec<u8> {
+    let Members { voters, learners, outgoing } = members;
+    let lines = [(voters, "votes"), (learners, "learns"), (outgoing, "voted before")];
+    let each = lines.iter().flat_map(|(names, what)| names.iter().map(move |name| (name, what)));
+    each.map(|(name, what)| format!("{name}\t{what}")).collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 fn differs(key: &str, there: Option<&KeyValue>) -> String {

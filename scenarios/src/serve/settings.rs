@@ -31,6 +31,10 @@ pub struct Flags {
     /// All members, this one too, and where they reach each other: 1=HOST:PORT,2=HOST:PORT,...
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',')]
     peers: Vec<String>,
+    /// The cluster is there already, and `squall config members add` will add this member. Without
+    /// this the peers found a cluster when they start for the first time.
+    #[arg(long)]
+    join: bool,
     /// Where this member listens for its peers, if not at its own entry among them.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -87,6 +91,7 @@ struct File {
     id: Option<u16>,
     data: Option<PathBuf>,
     peers: BTreeMap<u16, String>,
+    join: bool,
     listen: Option<String>,
     client: Option<String>,
     cluster: Option<String>,
@@ -213,6 +218,7 @@ fn overlay(flags: Flags, file: File) -> Result<File, SettingsError> {
         id: flags.id.or(file.id),
         data: flags.data.or(file.data),
         peers: if peers.is_empty() { file.peers } else { peers },
+        join: flags.join || file.join,
         listen: flags.listen.or(file.listen),
         client: flags.client.or(file.client),
         cluster: flags.cluster.or(file.cluster),
@@ -260,7 +266,7 @@ impl File {
         node.tls = self.peer_tls()?;
         let client_tls = self.client_tls()?;
         self.check_plaintext(&node, client)?;
-        let raft = self.raft(members)?;
+        let raft = self.raft(if self.join { Vec::new() } else { members })?;
         let level = self.log.unwrap_or_else(|| "info".to_owned());
         let log = level.parse().map_err(|_| SettingsError::Level(level))?;
         let stop_within = Duration::from_secs(self.stop_within.unwrap_or(10));

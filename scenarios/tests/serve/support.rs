@@ -25,6 +25,10 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 pub(crate) struct Cluster {
     pub(crate) dir: TempDir,
     peers: Vec<SocketAddr>,
+    /// So many of the members know of each other, the first ones.
+    pub(crate) known: usize,
+    /// So many found the cluster, the others join it.
+    pub(crate) founders: usize,
     pub(crate) clients: Vec<SocketAddr>,
     members: Vec<Option<Child>>,
     /// What every member is told beside its number and addresses.
@@ -39,6 +43,8 @@ impl Cluster {
         Cluster {
             dir: tempfile::tempdir().unwrap(),
             peers: peers.to_vec(),
+            known: count,
+            founders: count,
             clients: clients.to_vec(),
             members: (0..count).map(|_| None).collect(),
             more: vec!["--plaintext".to_owned()],
@@ -71,13 +77,15 @@ impl Cluster {
 
     pub(crate) fn start_member(&mut self, nth: usize) {
         let name = |(nth, peer): (usize, &SocketAddr)| format!("{}={peer}", nth + 1);
-        let peers: Vec<String> = self.peers.iter().enumerate().map(name).collect();
+        let known = self.peers[..self.known].iter().enumerate();
+        let peers: Vec<String> = known.map(name).collect();
         let log = OpenOptions::new().create(true).append(true).open(self.log(nth)).unwrap();
         let child = Command::new(PROGRAM)
             .args(["serve", "--id", &(nth + 1).to_string(), "--peers", &peers.join(",")])
             .args(["--client", &self.clients[nth].to_string()])
             .arg("--data")
             .arg(self.dir.path().join(format!("member-{}", nth + 1)))
+            .args((nth >= self.founders).then_some("--join"))
             .args(&self.more)
             .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())

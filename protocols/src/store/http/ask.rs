@@ -26,6 +26,8 @@ pub(super) enum Ask {
     Compact,
     OpenSession,
     Transfer,
+    Members,
+    ChangeMembers,
     Status,
     Health,
 }
@@ -74,6 +76,10 @@ impl Ask {
             "/v1/compact" => post(Ask::Compact),
             "/v1/sessions" => post(Ask::OpenSession),
             "/v1/transfer" => post(Ask::Transfer),
+            "/v1/members" => {
+                let asks = [(Method::GET, Ask::Members), (Method::POST, Ask::ChangeMembers)];
+                pick(&asks, "GET, HEAD, POST")
+            }
             "/v1/watch" => get(Ask::Watch),
             "/v1/status" => get(Ask::Status),
             "/health" => get(Ask::Health),
@@ -89,7 +95,7 @@ impl Ask {
         match self {
             Ask::Put(_) => TXN_BYTES_MAX,
             Ask::Txn => JSON_MAX,
-            Ask::Grant | Ask::Compact | Ask::Transfer => 4 << 10,
+            Ask::Grant | Ask::Compact | Ask::Transfer | Ask::ChangeMembers => 4 << 10,
             _ => 0,
         }
     }
@@ -146,6 +152,7 @@ mod tests {
         assert_eq!(of(Method::HEAD, "/health"), Ok(Ask::Health));
         assert_eq!(of(Method::DELETE, "/v1/leases/7"), Ok(Ask::Revoke(7)));
         assert_eq!(of(Method::POST, "/v1/leases/7/keep-alive"), Ok(Ask::KeepAlive(7)));
+        assert_eq!(of(Method::POST, "/v1/members"), Ok(Ask::ChangeMembers));
         assert_eq!(of(Method::POST, "/v1/kv/a"), Err(405));
         assert_eq!(of(Method::GET, "/v1/txn"), Err(405));
         for path in ["/", "", "/v1", "/v2/kv/a", "/v1/kvs", "/health/"] {

@@ -53,6 +53,7 @@ impl Shared {
             Ask::Compact | Ask::OpenSession | Ask::Transfer | Ask::Status | Ask::Health => {
                 self.manage(asked, body).await
             }
+            Ask::Members | Ask::ChangeMembers => self.members_of(asked, body).await,
         }
     }
 

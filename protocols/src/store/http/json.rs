@@ -197,6 +197,36 @@ pub(super) struct Transfer {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MemberChanges {
+    pub(super) changes: Vec<MemberChange>,
+}
+
+/// What becomes of a node, by its name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberChange {
+    /// It votes. It has to have the log, as a learner.
+    Voter(String),
+    /// It gets the log and has no say.
+    Learner(String),
+    /// It is no member any more.
+    Remove(String),
+}
+
+/// Who is a member, by name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Members {
+    /// Who votes.
+    pub voters: Vec<String>,
+    /// Who gets the log and has no say.
+    pub learners: Vec<String>,
+    /// While a change of several voters is under way, who voted before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outgoing: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) session: u64,
 }

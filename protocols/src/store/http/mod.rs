@@ -8,13 +8,14 @@ mod client;
 mod connection;
 mod handlers;
 mod json;
+mod members;
 mod query;
 mod watch;
 
 pub use answer::ErrorBody;
 pub use client::{Compared, Connect, Connection, Dialed, HttpError, HttpStore, Watch, World};
 pub use connection::{Api, CONNECTIONS_MAX, serve, serve_beside};
-pub use json::{EventJson, KeyValueJson, LeaseJson, Line, Page, Status};
+pub use json::{EventJson, KeyValueJson, LeaseJson, Line, MemberChange, Members, Page, Status};
 
 use squall_env::Port;
 use std::time::Duration;

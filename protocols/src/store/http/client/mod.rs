@@ -8,8 +8,8 @@ pub use watch::Watch;
 
 use super::super::types::{KeyValue, Keys};
 use super::json::{
-    Changed, Compact, Grant, KeyValueJson, LeaseJson, LeaseList, Page, Session, Single, Status,
-    Transfer,
+    Changed, Compact, Grant, KeyValueJson, LeaseJson, LeaseList, MemberChange, MemberChanges,
+    Members, Page, Session, Single, Status, Transfer,
 };
 use super::query::encode;
 use exchange::{Exchanger, Question};
@@ -230,6 +230,30 @@ impl HttpStore {
         let question = Question::new(Method::POST, "/v1/transfer".to_owned(), body);
         good(self.exchanger.ask(&question, limit).await?)?;
         Ok(())
+    }
+
+    /// Who is a member.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub async fn members(&mut self, limit: Duration) -> Result<Members, HttpError> {
+        self.read("/v1/members", limit).await
+    }
+
+    /// Changes who is a member, one or several at once, and says who is then. To ask for the same
+    /// again does no harm.
+    ///
+    /// # Errors
+    /// [`HttpError`]; an answer of 409 if that cannot be, with the code `not_caught_up` if a node
+    /// that shall vote has to learn first.
+    pub async fn change_members(
+        &mut self,
+        changes: Vec<MemberChange>,
+        limit: Duration,
+    ) -> Result<Members, HttpError> {
+        let body = to_json(&MemberChanges { changes })?;
+        let question = Question::new(Method::POST, "/v1/members".to_owned(), body);
+        read_json(&good(self.exchanger.ask(&question, limit).await?)?)
     }
 
     /// What an endpoint knows of itself and its cluster.
