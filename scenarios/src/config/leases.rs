@@ -113,6 +113,8 @@ impl Holder {
         match operation.draw(1, 12) {
             0 => {
                 self.deed(id, |deed| deed.revoked = true);
+                // If it crashed in the step in which it also sends, nobody would have seen that.
+                self.env.sleep(Duration::from_micros(1)).await;
                 self.store.revoke(id, OPERATION_MAX).await?;
                 self.lease = None;
             }
