@@ -9,9 +9,9 @@ use squall_protocols::raft::{Config, ServeError, serve};
 /// Each clock is off by up to 2 %, and so one runs faster than another by up to 4.1 %.
 const DRIFT_MAX_PPM: u32 = 41_000;
 
-/// The cluster of `raft/transfers` with leases. No clock stands still.
+/// The cluster of `raft/transfers` with leases, and up to seven members. No clock stands still.
 pub fn leases() -> Scenario {
-    cluster(Scenario::new("raft/leases").nodes("member", 3..=5, member))
+    cluster(Scenario::new("raft/leases").nodes("member", 3..=7, member))
         .clients("operator", 1..=1, operator)
         .tolerates(tolerance().but_not(Fault::Suspend))
         .sometimes("a read was answered by a lease")

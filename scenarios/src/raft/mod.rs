@@ -111,10 +111,10 @@ async fn member(env: Env) -> Result<(), ServeError> {
     serve::<Value>(env, config).await
 }
 
-/// A register on a cluster of three to seven members, of which a minority at a time may crash,
+/// A register on a cluster of three to five members, of which a minority at a time may crash,
 /// lose what it had not synced, stand still, or have a failing disk.
 pub fn register() -> Scenario {
-    cluster(Scenario::new("raft/register").nodes("member", 3..=7, member))
+    cluster(Scenario::new("raft/register").nodes("member", 3..=5, member))
         .sometimes("an election was lost")
         .sometimes("a leader without a quorum steps down")
         .sometimes("a follower's entries were overwritten")
