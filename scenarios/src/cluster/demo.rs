@@ -8,7 +8,7 @@ use super::system::{CLIENTS, Flips, Kind, Power, System};
 use super::tally::Counted;
 use squall_real::faults::Lost;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often somebody looks whether a node has ended by itself.
@@ -126,12 +126,21 @@ impl fmt::Display for Report {
 /// # Errors
 /// If a process or a file cannot be had, or a process ends by itself.
 pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
-    let own = tempfile::tempdir().map_err(Error::io("a temporary directory"))?;
+    let mut own = tempfile::tempdir().map_err(Error::io("a temporary directory"))?;
     let dir = demo.dir.clone().unwrap_or_else(|| own.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(Error::io(dir.display().to_string()))?;
+    let done = demo_in(demo, &dir, say);
+    if done.is_err() {
+        own.disable_cleanup(true);
+        say(&format!("what is on the disks stays in {}", dir.display()));
+    }
+    done
+}
+
+fn demo_in(demo: &Demo, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let power = Power { skip: demo.skip_sync, ..Power::default() };
     let power = demo.groups.contains(&Group::Power).then_some(power);
-    let mut system = System::prepare(demo.kind, demo.nodes, &dir, demo.seed, power)?;
+    let mut system = System::prepare(demo.kind, demo.nodes, dir, demo.seed, power)?;
     let episodes = schedule::draw(demo.seed, demo.length, system.sizes(), &demo.groups);
     if let Some(kib) = demo.small_disk {
         system.tighten(kib)?;
