@@ -197,7 +197,6 @@ pub fn mutants() -> Vec<Scenario> {
     let mutant = |switch, breaks| mutant_of(register(), switch, breaks);
     let mutants = vec![
         mutant("raft/votes-twice-in-a-term", NEVER_BACK),
-        mutant("raft/votes-before-durable", ONE_LEADER),
         mutant("raft/counts-pre-votes-as-votes", ONE_LEADER),
         mutant("raft/votes-for-older-logs", COMPLETE),
         mutant("raft/appends-behind-durable-entries", APPEND_ONLY),

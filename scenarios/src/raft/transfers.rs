@@ -1,6 +1,6 @@
 //! Raft whose leaders are asked to hand over all the time.
 
-use super::{COMPLETE, OPERATION_MAX, Value, cluster, member, members, mutant_of};
+use super::{COMPLETE, ONE_LEADER, OPERATION_MAX, Value, cluster, member, members, mutant_of};
 use squall::{Client, Scenario};
 use squall_env::platform::BindError;
 use squall_protocols::raft::RaftClient;
@@ -30,7 +30,11 @@ pub(super) async fn operator(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-/// One line gone wrong.
+/// One line gone wrong, each in its own way.
 pub(super) fn mutants() -> Vec<Scenario> {
-    vec![mutant_of(transfers(), "raft/transfers-to-older-logs", COMPLETE)]
+    vec![
+        mutant_of(transfers(), "raft/transfers-to-older-logs", COMPLETE),
+        // Here there are many elections.
+        mutant_of(transfers(), "raft/votes-before-durable", ONE_LEADER),
+    ]
 }
