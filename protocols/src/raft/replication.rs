@@ -176,7 +176,9 @@ impl<S: StateMachine> Raft<S> {
     pub(super) fn next_round(&mut self, turn: &mut Turn<Self>) {
         if let Role::Leader(leadership) = &mut self.role {
             leadership.round += 1;
-            leadership.reads.asked(leadership.round, turn.now());
+            if self.config.lease_drift_max_ppm.is_some() {
+                leadership.reads.asked(leadership.round, turn.now());
+            }
         }
         for node in self.others(turn) {
             self.replicate(node, true, turn);
