@@ -87,9 +87,6 @@ fn a_vote_waits_until_it_is_durable() {
 
 #[test]
 fn a_candidate_with_an_older_log_gets_no_vote() {
-    let mut bench = Bench::of(3);
-    bench.campaign(1);
-    bench.write(1, &[7, 8]);
     // The voter's last entry is of term 1, at 4.
     for (last_index, last_term, granted) in
         [(3, 1, false), (4, 1, true), (5, 1, true), (1, 2, true), (9, 0, false)]

@@ -25,7 +25,7 @@ fn under_way(bench: &Bench, to: u16) -> Vec<(Index, usize)> {
     sent.collect()
 }
 
-/// A leader whose disk has written its first entry, which nobody else has yet.
+/// Opens a session at the leader.
 fn session(bench: &mut Bench, leader: u16) -> u64 {
     let opened = bench.ask(leader, Request::OpenSession);
     bench.settle();
@@ -214,10 +214,8 @@ fn answers_that_come_late_or_twice_move_nothing_back() {
     let (commit, term) = (bench.at(1).commit(), bench.at(1).term());
     for matched in [0, 1, 2] {
         bench.send(2, 1, Message::Appended { term, matched, round: 0 });
-        let hint = (matched, 1);
-        let (hint_index, hint_term) = hint;
-        let late =
-            Message::Refused { term, previous_index: matched, hint_index, hint_term, round: 0 };
+        let (previous_index, hint_index) = (matched, matched);
+        let late = Message::Refused { term, previous_index, hint_index, hint_term: 1, round: 0 };
         bench.send(2, 1, late);
     }
     bench.settle();
