@@ -34,7 +34,8 @@ pub struct Journal {
     env: Env,
     identity: Identity,
     segment: u64,
-    file: FileToken,
+    /// The segment that is written to. There is none behind damage until the next batch starts one.
+    file: Option<FileToken>,
     offset: u64,
     /// Segments before the current one, oldest first, each with its last position.
     older: Vec<(u64, Position)>,
@@ -70,7 +71,8 @@ struct Commit {
 
 impl Journal {
     /// Recovers the journal called `name` of this node, or makes it. What was recovered is durable
-    /// once this returns.
+    /// once this returns. Where committed records are unreadable nothing is changed: what is there
+    /// may still be repaired.
     ///
     /// # Errors
     /// [`JournalError`]: the disk fails, is another node's, or was written by a later version.
@@ -84,14 +86,14 @@ impl Journal {
         let files = recovery::read(env, name).await?;
         let recovered = recover(&identity, &files)?;
         let next = recovered.next().0;
-        let (segment, file, offset) = recovery::reopen(env, &identity, &files, &recovered).await?;
-        let older = recovered.older_segments(segment);
+        let (segment, opened) = recovery::reopen(env, &identity, &files, &recovered).await?;
+        let older = recovered.older_segments(&files, opened.is_some().then_some(segment));
         let journal = Journal {
             env: env.clone(),
             identity,
             segment,
-            file,
-            offset,
+            file: opened.map(|(file, _)| file),
+            offset: opened.map_or(0, |(_, offset)| offset),
             older,
             next,
             durable: next - 1,
@@ -123,7 +125,7 @@ impl Journal {
                 journal: String::new(),
             },
             segment: 0,
-            file: FileToken(0),
+            file: None,
             offset: 0,
             older: Vec::new(),
             next: last + 1,
@@ -169,20 +171,21 @@ impl Journal {
         if self.staged.is_empty() || self.commit.is_some() || self.roll.is_some() {
             return;
         }
-        if self.roll_wanted || self.offset > SEGMENT_MAX {
-            self.roll_wanted = false;
-            self.roll = Some(self.start_roll());
-            return;
+        match self.file {
+            Some(file) if !self.roll_wanted && self.offset <= SEGMENT_MAX => self.submit(file),
+            _ => {
+                self.roll_wanted = false;
+                self.roll = Some(self.start_roll());
+            }
         }
-        self.submit();
     }
 
-    fn submit(&mut self) {
+    fn submit(&mut self, file: FileToken) {
         let upto = self.next - 1;
         let data = self.staged.finish(self.durable);
         let length = data.len() as u64;
         let platform = self.env.platform();
-        let (file, offset) = (self.file, self.offset);
+        let offset = self.offset;
         self.slot.submit(platform, Operation::WriteSync { file, offset, data });
         self.commit = Some(Commit { upto, length });
     }
@@ -226,13 +229,13 @@ impl Journal {
 
     fn rolled(&mut self, file: FileToken, offset: u64) {
         self.roll = None;
-        self.older.push((self.segment, Position(self.durable)));
-        let close = Operation::Close { file: self.file };
-        Slot::default().submit(self.env.platform(), close);
+        if let Some(file) = self.file.replace(file) {
+            self.older.push((self.segment, Position(self.durable)));
+            Slot::default().submit(self.env.platform(), Operation::Close { file });
+        }
         self.segment += 1;
-        self.file = file;
         self.offset = offset;
-        self.submit();
+        self.submit(file);
     }
 
     fn fail(&mut self, error: DiskError) -> Poll<Result<Position, DiskError>> {

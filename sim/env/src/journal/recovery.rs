@@ -60,8 +60,18 @@ impl Recovered<'_> {
         Position(self.next)
     }
 
-    pub(super) fn older_segments(&self, current: u64) -> Vec<(u64, Position)> {
-        self.segments.iter().copied().filter(|(number, _)| *number != current).collect()
+    /// The segments besides the current one, each with its last position. Nothing behind damage
+    /// counts, so there all of them end where it begins.
+    pub(super) fn older_segments(
+        &self,
+        files: &Files<'_>,
+        current: Option<u64>,
+    ) -> Vec<(u64, Position)> {
+        if self.damage.is_some() {
+            return files.segments.iter().map(|(number, _)| (*number, self.last())).collect();
+        }
+        let older = self.segments.iter().filter(|(number, _)| Some(*number) != current);
+        older.copied().collect()
     }
 
     fn damaged(&mut self, reason: String) {
@@ -185,38 +195,37 @@ pub(super) async fn read(env: &Env, name: &str) -> Result<Files<'static>, DiskEr
 }
 
 /// Opens the segment to append to: a fresh copy of what was good in the last one, or the first.
+/// There is none behind damage, only the number of the last one. A segment that another follows
+/// counts as durable, but this one may hold what was written and not synced; and what nobody can
+/// read now may be repaired.
 pub(super) async fn reopen(
     env: &Env,
     identity: &Identity,
     files: &Files<'_>,
     recovered: &Recovered<'_>,
-) -> Result<(u64, FileToken, u64), DiskError> {
+) -> Result<(u64, Option<(FileToken, u64)>), DiskError> {
     let name = &identity.journal;
-    if let Some(snapshot) = &files.snapshot
-        && recovered.damage.is_none()
-    {
+    let last = files.segments.last();
+    if recovered.damage.is_some() {
+        return Ok((last.map_or(0, |(number, _)| *number), None));
+    }
+    if let Some(snapshot) = &files.snapshot {
         // The name it was found under may be one whose sync has failed: it is there until power
         // fails. What follows rests on it, so it is put in place anew.
         env.replace_file(&snapshot_path(name), snapshot.to_vec()).await?;
     }
-    let (number, content) = match files.segments.last() {
-        // Damage is kept as it is, for whoever looks into it; the journal goes on behind it.
-        Some((number, _)) if recovered.damage.is_some() => (number + 1, None),
-        // A snapshot may be ahead of the records that were durable. Positions have no gaps within
-        // a segment, so the segment, which then holds nothing that counts, begins anew.
-        Some((number, bytes))
-            if recovered.last_good > 0 && recovered.last_end == recovered.next =>
-        {
-            (*number, Some(bytes[..recovered.last_good].to_vec()))
+    // A snapshot may be ahead of the records that were durable. Positions have no gaps within
+    // a segment, so the segment, which then holds nothing that counts, begins anew.
+    let goes_on = recovered.last_good > 0 && recovered.last_end == recovered.next;
+    let (number, content) = match last {
+        Some((number, bytes)) if goes_on => (*number, bytes[..recovered.last_good].to_vec()),
+        _ => {
+            let number = last.map_or(1, |(number, _)| *number);
+            (number, SegmentHeader::new(identity, number, recovered.next).encode())
         }
-        Some((number, _)) => (*number, None),
-        None => (1, None),
     };
-    let content =
-        content.unwrap_or_else(|| SegmentHeader::new(identity, number, recovered.next).encode());
-    let path = segment_path(name, number);
-    let (file, offset) = create_segment(env.clone(), path, content).await?;
-    Ok((number, file, offset))
+    let opened = create_segment(env.clone(), segment_path(name, number), content).await?;
+    Ok((number, Some(opened)))
 }
 
 /// Makes a segment with this content durable under its name, and opens it for appending.

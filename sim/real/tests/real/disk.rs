@@ -1,8 +1,7 @@
-//! Files, the journal, and who may have a directory.
+//! Files, and who may have a directory.
 
 use crate::support::{Cluster, lend, run_as, wait_for};
 use squall_env::disk::{DiskError, Done, Operation, Slot};
-use squall_env::journal::Journal;
 use squall_real::{LOCK_FILE, Node, RunError};
 use std::future::Future;
 use std::sync::mpsc;
@@ -164,24 +163,6 @@ fn operations_on_a_file_take_effect_in_the_order_of_submission() {
         let sync = Slot::default().run(env.platform(), Operation::Sync { file }).await;
         assert!(matches!(sync, Err(DiskError::Invalid(_))));
     });
-}
-
-#[test]
-fn the_records_of_a_journal_are_there_when_the_node_is_started_again() {
-    let cluster = Cluster::new();
-    for boot in 0..3u8 {
-        let found = run_as(cluster.config("replica-1"), move |env| async move {
-            let (mut journal, recovered) = Journal::open(&env, "log").await.unwrap();
-            assert_eq!(recovered.damage, None);
-            journal.append(&[boot; 100]);
-            journal.append(&[boot]);
-            journal.commit().await.unwrap();
-            journal.append(b"never committed");
-            recovered.records
-        });
-        let before = (0..boot).flat_map(|earlier| [vec![earlier; 100], vec![earlier]]);
-        assert_eq!(found, before.collect::<Vec<_>>());
-    }
 }
 
 #[test]

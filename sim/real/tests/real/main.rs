@@ -2,10 +2,11 @@
 
 mod clock; // Timers, cancelled sleeps, and the two clocks.
 mod config; // Configurations from files, and what is refused.
-mod disk; // Files, the journal, and who may have a directory.
+mod disk; // Files, and who may have a directory.
 #[cfg(all(feature = "faults", unix))]
 mod faults; // Losses of power, and syncs that are left out.
 mod hostile; // Peers that flood, stall, drip, and come again and again.
+mod journal; // What was committed is there again, or its damage is noticed.
 mod machine; // A state machine that outlives its node.
 #[cfg(feature = "metrics")]
 mod metrics; // What a recorder is told.
