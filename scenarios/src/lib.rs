@@ -20,9 +20,10 @@ use squall::explore::{Subject, breadth_first};
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
     let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
-    let store = [raft::membership(), config::store(), config::leases(), config::http()];
+    let more = [raft::membership(), raft::corruption(), raft::formats()];
+    let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(store).chain(systems);
+    let all = raft.into_iter().chain(more).chain(store).chain(systems);
     all.chain(weather::scenarios()).collect()
 }
 

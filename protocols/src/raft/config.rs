@@ -20,6 +20,12 @@ pub struct Config {
     /// same everywhere. It is right only if no member's clock ever runs faster than another's by
     /// more than so many millionths, nor stands still while the machine is suspended.
     pub lease_drift_max_ppm: Option<u32>,
+    /// Whether a member whose last records are torn takes into account that they may have been
+    /// committed and damaged later. It then counts for nothing in elections until its log has been
+    /// repaired, or all voters have said that they have nothing of it; so a torn tail and a member
+    /// that is gone for good can together bring a cluster of three to a stand. Without it, a disk
+    /// that damages the last batch of its own accord can lose what was committed.
+    pub doubts_torn_tails: bool,
     /// The most entries in a message.
     pub entries_max: usize,
     /// The most bytes of entries, or of a snapshot, in a message, but for a single entry.
@@ -53,6 +59,7 @@ impl Config {
             election_timeout: Duration::from_millis(150),
             heartbeat: Duration::from_millis(50),
             lease_drift_max_ppm: None,
+            doubts_torn_tails: false,
             entries_max: 1_024,
             bytes_max: 64 << 10,
             under_way_max: 64,

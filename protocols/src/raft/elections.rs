@@ -47,6 +47,12 @@ impl<S: StateMachine> Raft<S> {
         if self.is_leader() {
             return;
         }
+        if self.is_doubtful() {
+            self.leader = None;
+            self.role = Role::Follower;
+            self.wait_for_leader(turn);
+            return self.ask_for_ends(turn);
+        }
         let may_lead = if mutant!(turn, "raft/only-voters-campaign") {
             self.configuration().is_voter(turn.me())
         } else {
@@ -118,9 +124,9 @@ impl<S: StateMachine> Raft<S> {
         }
         let any_log = mutant!(turn, "raft/votes-for-older-logs");
         let any_successor = mutant!(turn, "raft/transfers-to-older-logs");
-        let up_to_date = last >= (self.log.last_term(), self.log.last_index())
-            || any_log
-            || campaign == Campaign::Transfer && any_successor;
+        let forgets = mutant!(turn, "raft/votes-for-less-than-it-claimed");
+        let end = if forgets { self.end() } else { self.claimed_end() };
+        let up_to_date = last >= end || any_log || campaign == Campaign::Transfer && any_successor;
         let (to, mine) = (self.address(candidate, turn), self.hard.term);
         if pre_vote {
             let granted = term > mine && up_to_date;

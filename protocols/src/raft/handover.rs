@@ -48,7 +48,8 @@ impl<S: StateMachine> Raft<S> {
 
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term, turn: &mut Turn<Self>) {
         let follows = matches!(self.role, Role::Follower) && self.leader == Some(from);
-        if term == self.hard.term && follows && self.members.may_lead(turn.me(), self.commit) {
+        let may_lead = self.members.may_lead(turn.me(), self.commit) && !self.is_doubtful();
+        if term == self.hard.term && follows && may_lead {
             self.campaign(Campaign::Transfer, turn);
         }
     }

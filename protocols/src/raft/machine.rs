@@ -3,6 +3,7 @@
 use super::applied::{Applied, Image};
 use super::config::Config;
 use super::configuration::{Change, ChangeError, Configuration};
+use super::doubt::Doubt;
 use super::elections::Role;
 use super::log::{Entry, Index, Log, Payload, Term};
 use super::members::Members;
@@ -11,7 +12,8 @@ use super::reads::Asked;
 use super::record::{HardState, Record, Snapshot};
 use super::snapshots::Incoming;
 use super::state_machine::StateMachine;
-use squall_env::machine::RequestId;
+use squall_env::journal::Damage;
+use squall_env::machine::{Mended, RequestId};
 use squall_env::{Address, Instant, Machine, NodeId, Position, Turn, mutant};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,6 +40,8 @@ pub enum Request<S: StateMachine> {
     ReadApplied(S::Query),
     /// Wait until this member has applied an entry behind this one.
     AwaitApplied(Index),
+    /// Wait until this member has what it once let others count on.
+    AwaitRepaired,
     /// Have another member lead (section 3.10). It takes no longer than an election timeout, in
     /// which the leader takes no proposals.
     Transfer(NodeId),
@@ -61,6 +65,8 @@ pub enum Reply<S: StateMachine> {
     Answer(S::Answer),
     /// This member has applied the log up to here.
     AppliedUpTo(Index),
+    /// This member has what it once let others count on.
+    Repaired,
     /// Nothing was done: another member leads, perhaps this one.
     NotLeader(Option<NodeId>),
     /// Nothing was done: too much waits to be committed, the log is full, or another member is to
@@ -107,6 +113,8 @@ pub struct Raft<S: StateMachine> {
     pub(super) base: Applied<S>,
     pub(super) members: Members,
     // From here on everything is lost in a crash.
+    /// What it may have forgotten; the journal remembers it.
+    pub(super) doubt: Option<Doubt>,
     pub(super) role: Role<S>,
     pub(super) leader: Option<NodeId>,
     /// How many elections in a row have come to nothing, as far as is known here: nothing was
@@ -127,6 +135,8 @@ pub struct Raft<S: StateMachine> {
     pub(super) proposed: BTreeMap<Index, (Term, RequestId)>,
     /// Requests that wait for an entry behind one to be applied.
     pub(super) awaiting: Vec<(Index, RequestId)>,
+    /// Requests that wait for the end of doubts.
+    pub(super) awaiting_repair: Vec<RequestId>,
 }
 
 /// How far the own log is durable.
@@ -303,6 +313,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             hard,
             log,
             members,
+            doubt: None,
             role: Role::Follower,
             leader: None,
             setbacks: 0,
@@ -316,6 +327,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             durable: Durable::default(),
             proposed: BTreeMap::new(),
             awaiting: Vec::new(),
+            awaiting_repair: Vec::new(),
         }
     }
 
@@ -348,7 +360,30 @@ impl<S: StateMachine> Machine for Raft<S> {
         }
     }
 
+    fn mend(&mut self, damage: &Damage) -> Mended {
+        damage.claim.as_ref().map_or(Mended::Refuse, |claim| self.take_claim(claim))
+    }
+
+    fn claim(&self, into: &mut Vec<u8>) {
+        if self.config.doubts_torn_tails {
+            self.encode_claim(into);
+        }
+    }
+
+    fn doubt(&mut self, claim: &[u8]) -> Mended {
+        self.take_claim(claim)
+    }
+
+    fn doubted(&self, into: &mut Vec<u8>) {
+        if self.is_doubtful() {
+            self.encode_claim(into);
+        }
+    }
+
     fn on_start(&mut self, turn: &mut Turn<Self>) {
+        if self.is_doubtful() {
+            turn.sometimes("a member could not read the end of its log");
+        }
         if self.log.base().0 > 0 {
             turn.sometimes("a restart recovered from a snapshot");
         }
@@ -396,7 +431,13 @@ impl<S: StateMachine> Machine for Raft<S> {
                 self.on_received(node, term, (last_index, received), round, turn);
             }
             Message::TimeoutNow { term } => self.on_timeout_now(node, term, turn),
+            Message::AskEnd { round } => self.on_ask_end(node, round, turn),
+            Message::End { term, last_index, last_term, round } => {
+                self.on_end(node, term, (last_term, last_index), round, turn);
+            }
+            Message::Forgot { term, last_index } => self.on_forgot(node, term, last_index, turn),
         }
+        self.tell_repaired(turn);
     }
 
     fn on_request(&mut self, id: RequestId, request: Request<S>, turn: &mut Turn<Self>) {
@@ -409,6 +450,7 @@ impl<S: StateMachine> Machine for Raft<S> {
             Request::Read(query) => self.read(id, Asked::Query(query), turn),
             Request::ReadApplied(query) => self.read_applied(id, &query, turn),
             Request::AwaitApplied(behind) => self.await_applied(id, behind, turn),
+            Request::AwaitRepaired => self.await_repaired(id, turn),
             Request::Transfer(to) => self.transfer(id, to, turn),
             Request::Change(changes) => self.change(id, &changes, turn),
             Request::Members => self.read(id, Asked::Members, turn),

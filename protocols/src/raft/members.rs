@@ -7,7 +7,7 @@ use super::machine::Raft;
 use super::state_machine::StateMachine;
 use squall_env::{NodeId, Turn, mutant};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The configurations of the log and of the snapshot before it.
 #[derive(Clone)]
@@ -39,6 +39,13 @@ impl Members {
     /// The configuration of the snapshot, if there is any.
     pub(super) fn base(&self) -> Option<&Configuration> {
         self.base.as_ref()
+    }
+
+    /// Everybody who votes by any of the configurations.
+    pub(super) fn voters(&self) -> BTreeSet<NodeId> {
+        let changes = self.changes.iter().map(|(_, configuration)| configuration);
+        let all = changes.chain(self.base.as_ref().or(Some(&self.told)));
+        all.flat_map(|of| of.voters().iter().chain(of.outgoing()).copied()).collect()
     }
 
     /// Whether the node may be needed as a leader: it votes, or did before a change that may not

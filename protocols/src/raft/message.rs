@@ -90,6 +90,29 @@ pub enum Message {
         /// The leader's term.
         term: Term,
     },
+    /// A member that may have forgotten entries asks how far another log reaches.
+    AskEnd {
+        /// Comes back with the answer.
+        round: u64,
+    },
+    /// The answer to `AskEnd`.
+    End {
+        /// The term of the member that answers.
+        term: Term,
+        /// The index of the last entry of its log.
+        last_index: Index,
+        /// The term of that entry.
+        last_term: Term,
+        /// That of the question.
+        round: u64,
+    },
+    /// The follower's log ends here, whatever it has acknowledged.
+    Forgot {
+        /// The follower's term.
+        term: Term,
+        /// The index of the last entry of its log.
+        last_index: Index,
+    },
 }
 
 /// Why a member asks for votes.

@@ -22,11 +22,14 @@
 //! Members change one at a time, or several at once by a joint configuration (chapter 4), which the
 //! leader leaves by itself. A node that is to vote is a learner first, until it has the log.
 //! Nothing may come back as the node it was without the disk that it had: it would have forgotten
-//! its votes. It has to be removed, and a node of another name added.
+//! its votes. It has to be removed, and a node of another name added. A disk of which a part is
+//! unreadable is another matter: the member knows what it may have forgotten, and has its log
+//! repaired by a leader before it counts for as much as it did.
 
 mod applied;
 mod config;
 mod configuration;
+mod doubt;
 mod elections;
 mod handover;
 pub mod invariants;

@@ -146,6 +146,15 @@ impl Progress {
         news
     }
 
+    /// The follower's log ends here, whatever was known of it. Whether that is news.
+    pub(super) fn forgot(&mut self, last: Index) -> bool {
+        if last >= self.matched {
+            return false;
+        }
+        *self = Progress { active: self.active, round: self.round, ..Progress::behind(last) };
+        true
+    }
+
     /// The follower misses the entry at `previous`; `next` is where to try. Whether the answer is
     /// not older than what is known already.
     pub(super) fn refused(&mut self, previous: Index, next: Index) -> bool {

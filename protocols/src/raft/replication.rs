@@ -225,6 +225,7 @@ impl<S: StateMachine> Raft<S> {
             || mutant!(turn, "raft/skips-the-consistency-check")
                 && previous_index <= self.log.last_index();
         if !agrees {
+            self.tell_end(from.node, turn);
             let hint = self.log.agrees_at_most(previous_index, previous_term);
             return self.refuse(from, previous_index, hint, round, turn);
         }

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::configuration::{Change, ChangeError, Configuration};
+use super::doubt::witness;
 use super::machine::{NAME, Raft, Reply, Request};
 use super::state_machine::StateMachine;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use squall_env::request::{CallError, Caller, ReplyTo, Responder};
 use squall_env::{
     Address, Either, Env, Handle, HasOutcome, Instant, NodeId, Outcome, Port, open, race,
 };
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// Where members take what clients ask.
@@ -114,9 +116,25 @@ pub async fn serve_beside<S: Served, F>(
 where
     F: Future<Output = Result<(), ServeError>>,
 {
-    let (member, run) = open::<Raft<S>>(&env, NAME, config).await?;
+    let doubts = config.doubts_torn_tails;
+    let (member, run) = match open::<Raft<S>>(&env, NAME, config).await {
+        Err(OpenError::Damaged(damage)) if doubts => {
+            env.trace(|| format!("is a witness: {}", damage.reason));
+            return Err(witness(&env).await?.into());
+        }
+        opened => opened?,
+    };
     let mut asked: Responder<Question<S>, Told<S>> = Responder::open(&env, Port::named(SERVICE))?;
-    env.ready();
+    let is_doubtful = member.live().read(Raft::is_doubtful);
+    if !is_doubtful {
+        env.ready();
+    }
+    let repaired = async {
+        if is_doubtful && member.request(Request::AwaitRepaired).await.is_ok() {
+            env.ready();
+        }
+        std::future::pending::<Infallible>().await
+    };
     let beside = beside(member.clone());
     let serving = async {
         loop {
@@ -125,9 +143,10 @@ where
             env.spawn("request", answer(member, question, back));
         }
     };
-    match race(run, race(serving, beside)).await {
+    match race(run, race(race(serving, beside), repaired)).await {
         Either::Left(stopped) => Ok(stopped?),
-        Either::Right(Either::Left(ended) | Either::Right(ended)) => ended,
+        Either::Right(Either::Left(Either::Left(ended) | Either::Right(ended))) => ended,
+        Either::Right(Either::Right(never)) => match never {},
     }
 }
 
@@ -162,7 +181,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::NotChanged(why) => Tell::NotChanged(why),
         Reply::Members(configuration) => Tell::Members(configuration),
         // The client learns by its deadline that nobody knows.
-        Reply::Unknown | Reply::AppliedUpTo(_) => return,
+        Reply::Unknown | Reply::AppliedUpTo(_) | Reply::Repaired => return,
     });
 }
 

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use squall_env::codec;
 use squall_env::disk::{Completion, Operation};
-use squall_env::machine::RequestId;
-use squall_env::machine::alone::{Effect, Input, Standing, turn};
+use squall_env::machine::alone::{Effect, Input, Standing, recover, snapshot, turn};
+use squall_env::machine::{Mended, RequestId};
 use squall_env::platform::{
     BindError, BoxFuture, Clock, Datagrams, Disk, Network, Observer, Platform, Random, Spawner,
     Wait,
@@ -262,6 +262,25 @@ impl Bench {
         self.give(ordinal, Input::Start);
     }
 
+    /// What the member's disk holds.
+    pub(crate) fn saved(&self, member: u16) -> Vec<u8> {
+        snapshot(self.at(member))
+    }
+
+    /// The member stops and starts again with what its disk held once, and what it claims now.
+    pub(crate) fn forget(&mut self, ordinal: u16, saved: &[u8]) {
+        let member = self.members.get_mut(&ordinal).expect("a member");
+        let mut claim = Vec::new();
+        member.machine.claim(&mut claim);
+        let none = std::iter::empty();
+        member.machine = recover(&member.config, Some(saved), none).expect("a snapshot");
+        assert_eq!(member.machine.doubt(&claim), Mended::Rejoin);
+        member.standing.timers.clear();
+        member.held.clear();
+        self.wire.retain(|letter| letter.to != ordinal);
+        self.give(ordinal, Input::Start);
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         self.shared.lock().unwrap().now += time.as_nanos() as u64;
     }
@@ -332,6 +351,11 @@ impl Bench {
             self.settle();
         }
         ids
+    }
+
+    /// Proposes a value in a session that is open.
+    pub(crate) fn propose(&mut self, leader: u16, session: u64, sequence: u64, value: u64) {
+        self.ask(leader, Request::Propose { session, sequence, command: Write(value) });
     }
 
     pub(crate) fn leaders(&self) -> Vec<u16> {

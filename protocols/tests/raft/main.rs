@@ -2,6 +2,7 @@
 
 mod bench;
 mod changes;
+mod doubts;
 mod elections;
 mod reads;
 mod replication;

@@ -1,10 +1,14 @@
 //! Scenarios of Raft.
 
+mod corruption;
+mod formats;
 mod leases;
 mod membership;
 mod snapshots;
 mod transfers;
 
+pub use corruption::corruption;
+pub use formats::formats;
 pub use leases::leases;
 pub use membership::membership;
 pub use snapshots::snapshots;
@@ -208,7 +212,8 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/applies-again", LINEARIZABLE),
     ];
     let others = snapshots::mutants().into_iter().chain(transfers::mutants());
-    mutants.into_iter().chain(others).chain(membership::mutants()).collect()
+    let others = others.chain(membership::mutants()).chain(corruption::mutants());
+    mutants.into_iter().chain(others).collect()
 }
 
 fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> Scenario {

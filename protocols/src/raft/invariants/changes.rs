@@ -74,7 +74,8 @@ pub fn configurations_are_in_the_log<S: StateMachine>()
 }
 
 /// What a leader commits, a quorum of its configuration has: of a joint one, a majority of the old
-/// voters and one of the new. Who is down at the time is taken to have it.
+/// voters and one of the new. Who is down at the time is taken to have it, and who can only claim
+/// to have it.
 pub fn leaders_commit_by_quorums<S: StateMachine>() -> impl FnMut(&View<'_>) -> Result<(), String> {
     let mut seen: BTreeMap<(NodeId, u64), Index> = BTreeMap::new();
     move |view| {
@@ -91,7 +92,9 @@ pub fn leaders_commit_by_quorums<S: StateMachine>() -> impl FnMut(&View<'_>) -> 
         }
         for (leader, index, term, configuration) in fresh {
             let lacks = |member: &Raft<S>| {
-                member.log().base().0 <= index && member.log().term_at(index) != Some(term)
+                let has =
+                    member.log().base().0 > index || member.log().term_at(index) == Some(term);
+                !has && !(member.is_doubtful() && member.claimed_end() >= (term, index))
             };
             let up = view.up::<Raft<S>>().filter(|member| lacks(member));
             let lacking: BTreeSet<NodeId> = up.map(|member| member.node).collect();

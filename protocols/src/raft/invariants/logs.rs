@@ -137,7 +137,10 @@ pub fn committed_is_durable<S: StateMachine>(
             let voters = founders(&nodes);
             let first = if voters.contains(&node) { voters } else { Vec::new() };
             let config = crate::raft::Config::of(first);
-            let recovered = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config)?;
+            // Who does not start from its disk elects nobody.
+            let Ok(recovered) = audit.recover::<Raft<S>>(node, crate::raft::NAME, &config) else {
+                continue;
+            };
             // What a snapshot stands for is there as well.
             let (base, log) = (recovered.log().base().0, recovered.log());
             if base > index || log.term_at(index) == Some(term) {
@@ -159,11 +162,12 @@ pub fn committed_is_durable<S: StateMachine>(
     }
 }
 
-/// Whether all whose logs are no newer would elect the node, by its own configuration.
+/// Whether all whose logs are no newer, and were not, would elect the node, by its own
+/// configuration.
 fn could_win<S: StateMachine>(node: NodeId, disks: &BTreeMap<NodeId, Raft<S>>) -> bool {
-    let end = |of: &Raft<S>| (of.log().last_term(), of.log().last_index());
-    let Some(candidate) = disks.get(&node) else { return false };
-    let grants = |voter| disks.get(&voter).is_some_and(|voter| end(voter) <= end(candidate));
+    let Some(candidate) = disks.get(&node).filter(|node| !node.is_doubtful()) else { return false };
+    let end = candidate.claimed_end();
+    let grants = |voter| disks.get(&voter).is_some_and(|voter| voter.claimed_end() <= end);
     let members = candidate.configuration();
     members.is_voter(node) && members.is_quorum(grants)
 }

@@ -4,8 +4,16 @@ use crate::address::numbered;
 use crate::disk::DiskError;
 use serde::{Deserialize, Serialize};
 
-/// The version of the format that this build writes. It reads every version up to this one.
-pub const VERSION: u16 = 1;
+/// The latest version of the format. Every version up to this one is read, and each file is written
+/// in the first that has all it needs.
+pub const VERSION: u16 = SEALED;
+
+/// Batches without seals, and snapshots in which the machine trusts.
+pub(super) const PLAIN: u16 = 1;
+
+/// Each batch is followed by the copies of its [seal](super::seal), and a snapshot says what the
+/// machine may have forgotten.
+pub(super) const SEALED: u16 = 2;
 
 /// What a disk writes as a whole, in bytes.
 pub const SECTOR: usize = 512;
@@ -42,6 +50,9 @@ pub struct Damage {
     pub after: Position,
     /// Which file is damaged, and how.
     pub reason: String,
+    /// What the machine had claimed at last, if that can be told; see
+    /// [`Machine::claim`](crate::Machine::claim).
+    pub claim: Option<Vec<u8>>,
 }
 
 /// Why a journal could not be opened.
@@ -116,7 +127,8 @@ impl From<Owner<'_>> for Identity {
 /// What a header turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header<T> {
-    Good(T, usize),
+    /// What it says, the version of the file, and where the rest of it begins.
+    Good(T, u16, usize),
     Version(u16),
     Bad,
 }
@@ -126,8 +138,8 @@ impl<'a> SegmentHeader<'a> {
         SegmentHeader { owner: identity.into(), number, first }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
-        encode_header(SEGMENT_MAGIC, self)
+    pub(super) fn encode(&self, version: u16) -> Vec<u8> {
+        encode_header(SEGMENT_MAGIC, version, self)
     }
 
     pub(super) fn decode(bytes: &'a [u8]) -> Header<SegmentHeader<'a>> {
@@ -135,10 +147,10 @@ impl<'a> SegmentHeader<'a> {
     }
 }
 
-pub(super) fn encode_header<T: Serialize>(magic: &[u8; 4], header: &T) -> Vec<u8> {
+pub(super) fn encode_header<T: Serialize>(magic: &[u8; 4], version: u16, header: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(SECTOR);
     bytes.extend_from_slice(magic);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0; 2]);
     crate::codec::append(header, &mut bytes).expect("strings and numbers can be encoded");
     let length = (bytes.len() - 8) as u16;
@@ -148,7 +160,7 @@ pub(super) fn encode_header<T: Serialize>(magic: &[u8; 4], header: &T) -> Vec<u8
     bytes
 }
 
-/// Reads a header, and says where the rest of the file begins.
+/// Reads a header.
 pub(super) fn decode_header<'a, T: Deserialize<'a>>(magic: &[u8; 4], bytes: &'a [u8]) -> Header<T> {
     let Some((head, _)) = bytes.split_first_chunk::<8>() else { return Header::Bad };
     if &head[..4] != magic {
@@ -164,7 +176,7 @@ pub(super) fn decode_header<'a, T: Deserialize<'a>>(magic: &[u8; 4], bytes: &'a 
         return Header::Version(version);
     }
     match postcard::from_bytes(&bytes[8..end]) {
-        Ok(header) => Header::Good(header, (end + 4).next_multiple_of(SECTOR)),
+        Ok(header) => Header::Good(header, version, (end + 4).next_multiple_of(SECTOR)),
         Err(_) => Header::Bad,
     }
 }
@@ -215,7 +227,6 @@ impl Batch {
 /// A whole batch as it was read.
 pub(super) struct ReadBatch<'a> {
     pub(super) first: u64,
-    pub(super) durable: u64,
     body: &'a [u8],
     /// How many bytes it takes on the disk.
     pub(super) length: usize,
@@ -243,7 +254,7 @@ pub(super) fn read_batch(bytes: &[u8]) -> Option<ReadBatch<'_>> {
         return None;
     }
     let length = (BATCH_HEADER + length).next_multiple_of(SECTOR);
-    Some(ReadBatch { first: long(8), durable: long(16), body, length })
+    Some(ReadBatch { first: long(8), body, length })
 }
 
 fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

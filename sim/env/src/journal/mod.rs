@@ -3,8 +3,9 @@
 //! Records are written in batches, each with a checksum, the position of its first record, and how
 //! far the log was known to be durable when the batch was written. That last number is what tells
 //! a torn tail (a batch that nobody was ever told of) from damage (a later batch vouches for the
-//! bytes that cannot be read). Damage in the very last batch cannot be told from a torn tail; see
-//! Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST 2018).
+//! bytes that cannot be read). Damage in the very last batch cannot be told from a torn tail: where
+//! that matters, a machine has each batch sealed with what it [claims](crate::Machine::claim), and
+//! is told when it may have claimed what it does not know any more.
 //!
 //! Batches start at multiples of [`SECTOR`], so that a write that is torn by a power loss never
 //! touches a sector that holds committed records. Recovery copies the last segment into a new file
@@ -13,16 +14,19 @@
 
 mod format;
 mod recovery;
+mod seal;
 mod snapshot;
 
 pub use format::{Damage, Identity, JournalError, Position, SECTOR, VERSION};
 pub use recovery::{Files, Recovered, recover};
+pub use seal::CLAIM_MAX;
 pub use snapshot::encode_snapshot;
 
 use crate::Env;
 use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
 use crate::platform::BoxFuture;
-use format::{SegmentHeader, segment_path, snapshot_path};
+use format::{PLAIN, SEALED, SegmentHeader, segment_path, snapshot_path};
+use seal::encode_seal;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -36,12 +40,16 @@ pub struct Journal {
     segment: u64,
     /// The segment that is written to. There is none behind damage until the next batch starts one.
     file: Option<FileToken>,
+    /// The version of that segment.
+    version: u16,
     offset: u64,
     /// Segments before the current one, oldest first, each with its last position.
     older: Vec<(u64, Position)>,
     next: u64,
     durable: u64,
     staged: format::Batch,
+    /// What the machine claims with all that is staged.
+    claim: Vec<u8>,
     spare: Vec<u8>,
     commit: Option<Commit>,
     roll: Option<BoxFuture<'static, Result<(FileToken, u64), DiskError>>>,
@@ -59,6 +67,8 @@ pub struct Contents {
     pub records: Vec<Vec<u8>>,
     /// Committed records that cannot be read. The records end before them.
     pub damage: Option<Damage>,
+    /// What the machine may have claimed without knowing it any more.
+    pub doubts: Vec<Vec<u8>>,
     /// How many bytes of a tail that was never committed were dropped.
     pub torn: u64,
 }
@@ -67,12 +77,15 @@ pub struct Contents {
 struct Commit {
     upto: u64,
     length: u64,
+    /// What is written and synced once the batch is written: were both one write, both could go
+    /// astray at once.
+    seal: Option<(FileToken, u64, Vec<u8>)>,
 }
 
 impl Journal {
     /// Recovers the journal called `name` of this node, or makes it. What was recovered is durable
-    /// once this returns. Where committed records are unreadable nothing is changed: what is there
-    /// may still be repaired.
+    /// once this returns. Where records are unreadable or in doubt nothing is changed: they may
+    /// still be repaired, and what is doubted must not be forgotten before a snapshot says so.
     ///
     /// # Errors
     /// [`JournalError`]: the disk fails, is another node's, or was written by a later version.
@@ -93,11 +106,13 @@ impl Journal {
             identity,
             segment,
             file: opened.map(|(file, _)| file),
+            version: recovered.version(),
             offset: opened.map_or(0, |(_, offset)| offset),
             older,
             next,
             durable: next - 1,
             staged: format::Batch::default(),
+            claim: Vec::new(),
             spare: Vec::new(),
             commit: None,
             roll: None,
@@ -110,6 +125,7 @@ impl Journal {
             snapshot: recovered.snapshot.as_ref().map(owned),
             records: recovered.records.iter().map(|record| record.to_vec()).collect(),
             damage: recovered.damage,
+            doubts: recovered.doubts.iter().map(|claim| claim.to_vec()).collect(),
             torn: recovered.torn,
         };
         Ok((journal, contents))
@@ -126,11 +142,13 @@ impl Journal {
             },
             segment: 0,
             file: None,
+            version: PLAIN,
             offset: 0,
             older: Vec::new(),
             next: last + 1,
             durable,
             staged: format::Batch::default(),
+            claim: Vec::new(),
             spare: Vec::new(),
             commit: None,
             roll: None,
@@ -168,31 +186,57 @@ impl Journal {
 
     /// Starts to write the batch if there is one and no other is on its way.
     pub fn start(&mut self) {
-        if self.staged.is_empty() || self.commit.is_some() || self.roll.is_some() {
+        self.start_sealed(|_| {});
+    }
+
+    /// As [`Journal::start`], with what the machine claims with all that was appended, if that is
+    /// anything: at most [`CLAIM_MAX`] bytes.
+    pub(crate) fn start_sealed(&mut self, claim: impl FnOnce(&mut Vec<u8>)) {
+        if self.staged.is_empty() || self.commit.is_some() {
             return;
         }
+        self.claim.clear();
+        claim(&mut self.claim);
+        if self.roll.is_some() {
+            return;
+        }
+        let fits = self.version == self.wanted_version() && self.offset <= SEGMENT_MAX;
         match self.file {
-            Some(file) if !self.roll_wanted && self.offset <= SEGMENT_MAX => self.submit(file),
+            Some(file) if !self.roll_wanted && fits => self.submit(file),
             _ => {
                 self.roll_wanted = false;
+                self.version = self.wanted_version();
                 self.roll = Some(self.start_roll());
             }
         }
+    }
+
+    fn wanted_version(&self) -> u16 {
+        if self.claim.is_empty() { PLAIN } else { SEALED }
     }
 
     fn submit(&mut self, file: FileToken) {
         let upto = self.next - 1;
         let data = self.staged.finish(self.durable);
         let length = data.len() as u64;
-        let platform = self.env.platform();
         let offset = self.offset;
-        self.slot.submit(platform, Operation::WriteSync { file, offset, data });
-        self.commit = Some(Commit { upto, length });
+        let seal = (self.version == SEALED).then(|| {
+            let seal = encode_seal(Position(self.durable + 1), &self.claim);
+            (file, offset + length, seal)
+        });
+        let operation = match &seal {
+            None => Operation::WriteSync { file, offset, data },
+            Some(_) => Operation::Write { file, offset, data },
+        };
+        self.slot.submit(self.env.platform(), operation);
+        let length = length + seal.as_ref().map_or(0, |(.., seal)| seal.len() as u64);
+        self.commit = Some(Commit { upto, length, seal });
     }
 
     fn start_roll(&self) -> BoxFuture<'static, Result<(FileToken, u64), DiskError>> {
         let (env, number) = (self.env.clone(), self.segment + 1);
-        let header = SegmentHeader::new(&self.identity, number, self.durable + 1).encode();
+        let header = SegmentHeader::new(&self.identity, number, self.durable + 1);
+        let header = header.encode(self.version);
         let path = segment_path(&self.identity.journal, number);
         Box::pin(recovery::create_segment(env, path, header))
     }
@@ -214,17 +258,24 @@ impl Journal {
                 Poll::Ready(Ok((file, offset))) => self.rolled(file, offset),
             }
         }
-        let Some(commit) = &self.commit else { return Poll::Pending };
-        match self.slot.poll(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(Done::Buffer(buffer))) => self.spare = buffer,
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return self.fail(error),
+        loop {
+            let Some(commit) = &mut self.commit else { return Poll::Pending };
+            match self.slot.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Done::Buffer(buffer))) => self.spare = buffer,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return self.fail(error),
+            }
+            if let Some((file, offset, data)) = commit.seal.take() {
+                let seal = Operation::WriteSync { file, offset, data };
+                self.slot.submit(self.env.platform(), seal);
+                continue;
+            }
+            self.offset += commit.length;
+            self.durable = commit.upto;
+            self.commit = None;
+            return Poll::Ready(Ok(Position(self.durable)));
         }
-        self.offset += commit.length;
-        self.durable = commit.upto;
-        self.commit = None;
-        Poll::Ready(Ok(Position(self.durable)))
     }
 
     fn rolled(&mut self, file: FileToken, offset: u64) {
@@ -263,8 +314,20 @@ impl Journal {
         upto: Position,
         body: &[u8],
     ) -> BoxFuture<'static, Result<(), DiskError>> {
+        self.replace_doubted(upto, &[], body)
+    }
+
+    /// As [`Journal::replace_snapshot`], with what the machine may have claimed and not have.
+    pub(crate) fn replace_doubted(
+        &mut self,
+        upto: Position,
+        doubt: &[u8],
+        body: &[u8],
+    ) -> BoxFuture<'static, Result<(), DiskError>> {
         let (env, name) = (self.env.clone(), self.identity.journal.clone());
-        let content = encode_snapshot(&self.identity, upto, body);
+        let gives_up = self.is_broken() || !doubt.is_empty();
+        let segment = if gives_up { self.segment } else { 0 };
+        let content = encode_snapshot(&self.identity, upto, (doubt, segment), body);
         let done = self.older.iter().take_while(|(_, last)| *last <= upto);
         let covered: Vec<u64> = done.map(|(number, _)| *number).collect();
         // The next batch starts a new segment, so that the next snapshot can drop this one.
@@ -281,6 +344,12 @@ impl Journal {
     /// Forgets the segments that a durable snapshot up to this position made superfluous.
     pub fn covered(&mut self, upto: Position) {
         self.older.retain(|(_, last)| *last > upto);
+    }
+
+    /// Whether what was recovered can only be followed by a snapshot: records are unreadable or in
+    /// doubt.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.file.is_none()
     }
 
     /// Whose journal it is.

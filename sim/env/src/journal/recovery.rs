@@ -1,9 +1,10 @@
 //! Reading a journal back after a crash.
 
 use super::format::{
-    Damage, Header, Identity, JournalError, Owner, Position, SECTOR, SegmentHeader, read_batch,
-    segment_number, segment_path, snapshot_path,
+    Damage, Header, Identity, JournalError, Owner, PLAIN, Position, SEALED, SECTOR, SegmentHeader,
+    read_batch, segment_number, segment_path, snapshot_path,
 };
+use super::seal::{SEAL, last_claim, seals};
 use super::snapshot::{ReadSnapshot, read_snapshot};
 use crate::Env;
 use crate::disk::{DiskError, FileToken};
@@ -29,6 +30,22 @@ impl<'a> Files<'a> {
         segments.sort_by_key(|(number, _)| *number);
         Files { snapshot: image.file(&snapshot_path(name)).map(Cow::Borrowed), segments }
     }
+
+    /// How many segments hold nothing from this position on, because the next one begins before it:
+    /// a crash or a failed sync may have kept them from being removed.
+    fn covered(&self, next: u64) -> usize {
+        let begins = |bytes| match SegmentHeader::decode(bytes) {
+            Header::Good(header, ..) => header.first <= next,
+            Header::Version(_) | Header::Bad => false,
+        };
+        self.segments.iter().rposition(|(_, bytes)| begins(bytes)).unwrap_or(0)
+    }
+
+    /// The contents of the segments behind this one, in order.
+    fn behind(&self, segment: u64) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let later = self.segments.iter().filter(move |(number, _)| *number > segment);
+        later.map(|(_, bytes)| &**bytes)
+    }
 }
 
 /// What a journal held, as it stands in its files.
@@ -40,6 +57,8 @@ pub struct Recovered<'a> {
     pub records: Vec<&'a [u8]>,
     /// Committed records that cannot be read. The records end before them.
     pub damage: Option<Damage>,
+    /// What the machine may have claimed without knowing it any more.
+    pub doubts: Vec<&'a [u8]>,
     /// How many bytes of a tail that was never committed are dropped.
     pub torn: u64,
     next: u64,
@@ -47,6 +66,12 @@ pub struct Recovered<'a> {
     /// How much of the last segment is good, and the position behind its last record.
     last_good: usize,
     last_end: u64,
+    /// The version of the last segment.
+    version: Option<u16>,
+    /// The last segment that a snapshot says was given up.
+    given_up: u64,
+    /// The tail is in doubt.
+    is_doubted: bool,
 }
 
 impl Recovered<'_> {
@@ -61,21 +86,30 @@ impl Recovered<'_> {
     }
 
     /// The segments besides the current one, each with its last position. Nothing behind damage
-    /// counts, so there all of them end where it begins.
+    /// or doubts counts, so there all of them end where these begin.
     pub(super) fn older_segments(
         &self,
         files: &Files<'_>,
         current: Option<u64>,
     ) -> Vec<(u64, Position)> {
-        if self.damage.is_some() {
+        if self.is_broken() {
             return files.segments.iter().map(|(number, _)| (*number, self.last())).collect();
         }
         let older = self.segments.iter().filter(|(number, _)| Some(*number) != current);
         older.copied().collect()
     }
 
+    pub(super) fn version(&self) -> u16 {
+        self.version.unwrap_or(PLAIN)
+    }
+
+    /// Whether records are unreadable or in doubt, so that only a snapshot can take their place.
+    fn is_broken(&self) -> bool {
+        self.damage.is_some() || self.is_doubted
+    }
+
     fn damaged(&mut self, reason: String) {
-        self.damage = Some(Damage { after: Position(self.next - 1), reason });
+        self.damage = Some(Damage { after: Position(self.next - 1), reason, claim: None });
     }
 }
 
@@ -92,10 +126,12 @@ pub fn recover<'a>(
     let snapshot = files.snapshot.as_deref().map(read_snapshot);
     match snapshot {
         None => {}
-        Some(ReadSnapshot::Good { owner, upto, body }) => {
+        Some(ReadSnapshot::Good { owner, upto, doubt, segment, body }) => {
             check_owner(identity, owner)?;
             recovered.next = upto.0 + 1;
             recovered.snapshot = Some((upto, body));
+            recovered.given_up = segment;
+            recovered.doubts.extend((!doubt.is_empty()).then_some(doubt));
         }
         Some(ReadSnapshot::Version(found)) => {
             return Err(JournalError::Version { file: snapshot_path(&identity.journal), found });
@@ -104,14 +140,22 @@ pub fn recover<'a>(
         Some(ReadSnapshot::Bad) => recovered.damaged("the snapshot is unreadable".to_owned()),
     }
     let last = files.segments.len().saturating_sub(1);
+    let superfluous = files.covered(recovered.next);
     for (at, (number, bytes)) in files.segments.iter().enumerate() {
         recovered.last_end = recovered.next;
+        if at < superfluous || *number <= recovered.given_up {
+            recovered.segments.push((*number, recovered.last()));
+            continue;
+        }
         let good = read_segment(identity, *number, bytes, at == last, &mut recovered)?;
         recovered.segments.push((*number, Position(recovered.next - 1)));
         recovered.last_good = good;
         if recovered.damage.is_some() {
             break;
         }
+    }
+    if let Some(damage) = &mut recovered.damage {
+        damage.claim = last_claim(files.behind(recovered.given_up)).map(<[u8]>::to_vec);
     }
     Ok(recovered)
 }
@@ -132,16 +176,12 @@ fn read_segment<'a>(
     recovered: &mut Recovered<'a>,
 ) -> Result<usize, JournalError> {
     let path = || segment_path(&identity.journal, number);
-    let (header, start) = match SegmentHeader::decode(bytes) {
-        Header::Good(header, start) => (header, start),
+    let (header, version, start) = match SegmentHeader::decode(bytes) {
+        Header::Good(header, version, start) => (header, version, start),
         Header::Version(found) => return Err(JournalError::Version { file: path(), found }),
         Header::Bad => {
-            // The last segment may have been under construction, but then it holds nothing.
-            if !is_last || vouches(bytes, recovered.next) {
-                recovered.damaged(format!("the header of {} is unreadable", path()));
-            } else {
-                recovered.torn += bytes.len() as u64;
-            }
+            // A segment is put in place only after it was synced, so this one was whole once.
+            recovered.damaged(format!("the header of {} is unreadable", path()));
             return Ok(0);
         }
     };
@@ -150,8 +190,11 @@ fn read_segment<'a>(
         recovered.damaged(format!("the records before {} are missing", path()));
         return Ok(0);
     }
+    recovered.version = Some(version);
     let (mut at, mut position) = (start.min(bytes.len()), header.first);
-    while let Some(batch) = read_batch(&bytes[at..]).filter(|batch| batch.first == position) {
+    let seal = if version == SEALED { SEAL } else { 0 };
+    let behind = |at: usize| bytes.get(at..).unwrap_or_default();
+    while let Some(batch) = read_batch(behind(at)).filter(|batch| batch.first == position) {
         for record in batch.records() {
             if position == recovered.next {
                 recovered.records.push(record);
@@ -159,24 +202,31 @@ fn read_segment<'a>(
             }
             position += 1;
         }
-        at = (at + batch.length).min(bytes.len());
+        at += batch.length + seal;
     }
-    let rest = &bytes[at..];
-    if !is_last && rest.iter().any(|byte| *byte != 0) || vouches(rest, position) {
+    let rest = behind(at);
+    if !is_last && rest.iter().any(|byte| *byte != 0) || holds_others(rest, position) {
         recovered.damaged(format!("{} is unreadable from byte {at} on", path()));
     } else {
         recovered.torn += rest.len() as u64;
+        if let Some((_, seal)) = seals(rest).find(|(_, seal)| seal.first == position) {
+            recovered.doubts.push(seal.claim);
+            recovered.is_doubted = true;
+        }
     }
     recovered.last_end = position;
     Ok(at)
 }
 
-/// Whether a later batch says that the record at `position` was durable.
-fn vouches(bytes: &[u8], position: u64) -> bool {
-    let mut sectors = bytes.chunks(SECTOR).enumerate().skip(1);
-    sectors.any(|(index, _)| {
-        read_batch(&bytes[index * SECTOR..]).is_some_and(|batch| batch.durable >= position)
-    })
+/// Whether something stands here that a batch with the record at `position` does not leave behind
+/// when it is torn: a later batch or its seal, which says that this record was durable, or what
+/// belongs elsewhere, in whose place nobody knows what was.
+fn holds_others(bytes: &[u8], position: u64) -> bool {
+    seals(bytes).any(|(_, seal)| seal.first != position)
+        || bytes.chunks(SECTOR).enumerate().any(|(index, sector)| {
+            !matches!(SegmentHeader::decode(sector), Header::Bad)
+                || read_batch(&bytes[index * SECTOR..]).is_some()
+        })
 }
 
 /// Reads the journal's files.
@@ -195,7 +245,7 @@ pub(super) async fn read(env: &Env, name: &str) -> Result<Files<'static>, DiskEr
 }
 
 /// Opens the segment to append to: a fresh copy of what was good in the last one, or the first.
-/// There is none behind damage, only the number of the last one. A segment that another follows
+/// There is none behind damage or doubts, only the number of the last one. A segment that another follows
 /// counts as durable, but this one may hold what was written and not synced; and what nobody can
 /// read now may be repaired.
 pub(super) async fn reopen(
@@ -205,9 +255,9 @@ pub(super) async fn reopen(
     recovered: &Recovered<'_>,
 ) -> Result<(u64, Option<(FileToken, u64)>), DiskError> {
     let name = &identity.journal;
-    let last = files.segments.last();
-    if recovered.damage.is_some() {
-        return Ok((last.map_or(0, |(number, _)| *number), None));
+    let last = files.segments.last().filter(|(number, _)| *number > recovered.given_up);
+    if recovered.is_broken() {
+        return Ok((last.map_or(recovered.given_up, |(number, _)| *number), None));
     }
     if let Some(snapshot) = &files.snapshot {
         // The name it was found under may be one whose sync has failed: it is there until power
@@ -218,10 +268,15 @@ pub(super) async fn reopen(
     // a segment, so the segment, which then holds nothing that counts, begins anew.
     let goes_on = recovered.last_good > 0 && recovered.last_end == recovered.next;
     let (number, content) = match last {
-        Some((number, bytes)) if goes_on => (*number, bytes[..recovered.last_good].to_vec()),
+        Some((number, bytes)) if goes_on => {
+            let mut good = bytes[..bytes.len().min(recovered.last_good)].to_vec();
+            good.resize(recovered.last_good, 0);
+            (*number, good)
+        }
         _ => {
-            let number = last.map_or(1, |(number, _)| *number);
-            (number, SegmentHeader::new(identity, number, recovered.next).encode())
+            let number = last.map_or(recovered.given_up + 1, |(number, _)| *number);
+            let header = SegmentHeader::new(identity, number, recovered.next);
+            (number, header.encode(recovered.version()))
         }
     };
     let opened = create_segment(env.clone(), segment_path(name, number), content).await?;

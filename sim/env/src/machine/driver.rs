@@ -36,6 +36,9 @@ pub enum OpenError {
     /// Committed records are unreadable and the machine would not go on without them.
     #[error("committed records behind position {} are unreadable: {}", .0.after.0, .0.reason)]
     Damaged(Damage),
+    /// Records may be missing that others count on, and the machine would not go on without them.
+    #[error("the last records are torn, and nobody can tell whether they were committed")]
+    Doubtful,
     /// A record or the snapshot is intact but is none of this machine's.
     #[error("the journal holds records of another kind of machine: {0}")]
     Undecodable(String),
@@ -69,16 +72,18 @@ pub async fn open<M: Machine>(
     let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
     let records = recovered.records.iter().map(Vec::as_slice);
     let mut machine = rebuild::<M>(&config, snapshot, records)?;
-    if let Some(damage) = &recovered.damage {
-        if machine.mend(damage) == Mended::Refuse {
-            return Err(OpenError::Damaged(damage.clone()));
-        }
+    let doubts = recovered.doubts.iter().map(Vec::as_slice);
+    mend(&mut machine, recovered.damage.as_ref(), doubts)?;
+    if journal.is_broken() {
         // The journal must not show the damage again, and nobody may hear of the new state
         // before it is durable.
         let upto = journal.last();
-        journal.replace_snapshot(upto, &encode(&machine)).await?;
+        replace_snapshot(&machine, &mut journal, upto).await?;
         journal.covered(upto);
     }
+    let mut claim = Vec::new();
+    machine.claim(&mut claim);
+    let claims = !claim.is_empty();
     let last = journal.last().0;
     let tail = Arc::new(Mutex::new(Tail { last, durable: last, bytes: Vec::new() }));
     let live = Shown::new(machine);
@@ -102,9 +107,37 @@ pub async fn open<M: Machine>(
         sleep: Wait::default(),
         sleeping_until: None,
         compaction: None,
+        claims,
         started: false,
     };
     Ok((handle, async move { poll_fn(|cx| driver.poll(cx)).await }))
+}
+
+/// Tells the machine what cannot be read of its records, and what it may have claimed.
+fn mend<'a, M: Machine>(
+    machine: &mut M,
+    damage: Option<&Damage>,
+    mut doubts: impl Iterator<Item = &'a [u8]>,
+) -> Result<(), OpenError> {
+    if let Some(damage) = damage
+        && machine.mend(damage) == Mended::Refuse
+    {
+        return Err(OpenError::Damaged(damage.clone()));
+    }
+    match doubts.any(|claim| machine.doubt(claim) == Mended::Refuse) {
+        false => Ok(()),
+        true => Err(OpenError::Doubtful),
+    }
+}
+
+fn replace_snapshot<M: Machine>(
+    machine: &M,
+    journal: &mut Journal,
+    upto: Position,
+) -> BoxFuture<'static, Result<(), DiskError>> {
+    let mut doubted = Vec::new();
+    machine.doubted(&mut doubted);
+    journal.replace_doubted(upto, &doubted, &encode(machine))
 }
 
 pub(super) fn rebuild<'a, M: Machine>(
@@ -132,11 +165,10 @@ pub(crate) fn recover_image<M: Machine>(
 ) -> Result<M, OpenError> {
     let files = crate::journal::Files::of(image, &identity.journal);
     let recovered = recover(identity, &files)?;
-    if let Some(damage) = recovered.damage {
-        return Err(OpenError::Damaged(damage));
-    }
     let snapshot = recovered.snapshot.map(|(_, bytes)| bytes);
-    rebuild(config, snapshot, recovered.records.into_iter())
+    let mut machine: M = rebuild(config, snapshot, recovered.records.into_iter())?;
+    mend(&mut machine, recovered.damage.as_ref(), recovered.doubts.into_iter())?;
+    Ok(machine)
 }
 
 pub(super) fn encode<M: Machine>(machine: &M) -> Vec<u8> {
@@ -155,6 +187,8 @@ struct Driver<M: Machine> {
     sleep: Wait,
     sleeping_until: Option<Instant>,
     compaction: Option<(Position, BoxFuture<'static, Result<(), DiskError>>)>,
+    /// Whether the machine claims anything: it always does, or never.
+    claims: bool,
     started: bool,
 }
 
@@ -275,7 +309,8 @@ impl<M: Machine> Driver<M> {
 
     fn poll_disk(&mut self, cx: &mut Context<'_>) -> Result<bool, DiskError> {
         self.poll_compaction(cx)?;
-        self.turn.journal.start();
+        let live = self.claims.then_some(&self.live);
+        self.turn.journal.start_sealed(|into| live.iter().for_each(|live| live.lock().claim(into)));
         let Poll::Ready(result) = self.turn.journal.poll(cx) else { return Ok(false) };
         let upto = result?;
         self.turn.tail.lock().unwrap_or_else(PoisonError::into_inner).durable(upto.0);
@@ -288,8 +323,8 @@ impl<M: Machine> Driver<M> {
         if self.turn.compact && self.compaction.is_none() {
             self.turn.compact = false;
             let upto = self.turn.journal.last();
-            let body = encode(&*self.live.lock());
-            self.compaction = Some((upto, self.turn.journal.replace_snapshot(upto, &body)));
+            let work = replace_snapshot(&*self.live.lock(), &mut self.turn.journal, upto);
+            self.compaction = Some((upto, work));
         }
         let Some((upto, work)) = &mut self.compaction else { return Ok(()) };
         if let Poll::Ready(result) = work.as_mut().poll(cx) {

@@ -74,6 +74,28 @@ pub trait Machine: Send + Sized + 'static {
         Mended::Refuse
     }
 
+    /// What the machine lets others count on as soon as all it has persisted is durable, in at
+    /// most [`CLAIM_MAX`](crate::journal::CLAIM_MAX) bytes: it is kept beside every batch of
+    /// records, so that what may have been promised is known even if the records are not. The
+    /// default claims nothing, and then records that were damaged after they were committed cannot
+    /// be told from those that a crash kept from being written, if they are the last ones.
+    fn claim(&self, into: &mut Vec<u8>) {
+        let _ = into;
+    }
+
+    /// The machine has made this claim or would have made it, and may not know what it rests on
+    /// any more: the last records were never committed, or they were and are unreadable. The
+    /// default, which has made no claim, refuses to start.
+    fn doubt(&mut self, claim: &[u8]) -> Mended {
+        let _ = claim;
+        Mended::Refuse
+    }
+
+    /// The claim that is still in doubt: every snapshot carries it along.
+    fn doubted(&self, into: &mut Vec<u8>) {
+        let _ = into;
+    }
+
     /// The first turn after `restore` and `apply`.
     fn on_start(&mut self, turn: &mut Turn<Self>) {
         let _ = turn;

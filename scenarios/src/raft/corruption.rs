@@ -1,0 +1,33 @@
+//! Raft on disks of which a minority damages what it holds.
+
+use super::{COMPLETE, Value, impaired, loaded, members, mutant_of, properties};
+use squall::{Most, Scenario};
+use squall_env::{Env, mutant};
+use squall_protocols::raft::{Config, ServeError, serve};
+
+/// The cluster of `raft/register`, on disks that also flip bits and write to the wrong place.
+pub fn corruption() -> Scenario {
+    let scenario = Scenario::new("raft/corruption").nodes("member", 3..=5, member);
+    loaded(properties::<Value>(scenario), Most::Minority)
+        .tolerates(impaired(Most::Minority).corrupt_disks().repairs_disks("member"))
+        .sometimes("a member could not read the end of its log")
+        .sometimes("all voters said that what was in doubt was never committed")
+        .sometimes("a follower had forgotten what it had acknowledged")
+}
+
+async fn member(env: Env) -> Result<(), ServeError> {
+    let mut config = Config::of(members(&env));
+    config.snapshot_entries = 16;
+    config.tail_entries = 4;
+    config.doubts_torn_tails = !mutant!(env, "raft/trusts-torn-tails");
+    serve::<Value>(env, config).await
+}
+
+/// One line gone wrong, each in its own way.
+pub(super) fn mutants() -> Vec<Scenario> {
+    let mutant = |switch, breaks| mutant_of(corruption(), switch, breaks);
+    vec![
+        mutant("raft/trusts-torn-tails", COMPLETE),
+        mutant("raft/votes-for-less-than-it-claimed", COMPLETE),
+    ]
+}
