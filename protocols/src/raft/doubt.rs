@@ -16,13 +16,14 @@ use super::log::{Index, Term};
 use super::machine::{NAME, Raft, Reply};
 use super::message::Message;
 use super::record::HardState;
+use super::service::ServeError;
 use super::state_machine::StateMachine;
 use serde::{Deserialize, Serialize};
 use squall_env::journal::CLAIM_MAX;
 use squall_env::machine::{Mended, RequestId};
-use squall_env::platform::{BindError, Closed};
 use squall_env::{Env, Messages, NodeId, Port, Turn};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 /// What a member lets others count on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,19 +35,20 @@ pub(super) struct Claim {
     voters: BTreeSet<NodeId>,
 }
 
-/// Stands in for a member that refuses to start from its disk and cannot tell what it claimed: it
-/// says so to those that ask how far its log reaches, and takes part in nothing else. Without it,
-/// such a member and another in doubt could bring a cluster to a stand.
-pub(super) async fn witness(env: &Env) -> Result<Closed, BindError> {
+/// Stands in for a member that refuses to start from its disk ([`OpenError::Damaged`]) until it is
+/// replaced: it says to those that are in doubt that it knows nothing, and takes part in nothing
+/// else. Without it, such a member and another in doubt can bring a cluster to a stand. What is on
+/// its disk stays as it is.
+///
+/// [`OpenError::Damaged`]: squall_env::machine::OpenError::Damaged
+///
+/// # Errors
+/// If the member's port is taken, or the node stops.
+pub async fn witness(env: &Env) -> Result<Infallible, ServeError> {
     let mut messages: Messages<Message> = env.messages(Port::named(NAME))?;
     loop {
-        match messages.receive().await {
-            Ok((from, Message::AskEnd { round })) => {
-                let nothing = Message::End { term: 0, last_index: 0, last_term: 0, round };
-                messages.send(from, &nothing);
-            }
-            Ok(_) => {}
-            Err(closed) => return Ok(closed),
+        if let (from, Message::AskEnd { round }) = messages.receive().await? {
+            messages.send(from, &Message::End { term: 0, last_index: 0, last_term: 0, round });
         }
     }
 }

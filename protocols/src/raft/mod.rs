@@ -56,6 +56,7 @@ mod transfer;
 pub use applied::Image;
 pub use config::Config;
 pub use configuration::{Change, ChangeError, Configuration, Election};
+pub use doubt::witness;
 pub use log::{Entry, Index, Log, Payload, Term};
 pub use machine::{NAME, Raft, Reply, Request, Timer};
 pub use message::{Campaign, Message, Part};

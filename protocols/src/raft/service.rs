@@ -2,7 +2,6 @@
 
 use super::config::Config;
 use super::configuration::{Change, ChangeError, Configuration};
-use super::doubt::witness;
 use super::machine::{NAME, Raft, Reply, Request};
 use super::state_machine::StateMachine;
 use serde::de::DeserializeOwned;
@@ -116,14 +115,7 @@ pub async fn serve_beside<S: Served, F>(
 where
     F: Future<Output = Result<(), ServeError>>,
 {
-    let doubts = config.doubts_torn_tails;
-    let (member, run) = match open::<Raft<S>>(&env, NAME, config).await {
-        Err(OpenError::Damaged(damage)) if doubts => {
-            env.trace(|| format!("is a witness: {}", damage.reason));
-            return Err(witness(&env).await?.into());
-        }
-        opened => opened?,
-    };
+    let (member, run) = open::<Raft<S>>(&env, NAME, config).await?;
     let mut asked: Responder<Question<S>, Told<S>> = Responder::open(&env, Port::named(SERVICE))?;
     let is_doubtful = member.live().read(Raft::is_doubtful);
     if !is_doubtful {

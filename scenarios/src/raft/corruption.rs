@@ -2,8 +2,9 @@
 
 use super::{COMPLETE, Value, impaired, loaded, members, mutant_of, properties};
 use squall::{Most, Scenario};
+use squall_env::machine::OpenError;
 use squall_env::{Env, mutant};
-use squall_protocols::raft::{Config, ServeError, serve};
+use squall_protocols::raft::{Config, ServeError, serve, witness};
 
 /// The cluster of `raft/register`, on disks that also flip bits and write to the wrong place.
 pub fn corruption() -> Scenario {
@@ -20,7 +21,10 @@ async fn member(env: Env) -> Result<(), ServeError> {
     config.snapshot_entries = 16;
     config.tail_entries = 4;
     config.doubts_torn_tails = !mutant!(env, "raft/trusts-torn-tails");
-    serve::<Value>(env, config).await
+    match serve::<Value>(env.clone(), config).await {
+        Err(ServeError::Open(OpenError::Damaged(_))) => match witness(&env).await? {},
+        ended => ended,
+    }
 }
 
 /// One line gone wrong, each in its own way.

@@ -74,6 +74,10 @@ pub struct Flags {
     /// After how long without a leader a member asks for votes: this long, or up to twice.
     #[arg(long, value_name = "MS")]
     election_timeout_ms: Option<u64>,
+    /// Takes records that are torn for records that were never committed, even if the disk may have
+    /// damaged them: a member that finds its last records torn then needs no other to go on.
+    #[arg(long)]
+    trust_torn_tails: bool,
     /// How long a stop may take, in which leadership is handed over and requests are finished.
     #[arg(long, value_name = "SECONDS")]
     stop_within: Option<u64>,
@@ -105,6 +109,7 @@ struct File {
     log: Option<String>,
     heartbeat_ms: Option<u64>,
     election_timeout_ms: Option<u64>,
+    trust_torn_tails: bool,
     stop_within: Option<u64>,
 }
 
@@ -232,6 +237,7 @@ fn overlay(flags: Flags, file: File) -> Result<File, SettingsError> {
         log: flags.log.or(file.log),
         heartbeat_ms: flags.heartbeat_ms.or(file.heartbeat_ms),
         election_timeout_ms: flags.election_timeout_ms.or(file.election_timeout_ms),
+        trust_torn_tails: flags.trust_torn_tails || file.trust_torn_tails,
         stop_within: flags.stop_within.or(file.stop_within),
     })
 }
@@ -324,6 +330,7 @@ impl File {
         let mut config = raft::Config::of(members);
         config.heartbeat = Duration::from_millis(heartbeat);
         config.election_timeout = Duration::from_millis(election);
+        config.doubts_torn_tails = !self.trust_torn_tails;
         Ok(config)
     }
 }
