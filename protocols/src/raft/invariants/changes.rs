@@ -94,7 +94,8 @@ pub fn leaders_commit_by_quorums<S: StateMachine>() -> impl FnMut(&View<'_>) -> 
             let lacks = |member: &Raft<S>| {
                 let has =
                     member.log().base().0 > index || member.log().term_at(index) == Some(term);
-                !has && !(member.is_doubtful() && member.claimed_end() >= (term, index))
+                let claims = member.is_doubtful() && member.claimed_end() >= (term, index);
+                !has && !claims
             };
             let up = view.up::<Raft<S>>().filter(|member| lacks(member));
             let lacking: BTreeSet<NodeId> = up.map(|member| member.node).collect();
