@@ -10,5 +10,10 @@ use squall::Scenario;
 
 /// A register on each of them.
 pub fn scenarios() -> Vec<Scenario> {
-    vec![open_raft::scenario(), tikv::scenario()]
+    vec![open_raft::scenario(), open_raft::leads_on_durably(), tikv::scenario()]
+}
+
+/// What the weather has found.
+pub fn specimens() -> Vec<Scenario> {
+    vec![open_raft::leads_on()]
 }

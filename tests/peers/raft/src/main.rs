@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    squall::cli::main(raft_peers::scenarios(), Vec::new())
+    squall::cli::main(raft_peers::scenarios(), raft_peers::specimens())
 }

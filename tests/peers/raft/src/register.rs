@@ -22,13 +22,16 @@ pub const IN_ORDER: &str = "entries are applied one after the other";
 const OPERATIONS: u64 = 20;
 
 /// How long a client waits for one operation.
-const OPERATION_MAX: Duration = Duration::from_secs(3);
+const OPERATION_MAX: Duration = Duration::from_secs(4);
 
 /// After how long a client asks again who leads.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// How long it waits for one member.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long it waits for one member, at first.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// How long it waits at most.
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
 
 /// Where members take what clients ask.
 const SERVICE: &str = "register";
@@ -244,7 +247,7 @@ pub fn loaded(scenario: Scenario) -> Scenario {
     scenario
         .clients("client", 2..=4, workload)
         .tolerates(tolerance())
-        .heals_after(Duration::from_secs(6))
+        .heals_after(Duration::from_secs(10))
         .finishes_within(Duration::from_secs(60))
         .leader(latest_leader)
         .always(ONE_LEADER, one_leader)
@@ -288,13 +291,17 @@ struct RegisterClient {
     caller: Caller<Ask, Tell>,
     members: Vec<NodeId>,
     next: NodeId,
+    /// How long it waits for one member: twice as long after each that did not answer, for on a
+    /// slow network no answer at all might come within a fixed time.
+    patience: Duration,
 }
 
 impl RegisterClient {
     fn open(env: &Env) -> Result<RegisterClient, BindError> {
         let members = members(env);
         let next = members[env.random_below(members.len() as u64) as usize];
-        Ok(RegisterClient { env: env.clone(), caller: Caller::open(env)?, members, next })
+        let caller = Caller::open(env)?;
+        Ok(RegisterClient { env: env.clone(), caller, members, next, patience: PATIENCE })
     }
 
     /// Asks one member after the other until somebody leads and answers. Whatever is asked may be
@@ -303,13 +310,17 @@ impl RegisterClient {
         let until = self.env.now() + OPERATION_MAX;
         let mut unanswered = None;
         while self.env.now() < until {
-            let limit = PATIENCE.min(until - self.env.now());
+            let limit = self.patience.min(until - self.env.now());
             let to = Address::new(self.next, Port::named(SERVICE));
             match self.caller.call(to, ask, limit).await {
                 Ok(Tell::NotLeader(leader)) => self.look_elsewhere(leader).await,
-                Ok(told) => return Ok(told),
+                Ok(told) => {
+                    self.patience = PATIENCE.max(self.patience - self.patience / 8);
+                    return Ok(told);
+                }
                 Err(error) => {
                     unanswered = Some(error);
+                    self.patience = PATIENCE_MAX.min(self.patience * 2);
                     self.look_elsewhere(None).await;
                 }
             }

@@ -90,6 +90,8 @@ enum Job {
 pub struct Log {
     kept: Arc<Mutex<Kept>>,
     jobs: mpsc::UnboundedSender<Job>,
+    /// Whether `append` returns only once the entries are durable.
+    waits: bool,
 }
 
 impl Log {
@@ -97,7 +99,10 @@ impl Log {
     ///
     /// # Errors
     /// If the disk fails, or does not hold what was written.
-    pub async fn open(env: &Env) -> io::Result<(Log, impl Future<Output = io::Error> + use<>)> {
+    pub async fn open(
+        env: &Env,
+        waits: bool,
+    ) -> io::Result<(Log, impl Future<Output = io::Error> + use<>)> {
         let (journal, contents) = Journal::open(env, "openraft").await.map_err(io::Error::other)?;
         if contents.damage.is_some() {
             return Err(io::Error::other("committed records are unreadable"));
@@ -108,7 +113,7 @@ impl Log {
             kept.apply(decode(record)?);
         }
         let (jobs, todo) = mpsc::unbounded_channel();
-        Ok((Log { kept: Arc::new(Mutex::new(kept)), jobs }, write(journal, todo)))
+        Ok((Log { kept: Arc::new(Mutex::new(kept)), jobs, waits }, write(journal, todo)))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -233,7 +238,14 @@ impl RaftLogStorage<Types> for Log {
         I::IntoIter: OptionalSend,
     {
         let records = entries.into_iter().map(Record::Append).collect();
-        self.write(records, Told::Flushed(flushed))
+        if !self.waits {
+            return self.write(records, Told::Flushed(flushed));
+        }
+        let (told, durable) = oneshot::channel();
+        self.write(records, Told::Caller(told))?;
+        durable.await.map_err(io::Error::other)??;
+        flushed.io_completed(Ok(()));
+        Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {

@@ -5,7 +5,9 @@ mod log;
 mod network;
 mod state;
 
-use crate::register::{self, Ask, Standing, Tell, Write, loaded, members, serve_clients, service};
+use crate::register::{
+    self, Ask, COMMITTED, Standing, Tell, Write, loaded, members, serve_clients, service,
+};
 use crate::runtime::{NodeRuntime, scope::scoped};
 use log::Log;
 use network::{Clients, Peers};
@@ -21,6 +23,7 @@ use squall_env::request::ReplyTo;
 use squall_env::{Either, Env, Shown, race};
 use state::State;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
@@ -38,9 +41,41 @@ openraft::declare_raft_types!(
 
 type Raft = openraft::Raft<Types, State>;
 
-/// A register on a cluster of three to five members of openraft.
+/// Two things that may be so or so.
+#[derive(Clone, Copy)]
+struct Variant {
+    /// A leader that has restarted leads on in its term (`enable_leader_restore`, openraft's
+    /// default), if nobody has campaigned meanwhile.
+    leads_on: bool,
+    /// The log returns from `append` only once the entries are durable. It need not: they have to
+    /// be readable then, and durable when the callback is called.
+    waits: bool,
+}
+
+/// A register on a cluster of three to five members of openraft, of which none leads on in its
+/// term after a restart.
 pub fn scenario() -> Scenario {
-    loaded(Scenario::new("peer/openraft").nodes("member", 3..=5, member))
+    cluster("peer/openraft", |env| member(env, Variant { leads_on: false, waits: false }))
+}
+
+/// The same, as openraft has it by default: leaders lead on.
+pub fn leads_on() -> Scenario {
+    let lead_on = |env| member(env, Variant { leads_on: true, waits: false });
+    cluster("specimen/openraft-leads-on", lead_on).breaks(COMMITTED)
+}
+
+/// Leaders lead on, and send nothing that they may have lost when they do.
+pub fn leads_on_durably() -> Scenario {
+    let lead_on = |env| member(env, Variant { leads_on: true, waits: true });
+    cluster("peer/openraft-leads-on-durably", lead_on)
+}
+
+fn cluster<F, R>(name: &str, member: F) -> Scenario
+where
+    F: Fn(Env) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<(), MemberError>> + Send + 'static,
+{
+    loaded(Scenario::new(name).nodes("member", 3..=5, member))
 }
 
 /// Why a member stopped.
@@ -62,38 +97,41 @@ enum MemberError {
     Ended,
 }
 
-/// Times for links of up to 50 ms and a tail of 20 times as much, disks of up to 20 ms; snapshots
-/// and what follows from them every few entries.
-fn config() -> Result<Config, ConfigError> {
+/// A call may take as long as the pause between heartbeats, and that is so long here that an answer
+/// comes in time also over the slowest links, which take half a second each way: on those openraft
+/// would never replicate anything otherwise. Snapshots, and what follows from them, come every few
+/// entries.
+fn config(variant: Variant) -> Result<Config, ConfigError> {
     let config = Config {
-        heartbeat_interval: 250,
-        election_timeout_min: 1_000,
-        election_timeout_max: 2_000,
-        install_snapshot_timeout: 1_000,
+        heartbeat_interval: 1_100,
+        election_timeout_min: 2_500,
+        election_timeout_max: 5_000,
+        install_snapshot_timeout: 1_500,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(10),
         max_in_snapshot_log_to_keep: 4,
         replication_lag_threshold: 8,
+        enable_leader_restore: Some(variant.leads_on),
         ..Config::default()
     };
     config.validate()
 }
 
-async fn member(env: Env) -> Result<(), MemberError> {
-    let serving = serve(env.clone());
+async fn member(env: Env, variant: Variant) -> Result<(), MemberError> {
+    let serving = serve(env.clone(), variant);
     scoped(&env, serving).await
 }
 
-async fn serve(env: Env) -> Result<(), MemberError> {
+async fn serve(env: Env, variant: Variant) -> Result<(), MemberError> {
     let standing = env.show("standing", Standing::default());
     let history = env.show("history", register::History::default());
-    let (log, writing) = Log::open(&env).await?;
+    let (log, writing) = Log::open(&env, variant.waits).await?;
     let state = State::open(&env, history).await?;
     let me = u64::from(env.me().ordinal());
     let clients = Clients::open(&env)?;
     let mut peers = Peers::open(&env)?;
     let mut service = service(&env)?;
     let work = async {
-        let config = Arc::new(config()?);
+        let config = Arc::new(config(variant)?);
         let raft = Raft::new(me, config, clients, log, state.clone()).await?;
         found(&env, &raft).await?;
         env.ready();
