@@ -10,6 +10,7 @@
 //! Rounds are interleaved and the median counts. Absolute rates do not transfer between machines;
 //! ratios mostly do.
 
+mod open_raft;
 mod ours;
 mod simulated;
 mod state;
@@ -34,9 +35,10 @@ const LOADS: [(&str, u64); 2] = [("solo", 1), ("pipelined", 64)];
 type Run = fn(entries: u64, under_way: u64);
 
 /// Each Raft, and how many entries take it some tenths of a second.
-const PEERS: [(&str, Run, u64); 4] = [
+const PEERS: [(&str, Run, u64); 5] = [
     ("tikv raft", tikv::run, 131_072),
     ("tikv raft, skip_bcast_commit", tikv::run_quietly, 131_072),
+    ("openraft", open_raft::run, 16_384),
     ("squall's", ours::run, 131_072),
     ("squall's, simulated", simulated::run, 65_536),
 ];

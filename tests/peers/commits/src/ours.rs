@@ -2,7 +2,7 @@
 //! they do everywhere, and what they write is durable as soon as all that waits is delivered.
 
 use crate::state::{Bytes, Count};
-use crate::{BYTES, COMPACTED, KEPT};
+use crate::{COMPACTED, KEPT};
 use squall_env::codec;
 use squall_env::disk::{Completion, Operation};
 use squall_env::machine::RequestId;
@@ -118,7 +118,7 @@ pub fn run(entries: u64, under_way: u64) {
     let session = cluster.session;
     for made in 0..entries {
         let sequence = made + 1;
-        let command = Bytes(vec![made as u8; BYTES]);
+        let command = Bytes::of(made);
         cluster.ask(Request::Propose { session, sequence, command });
         if sequence % under_way == 0 {
             cluster.settle();

@@ -2,7 +2,7 @@
 //! are synced, and the digest over everything that happens.
 
 use crate::state::{Bytes, Count};
-use crate::{BYTES, COMPACTED, KEPT};
+use crate::{COMPACTED, KEPT};
 use squall::plan::{Plan, RoleNodes};
 use squall::{Client, Scenario, Watch, run_plan};
 use squall_env::{Env, Handle};
@@ -66,7 +66,7 @@ async fn load(env: Env, member: Handle<Raft<Count>>) {
             continue;
         };
         for sequence in 1.. {
-            let command = Bytes(vec![sequence as u8; BYTES]);
+            let command = Bytes::of(sequence);
             let propose = Request::Propose { session, sequence, command };
             match member.request(propose).await {
                 Ok(Reply::Applied(())) => {}

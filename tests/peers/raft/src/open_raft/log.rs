@@ -200,7 +200,7 @@ impl RaftLogReader<Types> for Log {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        Ok(self.kept().vote.clone())
+        Ok(self.kept().vote)
     }
 }
 
@@ -209,11 +209,8 @@ impl RaftLogStorage<Types> for Log {
 
     async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
         let kept = self.kept();
-        let last = kept.entries.values().next_back().map(|entry| entry.log_id.clone());
-        Ok(LogState {
-            last_purged_log_id: kept.purged.clone(),
-            last_log_id: last.or_else(|| kept.purged.clone()),
-        })
+        let last = kept.entries.values().next_back().map(|entry| entry.log_id);
+        Ok(LogState { last_purged_log_id: kept.purged, last_log_id: last.or_else(|| kept.purged) })
     }
 
     async fn get_log_reader(&mut self) -> Log {
@@ -221,7 +218,7 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        self.write_durably(Record::Vote(vote.clone())).await
+        self.write_durably(Record::Vote(*vote)).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
@@ -229,7 +226,7 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.kept().committed.clone())
+        Ok(self.kept().committed)
     }
 
     async fn append<I>(&mut self, entries: I, flushed: IOFlushed<Types>) -> Result<(), io::Error>

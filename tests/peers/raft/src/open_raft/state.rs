@@ -99,7 +99,7 @@ impl RaftStateMachine<Types> for State {
         &mut self,
     ) -> Result<(Option<LogIdOf<Types>>, StoredMembershipOf<Types>), io::Error> {
         let live = self.live();
-        Ok((live.applied.clone(), live.membership.clone()))
+        Ok((live.applied, live.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
@@ -115,11 +115,11 @@ impl RaftStateMachine<Types> for State {
                     EntryPayload::Blank => {}
                     EntryPayload::Normal(write) => live.store.apply(*write),
                     EntryPayload::Membership(membership) => {
-                        let id = Some(id.clone());
+                        let id = Some(id);
                         live.membership = StoredMembershipOf::<Types>::new(id, membership.clone());
                     }
                 }
-                live.applied = Some(id.clone());
+                live.applied = Some(id);
             }
             let content = format!("{:?}", entry.payload);
             let applied = Applied { index: id.index, term: id.leader_id.term, content };
@@ -135,7 +135,7 @@ impl RaftStateMachine<Types> for State {
         let kept = {
             let live = self.live();
             let meta = SnapshotMetaOf::<Types> {
-                last_log_id: live.applied.clone(),
+                last_log_id: live.applied,
                 last_membership: live.membership.clone(),
             };
             let store = postcard::to_stdvec(&live.store).map_err(io::Error::other);
@@ -151,7 +151,7 @@ impl RaftStateMachine<Types> for State {
     ) -> Result<(), io::Error> {
         let store = postcard::from_bytes(&snapshot).map_err(io::Error::other)?;
         self.keep(Kept { meta: meta.clone(), store: snapshot }).await?;
-        let last = meta.last_log_id.clone();
+        let last = meta.last_log_id;
         let index = last.as_ref().map(|last| last.index);
         *self.live() = Live { store, applied: last, membership: meta.last_membership.clone() };
         self.history.update(&self.env, |history| history.restored(index));

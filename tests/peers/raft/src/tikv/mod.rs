@@ -1,5 +1,5 @@
-//! tikv's `raft` on [`Env`]: a `RawNode` in one task, which persists what each `Ready` brings before
-//! it sends what may go only after that.
+//! tikv's `raft` on [`Env`]: a `RawNode` in one task, which persists what each `Ready` brings
+//! before it sends what may go only after that.
 //!
 //! The crate draws its election timeouts from the thread's generator, anew whenever term or role
 //! change. Whatever it drew is replaced by a draw of the node's before anything looks at it.
