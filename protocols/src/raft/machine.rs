@@ -466,6 +466,12 @@ impl<S: StateMachine> Machine for Raft<S> {
         }
     }
 
+    fn on_settled(&mut self, turn: &mut Turn<Self>) {
+        if self.is_leader() {
+            self.replicate_all(turn);
+        }
+    }
+
     fn on_durable(&mut self, upto: Position, turn: &mut Turn<Self>) {
         self.durable.reached(upto);
         self.count_own_vote(upto, turn);

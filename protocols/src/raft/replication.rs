@@ -88,7 +88,8 @@ impl<S: StateMachine> Raft<S> {
         self.append(payload, turn);
     }
 
-    /// Appends an entry to the leader's log. The followers get it while the own disk still writes.
+    /// Appends an entry to the leader's log. The followers get it while the own disk still writes,
+    /// together with those that are appended at the same time.
     pub(super) fn append(&mut self, payload: Payload, turn: &mut Turn<Self>) {
         let entry = Entry { term: self.hard.term, payload };
         let reconfigures = matches!(entry.payload, Payload::Configuration(_));
@@ -104,6 +105,11 @@ impl<S: StateMachine> Raft<S> {
         if reconfigures {
             self.track_members(turn);
         }
+        turn.settle();
+    }
+
+    /// Sends every follower what it lacks.
+    pub(super) fn replicate_all(&mut self, turn: &mut Turn<Self>) {
         for node in self.others(turn) {
             self.replicate(node, false, turn);
         }

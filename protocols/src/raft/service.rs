@@ -13,6 +13,7 @@ use squall_env::{
     Address, Either, Env, Handle, HasOutcome, Instant, NodeId, Outcome, Port, open, race,
 };
 use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 /// Where members take what clients ask.
@@ -100,7 +101,7 @@ pub enum ServeError {
 /// # Errors
 /// If the member cannot be opened or has to stop; the node should then be started anew.
 pub async fn serve<S: Served>(env: Env, config: Config) -> Result<(), ServeError> {
-    serve_beside::<S, _>(env, config, |_| std::future::pending()).await
+    serve_beside::<S, _>(env, config, |_| pending()).await
 }
 
 /// The same, and beside it what `beside` makes of the member: the node ends when that does.
@@ -143,6 +144,14 @@ where
 }
 
 async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back: ReplyTo<Told<S>>) {
+    // Without an answer the client learns by its deadline that nobody knows.
+    if let Some(told) = told(&member, question).await {
+        back.reply(told);
+    }
+}
+
+/// What a member tells whoever asks this; nothing if it does not know what became of it.
+async fn told<S: Served>(member: &Handle<Raft<S>>, question: Question<S>) -> Option<Told<S>> {
     let request = match question {
         Ask::OpenSession => Request::OpenSession,
         Ask::Propose { session, sequence, command } => {
@@ -158,7 +167,7 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Err(error) if error.outcome() == Outcome::NotDone => Reply::Busy,
         Err(_) => Reply::Unknown,
     };
-    back.reply(match reply {
+    Some(match reply {
         Reply::Session(session) => Tell::Session(session),
         Reply::NoSession => Tell::NoSession,
         Reply::Applied(output) => Tell::Applied(output),
@@ -172,9 +181,8 @@ async fn answer<S: Served>(member: Handle<Raft<S>>, question: Question<S>, back:
         Reply::Changed => Tell::Changed,
         Reply::NotChanged(why) => Tell::NotChanged(why),
         Reply::Members(configuration) => Tell::Members(configuration),
-        // The client learns by its deadline that nobody knows.
-        Reply::Unknown | Reply::AppliedUpTo(_) | Reply::Repaired => return,
-    });
+        Reply::Unknown | Reply::AppliedUpTo(_) | Reply::Repaired => return None,
+    })
 }
 
 /// Why a client got no answer.
@@ -209,6 +217,8 @@ pub struct RaftClient<S: Served> {
     env: Env,
     caller: Caller<Question<S>, Told<S>>,
     members: Vec<NodeId>,
+    /// The member on the own node, if there is one.
+    beside: Option<Handle<Raft<S>>>,
     /// The session, and the number of its last command.
     session: Option<(u64, u64)>,
     /// Whom it asks first.
@@ -233,10 +243,17 @@ impl<S: Served> RaftClient<S> {
             env: env.clone(),
             caller,
             members,
+            beside: None,
             session: None,
             next,
             patience: PATIENCE,
         })
+    }
+
+    /// Asks the member on the own node without messages, where it is the one to ask.
+    #[must_use]
+    pub fn beside(self, member: Handle<Raft<S>>) -> RaftClient<S> {
+        RaftClient { beside: Some(member), ..self }
     }
 
     /// Has a command replicated and applied, once.
@@ -387,8 +404,21 @@ impl<S: Served> RaftClient<S> {
     }
 
     async fn ask(&mut self, ask: Question<S>, limit: Duration) -> Result<Told<S>, ClientError> {
-        let to = Address::new(self.next, Port::named(SERVICE));
-        let told = self.caller.call(to, ask, limit).await;
+        let told = match &self.beside {
+            Some(member) if self.next == self.env.me() => {
+                let answered = async {
+                    match told(member, ask).await {
+                        Some(told) => told,
+                        None => pending().await,
+                    }
+                };
+                self.env.timeout(limit, answered).await.map_err(|_| CallError::Timeout)
+            }
+            _ => {
+                let to = Address::new(self.next, Port::named(SERVICE));
+                self.caller.call(to, ask, limit).await
+            }
+        };
         self.patience = match told {
             // How fast a follower is says nothing of the leader.
             Ok(Tell::NotLeader(_)) => self.patience,

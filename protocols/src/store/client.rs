@@ -5,10 +5,10 @@ use super::{
     Txn, TxnDone,
 };
 use crate::raft::{
-    Change, ChangeError, ClientError, Configuration, Index, RaftClient, StateMachine,
+    Change, ChangeError, ClientError, Configuration, Index, Raft, RaftClient, StateMachine,
 };
 use squall_env::platform::BindError;
-use squall_env::{Env, HasOutcome, NodeId, Outcome, mutant};
+use squall_env::{Env, Handle, HasOutcome, NodeId, Outcome, mutant};
 use std::time::Duration;
 
 /// So many events a watcher asks for at a time.
@@ -78,6 +78,12 @@ impl StoreClient {
     /// If there are no members.
     pub fn open(env: &Env, members: Vec<NodeId>) -> Result<StoreClient, BindError> {
         Ok(StoreClient { env: env.clone(), raft: RaftClient::open(env, members)? })
+    }
+
+    /// Asks the member on the own node without messages; see [`RaftClient::beside`].
+    #[must_use]
+    pub fn beside(self, member: Handle<Raft<Store>>) -> StoreClient {
+        StoreClient { raft: self.raft.beside(member), ..self }
     }
 
     /// Has a transaction done, once.

@@ -320,7 +320,8 @@ impl File {
         }
     }
 
-    /// The times are those of etcd, which suit networks and disks of any machine.
+    /// The times are those of etcd, which suit networks and disks of any machine. Snapshots are
+    /// rare: each is written whole, and what is written meanwhile waits for it.
     fn raft(&self, members: Vec<NodeId>) -> Result<raft::Config, SettingsError> {
         let heartbeat = self.heartbeat_ms.unwrap_or(100);
         let election = self.election_timeout_ms.unwrap_or_else(|| heartbeat.saturating_mul(10));
@@ -331,6 +332,9 @@ impl File {
         config.heartbeat = Duration::from_millis(heartbeat);
         config.election_timeout = Duration::from_millis(election);
         config.doubts_torn_tails = !self.trust_torn_tails;
+        config.snapshot_entries = 65_536;
+        config.snapshot_bytes = 32 << 20;
+        config.log_max = 128 << 20;
         Ok(config)
     }
 }

@@ -1,10 +1,12 @@
 //! One suite of checks for both worlds: what holds in the simulated one holds on sockets, files
 //! and clocks. Each check is an ordinary async function over `Env`.
 
+mod beside;
 mod clock;
 mod disk;
 mod machine;
 mod network;
+mod settled;
 mod streams;
 mod tasks;
 

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub const CONNECTIONS_MAX: usize = 1_024;
 
 /// So many requests ask the cluster at a time; more wait.
-const CLIENTS_MAX: usize = 128;
+const CLIENTS_MAX: usize = 512;
 
 /// So many watches there are at a time.
 const WATCHES_MAX: usize = 512;
@@ -116,7 +116,8 @@ impl Shared {
                 client
             }
             None => StoreClient::open(&self.env, members.clone())
-                .map_err(|_| busy("the member is stopping"))?,
+                .map_err(|_| busy("the member is stopping"))?
+                .beside(self.member.clone()),
         };
         Ok(Lent { shared: self, members, client: Some(client), _permit: permit })
     }

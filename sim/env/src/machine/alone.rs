@@ -93,6 +93,10 @@ pub fn turn<M: Machine>(
         }
         Input::Durable(upto) => machine.on_durable(upto, &mut turn),
     }
+    // No other input waits.
+    if std::mem::take(&mut turn.settle) {
+        machine.on_settled(&mut turn);
+    }
     standing.last = turn.last();
     standing.timers = turn.timers.drain(..).map(|(_, timer)| timer).collect();
     let effects = turn.take_held().into_iter().map(|held| match held {

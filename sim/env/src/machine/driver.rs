@@ -9,6 +9,7 @@ use super::turn::{Tail, Turn};
 use super::{Machine, Mended, RequestId};
 use crate::Env;
 use crate::address::{Address, Port};
+use crate::codec;
 use crate::disk::DiskError;
 use crate::journal::{Damage, Identity, Journal, JournalError, Position, recover};
 use crate::net::Messages;
@@ -172,7 +173,9 @@ pub(crate) fn recover_image<M: Machine>(
 }
 
 pub(super) fn encode<M: Machine>(machine: &M) -> Vec<u8> {
-    postcard::to_stdvec(&machine.snapshot()).expect("a machine's snapshot can be encoded")
+    let mut bytes = Vec::new();
+    codec::append(&machine.snapshot(), &mut bytes).expect("a machine's snapshot can be encoded");
+    bytes
 }
 
 struct Driver<M: Machine> {
@@ -207,6 +210,10 @@ impl<M: Machine> Driver<M> {
             };
             busy |= self.poll_requests(cx);
             busy |= self.poll_timers(cx);
+            if std::mem::take(&mut self.turn.settle) {
+                self.take_turn(|machine, turn| machine.on_settled(turn));
+                busy = true;
+            }
             match self.poll_disk(cx) {
                 Ok(more) => busy |= more,
                 Err(error) => return Poll::Ready(Err(StopReason::Disk(error))),

@@ -118,6 +118,13 @@ pub trait Machine: Send + Sized + 'static {
         let _ = (timer, turn);
     }
 
+    /// The inputs that waited have had their turns since one of them asked for this by
+    /// [`Turn::settle`], and the disk has yet to hear of their records: the place for what is
+    /// better done once for many inputs than for each of them.
+    fn on_settled(&mut self, turn: &mut Turn<Self>) {
+        let _ = turn;
+    }
+
     /// Every record up to this position is durable on the own disk.
     fn on_durable(&mut self, upto: Position, turn: &mut Turn<Self>) {
         let _ = (upto, turn);

@@ -32,6 +32,7 @@ pub struct Turn<M: Machine> {
     scratch: Vec<u8>,
     pub(super) timers: Vec<(Instant, M::Timer)>,
     pub(super) compact: bool,
+    pub(super) settle: bool,
 }
 
 /// Records that may not be durable yet, for the audit: each as a length and its bytes.
@@ -72,6 +73,7 @@ impl<M: Machine> Turn<M> {
             scratch: Vec::new(),
             timers: Vec::new(),
             compact: false,
+            settle: false,
         }
     }
 
@@ -137,6 +139,11 @@ impl<M: Machine> Turn<M> {
     /// Takes a snapshot after this turn; the records it covers go from the disk.
     pub fn compact(&mut self) {
         self.compact = true;
+    }
+
+    /// Asks for [`Machine::on_settled`] once the inputs that wait have had their turns.
+    pub fn settle(&mut self) {
+        self.settle = true;
     }
 
     /// The time of this turn on the monotonic clock.
