@@ -12,12 +12,12 @@ const BLOCK: usize = 512;
 /// How much of a file is there before it is written over.
 const THERE: usize = 1 << 20;
 
-/// The median and the 99th percentile of a write and its sync.
+/// The median of a write and its sync.
 pub(crate) struct Syncs {
     /// Behind the end of a file, which has to have its new length synced, too.
-    pub(crate) appended: (Duration, Duration),
+    pub(crate) appended: Duration,
     /// Over bytes that are there already.
-    pub(crate) in_place: (Duration, Duration),
+    pub(crate) in_place: Duration,
 }
 
 /// Measures both for so long each, in this directory.
@@ -37,7 +37,7 @@ fn measure(
     file: &File,
     length: Duration,
     place: impl Fn(usize) -> usize,
-) -> Result<(Duration, Duration), Failed> {
+) -> Result<Duration, Failed> {
     let (begin, mut took) = (Instant::now(), Vec::new());
     while begin.elapsed() < length {
         let start = Instant::now();
@@ -46,5 +46,5 @@ fn measure(
         took.push(start.elapsed());
     }
     took.sort_unstable();
-    Ok((took[took.len() / 2], took[took.len() * 99 / 100]))
+    Ok(took[took.len() / 2])
 }

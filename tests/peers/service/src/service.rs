@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the disk is measured each time.
-const PROBE: Duration = Duration::from_millis(500);
+const PROBE: Duration = Duration::from_millis(250);
 
 #[derive(Parser)]
 struct Arguments {
@@ -69,10 +69,17 @@ enum Way {
 /// One run.
 struct Measured {
     puts_per_second: f64,
+    /// In milliseconds, as the next.
     median: f64,
     percentile_99: f64,
-    processor_us: f64,
-    syncs_per_put: Vec<f64>,
+    /// Processor time that the members used for each put, in microseconds.
+    processor: f64,
+    /// How often a member synced for each put, if that was counted.
+    syncs: f64,
+    /// How long the disk alone takes to write and sync behind the end of a file and in place: the
+    /// median, in milliseconds.
+    appended: f64,
+    in_place: f64,
 }
 
 fn main() -> ExitCode {
@@ -85,21 +92,19 @@ fn main() -> ExitCode {
     }
 }
 
+const HEAD: &str = "\
+| clients | | puts/s | least to most | p50 ms | p99 ms | processor µs/put | syncs/put | disk ms |
+|---|---|---|---|---|---|---|---|---|";
+
 fn measure_all(arguments: &Arguments) -> Result<(), Failed> {
-    println!("| clients | | puts/s | p50 ms | p99 ms | processor µs per put | of what |");
-    println!("|---|---|---|---|---|---|---|");
+    println!("{HEAD}");
     for clients in &arguments.clients {
         let mut all: Vec<Vec<Measured>> = arguments.ways.iter().map(|_| Vec::new()).collect();
-        for _ in 0..arguments.rounds {
-            let syncs = disk::probe(&arguments.directory, PROBE)?;
-            let (appended, in_place) = (syncs.appended, syncs.in_place);
-            eprintln!(
-                "{clients} clients; write and fdatasync, p50 and p99: behind the end {appended:?}, \
-                 in place {in_place:?}"
-            );
+        for round in 1..=arguments.rounds {
             for (way, runs) in arguments.ways.iter().zip(&mut all) {
                 let run = measure(*way, *clients, arguments)?;
-                eprintln!("  {:14} {}", name(*way), told(&run));
+                let rate = run.puts_per_second;
+                eprintln!("{clients} clients, round {round}: {} {rate:.0} puts/s", name(*way));
                 runs.push(run);
             }
         }
@@ -114,35 +119,27 @@ fn name(way: Way) -> String {
     way.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn told(run: &Measured) -> String {
-    let Measured { puts_per_second, median, percentile_99, processor_us, syncs_per_put } = run;
-    let syncs: Vec<String> = syncs_per_put.iter().map(|syncs| format!("{syncs:.3}")).collect();
-    format!(
-        "{puts_per_second:8.0} puts/s, {median:.2} ms, {percentile_99:.2} ms, {processor_us:.0} µs \
-         {}",
-        syncs.join(" ")
-    )
-}
-
 fn row(clients: u64, way: Way, runs: &mut [Measured]) -> String {
-    let mut median = |of: fn(&Measured) -> f64| {
+    let mut sorted = |of: fn(&Measured) -> f64| {
         runs.sort_by(|a, b| of(a).total_cmp(&of(b)));
-        of(&runs[runs.len() / 2])
+        (of(&runs[0]), of(&runs[runs.len() / 2]), of(&runs[runs.len() - 1]))
     };
-    let figures = [
-        format!("{:.0}", median(|run| run.puts_per_second)),
-        format!("{:.2}", median(|run| run.median)),
-        format!("{:.2}", median(|run| run.percentile_99)),
-        format!("{:.0}", median(|run| run.processor_us)),
-    ];
-    runs.sort_by(|a, b| a.puts_per_second.total_cmp(&b.puts_per_second));
-    let (least, most) = (&runs[0], &runs[runs.len() - 1]);
-    let spread = format!("{:.0} to {:.0}", least.puts_per_second, most.puts_per_second);
-    format!("| {clients} | {} | {} | {spread} |", name(way), figures.join(" | "))
+    let (least, rate, most) = sorted(|run| run.puts_per_second);
+    let mut median = |of| sorted(of).1;
+    let (p50, p99) = (median(|run| run.median), median(|run| run.percentile_99));
+    let (processor, syncs) = (median(|run| run.processor), median(|run| run.syncs));
+    let (appended, in_place) = (median(|run| run.appended), median(|run| run.in_place));
+    let syncs = if syncs.is_nan() { String::new() } else { format!("{syncs:.3}") };
+    format!(
+        "| {clients} | {} | {rate:.0} | {least:.0} to {most:.0} | {p50:.2} | {p99:.2} | \
+         {processor:.0} | {syncs} | {appended:.2}, {in_place:.2} |",
+        name(way)
+    )
 }
 
 fn measure(way: Way, clients: u64, arguments: &Arguments) -> Result<Measured, Failed> {
     let directory = tempfile::tempdir_in(&arguments.directory)?;
+    let disk = disk::probe(directory.path(), PROBE)?;
     let (program, binary) = match way {
         Way::Etcd | Way::EtcdShared => (Program::Etcd, &arguments.etcd),
         Way::Http | Way::Native => (Program::Squall, &arguments.squall),
@@ -167,7 +164,8 @@ fn measure(way: Way, clients: u64, arguments: &Arguments) -> Result<Measured, Fa
     if seen.revision < seen.puts {
         return Err(format!("{} puts made {} revisions", seen.puts, seen.revision).into());
     }
-    let syncs = cluster.stop()?;
+    let syncs: u64 = cluster.stop()?.iter().sum();
+    let counted = if arguments.syncs { syncs as f64 } else { f64::NAN };
     let puts = seen.latencies.len();
     seen.latencies.sort_unstable();
     let at = |of: usize| seen.latencies.get(puts * of / 100).map_or(0.0, |ns| *ns as f64 / 1e6);
@@ -175,8 +173,10 @@ fn measure(way: Way, clients: u64, arguments: &Arguments) -> Result<Measured, Fa
         puts_per_second: puts as f64 / window.length().as_secs_f64(),
         median: at(50),
         percentile_99: at(99),
-        processor_us: used.as_secs_f64() * 1e6 / puts.max(1) as f64,
-        syncs_per_put: syncs.iter().map(|syncs| *syncs as f64 / seen.puts as f64).collect(),
+        processor: used.as_secs_f64() * 1e6 / puts.max(1) as f64,
+        syncs: counted / (seen.puts * MEMBERS as u64) as f64,
+        appended: disk.appended.as_secs_f64() * 1e3,
+        in_place: disk.in_place.as_secs_f64() * 1e3,
     })
 }
 
