@@ -126,7 +126,7 @@ where
         if is_doubtful && member.request(Request::AwaitRepaired).await.is_ok() {
             env.ready();
         }
-        std::future::pending::<Infallible>().await
+        pending::<Infallible>().await
     };
     let beside = beside(member.clone());
     let serving = async {
