@@ -245,9 +245,9 @@ pub(super) async fn read(env: &Env, name: &str) -> Result<Files<'static>, DiskEr
 }
 
 /// Opens the segment to append to: a fresh copy of what was good in the last one, or the first.
-/// There is none behind damage or doubts, only the number of the last one. A segment that another follows
-/// counts as durable, but this one may hold what was written and not synced; and what nobody can
-/// read now may be repaired.
+/// There is none behind damage or doubts, only the number of the last one. A segment that another
+/// follows counts as durable, but this one may hold what was written and not synced; and what
+/// nobody can read now may be repaired.
 pub(super) async fn reopen(
     env: &Env,
     identity: &Identity,

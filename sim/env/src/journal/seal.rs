@@ -1,10 +1,12 @@
-//! Seals: what a machine claimed when a batch was written, in sectors of their own behind the batch.
+//! Seals: what a machine claimed when a batch was written, in sectors of their own behind the
+//! batch.
 //!
 //! A batch is written, and then its seal, and both are synced. One of them may go astray or be
-//! damaged later, but hardly both: so a seal without its batch says what the machine may have let others
-//! know and has forgotten (Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage",
-//! FAST 2018, section 3.3, where it is called an identifier). A write that was torn may leave the
-//! same behind, though nobody was told of its records; which of both it was, others have to say.
+//! damaged later, but hardly both: so a seal without its batch says what the machine may have let
+//! others know and has forgotten (Alagappan et al., "Protocol-Aware Recovery for Consensus-Based
+//! Storage", FAST 2018, section 3.3, where it is called an identifier). A write that was torn may
+//! leave the same behind, though nobody was told of its records; which of both it was, others have
+//! to say.
 
 use super::format::{Header, Position, SECTOR, SegmentHeader};
 
