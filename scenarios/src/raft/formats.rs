@@ -9,7 +9,6 @@ use squall_protocols::raft::{Config, ServeError, serve};
 /// batches or the one that does not: each goes on with what the other has written.
 pub fn formats() -> Scenario {
     cluster(Scenario::new("raft/formats").nodes("member", 3..=5, member))
-        .sometimes("a member could not read the end of its log")
         .sometimes("a journal went on in the other format")
 }
 
