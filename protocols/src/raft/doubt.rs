@@ -151,8 +151,12 @@ impl<S: StateMachine> Raft<S> {
         if doubt.claim.voters.is_empty() || !witnesses.iter().all(has_answered) {
             return;
         }
+        turn.sometimes("all voters said how far their logs reach");
         let furthest = doubt.answers.values().copied().max().unwrap_or_default().max(end);
-        doubt.claim.last = doubt.claim.last.min(furthest);
+        if furthest >= doubt.claim.last {
+            return;
+        }
+        doubt.claim.last = furthest;
         turn.sometimes("all voters said that what was in doubt was never committed");
         // A snapshot carries along what is still in doubt, and only that.
         turn.compact();

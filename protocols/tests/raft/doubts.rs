@@ -100,6 +100,17 @@ fn what_all_others_lack_was_never_committed() {
 }
 
 #[test]
+fn what_another_has_may_have_been_committed_though_all_have_answered() {
+    let mut bench = forgetful();
+    let claimed = bench.at(3).claimed_end();
+    bench.pass(crate::bench::LONG);
+    bench.fire(3, Timer::Election);
+    bench.settle();
+    assert!(bench.at(3).is_doubtful());
+    assert_eq!(bench.at(3).claimed_end(), claimed);
+}
+
+#[test]
 fn as_long_as_one_has_not_answered_it_may_have_been() {
     let mut bench = alone();
     bench.cut(&[1]);

@@ -17,7 +17,7 @@ fn of(count: RangeInclusive<u16>) -> Scenario {
     loaded(properties::<Value>(scenario), Most::Minority)
         .tolerates(impaired(Most::Minority).corrupt_disks().repairs_disks("member"))
         .sometimes("a member could not read the end of its log")
-        .sometimes("all voters said that what was in doubt was never committed")
+        .sometimes("all voters said how far their logs reach")
         .sometimes("a follower had forgotten what it had acknowledged")
 }
 
