@@ -73,7 +73,7 @@ fn members(env: &Env) -> Vec<NodeId> {
 /// # Errors
 /// If it cannot be opened or has to stop.
 pub(super) async fn member(env: Env) -> Result<(), ServeError> {
-    let config = Config { snapshot_entries: 200, tail_entries: 50, ..Config::of(members(&env)) };
+    let config = Config { snapshot_entries: 1_000, tail_entries: 100, ..Config::of(members(&env)) };
     serve::<Map>(env, config).await
 }
 
