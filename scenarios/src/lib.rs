@@ -38,7 +38,9 @@ pub fn specimens() -> Vec<Scenario> {
     };
     engine
         .chain(mutants)
-        .chain([kv::specimen(), specimens::recovery::forgets(), specimens::repair::gives_up()])
+        .chain([raft::stories::standing_still(true), kv::specimen()])
+        .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
+        .chain([specimens::truncation::from_the_front()])
         .chain(weather::specimens())
         .collect()
 }

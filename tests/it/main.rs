@@ -11,9 +11,9 @@ mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
 mod raft_journal; // Journals of earlier versions still open.
-mod raft_leases; // Exact scenarios: reads by leases that were no more.
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
+mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.

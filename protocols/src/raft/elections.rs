@@ -2,6 +2,7 @@
 //! and leaders that step down when no quorum answers them (section 6.2).
 
 use super::configuration::Election;
+use super::gone_wrong::count_doubled;
 use super::log::{Index, Payload, Term};
 use super::machine::{Raft, Reply, Timer};
 use super::message::{Campaign, Message};
@@ -66,6 +67,9 @@ impl<S: StateMachine> Raft<S> {
         if !matches!(self.role, Role::Follower) {
             self.setbacks += 1;
         }
+        if mutant!(turn, "raft/deposes-leaders-that-are-heard") {
+            return self.campaign(Campaign::Election, turn);
+        }
         self.leader = None;
         self.role = Role::PreCandidate(BTreeMap::from([(turn.me(), true)]));
         self.wait_for_leader(turn);
@@ -116,7 +120,8 @@ impl<S: StateMachine> Raft<S> {
         let pre_vote = campaign == Campaign::PreVote;
         // Whoever has a leader needs no other: so nobody who comes back from a partition or has
         // been removed can depose one that a quorum hears (section 4.2.3).
-        if self.has_leader(turn) && campaign != Campaign::Transfer {
+        let any_time = mutant!(turn, "raft/deposes-leaders-that-are-heard");
+        if self.has_leader(turn) && campaign != Campaign::Transfer && !any_time {
             return;
         }
         if term > self.hard.term && !pre_vote {
@@ -168,6 +173,7 @@ impl<S: StateMachine> Raft<S> {
         if term > self.hard.term && !(pre_vote && granted) {
             return self.follow(term, None, turn);
         }
+        let doubled = mutant!(turn, "raft/counts-doubled-votes").then(|| self.others(turn));
         let counts = !pre_vote || mutant!(turn, "raft/counts-pre-votes-as-votes");
         match &mut self.role {
             Role::PreCandidate(votes) if pre_vote => {
@@ -177,6 +183,9 @@ impl<S: StateMachine> Raft<S> {
                 votes.insert(from, granted);
             }
             Role::Candidate(votes) if counts && term == self.hard.term => {
+                if let Some(voters) = doubled {
+                    count_doubled(votes, from, granted, &voters);
+                }
                 votes.insert(from, granted);
             }
             _ => return,
@@ -226,6 +235,9 @@ impl<S: StateMachine> Raft<S> {
             turn.disarm(&Timer::Heartbeat);
             turn.disarm(&Timer::Quorum);
             self.wait_for_leader(turn);
+            if mutant!(turn, "raft/truncates-when-deposed") {
+                self.persist_entries(self.commit, Vec::new(), turn);
+            }
             self.handed_over(leadership.handover, is_later, turn);
             if let Some(id) = leadership.change {
                 turn.reply(id, Reply::Unknown);

@@ -253,9 +253,15 @@ impl<S: StateMachine> Raft<S> {
     ) {
         let keeps = mutant!(turn, "raft/keeps-overwritten-configurations");
         let before = keeps.then(|| self.members.clone());
+        let caches = previous < self.log.last_index()
+            && mutant!(turn, "raft/keeps-overwritten-entries-in-memory");
+        let cached = caches.then(|| self.log.clone());
         let at = turn.persist(self, Record::Entries { previous, entries });
         if let Some(before) = before {
             self.members.keep(before);
+        }
+        if let Some(cached) = cached {
+            self.keep_overwritten(cached);
         }
         self.durable.replaced(previous, self.log.last_index(), at);
     }

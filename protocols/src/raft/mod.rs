@@ -31,6 +31,7 @@ mod config;
 mod configuration;
 mod doubt;
 mod elections;
+mod gone_wrong;
 mod handover;
 pub mod invariants;
 mod local;

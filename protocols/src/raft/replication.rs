@@ -86,6 +86,9 @@ impl<S: StateMachine> Raft<S> {
         }
         self.proposed.insert(self.log.last_index() + 1, (self.hard.term, id));
         self.append(payload, turn);
+        if mutant!(turn, "raft/answers-before-it-commits") {
+            self.answer_early(id, turn);
+        }
     }
 
     /// Appends an entry to the leader's log. The followers get it while the own disk still writes,
@@ -312,6 +315,10 @@ impl<S: StateMachine> Raft<S> {
         }
         if keep < self.log.last_index() {
             turn.sometimes("a follower's entries were overwritten");
+            if mutant!(turn, "raft/overwrites-only-in-memory") {
+                self.overwrite_in_memory(keep, entries.into_iter().skip(known).collect());
+                return true;
+            }
         }
         self.persist_entries(keep, entries.into_iter().skip(known).collect(), turn);
         true

@@ -2,6 +2,7 @@
 //! time, and a follower says how far it has come, so that parts which were lost are sent again and
 //! another leader goes on where this one stopped. Heartbeats do not wait for any of it.
 
+use super::applied::Applied;
 use super::configuration::Configuration;
 use super::elections::Role;
 use super::log::{Index, Term};
@@ -184,12 +185,22 @@ impl<S: StateMachine> Raft<S> {
     ) {
         turn.trace(|| format!("installs a snapshot up to {matched}"));
         let tail = self.log.from(matched + 1, usize::MAX, usize::MAX);
+        let restores = mutant!(turn, "raft/restores-into-the-old-state");
+        let (before, applying) = (restores.then(|| self.live.image()), self.applied + 1);
         let at = turn.persist(self, record);
+        if let Some(before) = before {
+            self.live = Applied::of(before);
+        }
+        if mutant!(turn, "raft/applies-while-it-installs") {
+            self.applied = applying;
+        }
         self.tell_applied(turn);
         self.durable.replaced(0, self.log.last_index(), at);
         turn.compact();
         if mutant!(turn, "raft/keeps-entries-behind-a-snapshot") && !tail.is_empty() {
             self.persist_entries(matched, tail, turn);
+        } else if mutant!(turn, "raft/discards-entries-behind-a-snapshot") {
+            self.persist_entries(matched, Vec::new(), turn);
         }
         let behind = self.proposed.split_off(&(matched + 1));
         for (_, (_, id)) in std::mem::replace(&mut self.proposed, behind) {

@@ -5,6 +5,7 @@ mod formats;
 mod leases;
 mod membership;
 mod snapshots;
+pub mod stories;
 mod transfers;
 
 pub use corruption::corruption;
@@ -40,6 +41,8 @@ const STATES: &str = "members that have applied the same entries have the same s
 const DURABLE: &str = "what is committed is durable on a quorum";
 const STEPS: &str = "members change one step at a time";
 const IN_FORCE: &str = "the latest configuration in the log is in force";
+/// What the simulator checks of every machine.
+const RECOVERED: &str = "recovery equals the live state";
 const QUORUMS: &str = "leaders commit what a quorum has";
 
 /// How many operations each client does while there are faults.
@@ -210,9 +213,14 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/counts-undurable-entries", DURABLE),
         mutant("raft/commits-unverified-entries", COMMITTED),
         mutant("raft/applies-again", LINEARIZABLE),
+        mutant("raft/keeps-overwritten-entries-in-memory", LOGS_MATCH),
+        mutant("raft/overwrites-only-in-memory", RECOVERED),
+        mutant("raft/truncates-when-deposed", DURABLE),
+        mutant("raft/answers-before-it-commits", LINEARIZABLE),
     ];
     let others = snapshots::mutants().into_iter().chain(transfers::mutants());
     let others = others.chain(membership::mutants()).chain(corruption::mutants());
+    let others = others.chain(stories::mutants());
     mutants.into_iter().chain(others).collect()
 }
 

@@ -1,13 +1,19 @@
 //! Raft with snapshots of a few entries, sent in parts of a few bytes.
 
-use super::{DURABLE, NEVER_BACK, STATES, Value, cluster, members, mutant_of};
+use super::{DURABLE, NEVER_BACK, QUORUMS, STATES, Value, cluster, members, mutant_of};
 use squall::Scenario;
+use squall::plan::Forecast;
 use squall_env::Env;
 use squall_protocols::raft::{Config, ServeError, serve};
+use std::ops::RangeInclusive;
 
 /// The cluster of `raft/register`, where every run compacts the log and many send a snapshot.
 pub fn snapshots() -> Scenario {
-    cluster(Scenario::new("raft/snapshots").nodes("member", 3..=5, member))
+    of(3..=5)
+}
+
+fn of(count: RangeInclusive<u16>) -> Scenario {
+    cluster(Scenario::new("raft/snapshots").nodes("member", count, member))
         .sometimes("a follower was sent a snapshot")
         .sometimes("a transfer of a snapshot resumed")
         .sometimes("another leader went on with a snapshot")
@@ -36,5 +42,14 @@ pub(super) fn mutants() -> Vec<Scenario> {
         mutant("raft/compacts-entries-that-are-not-applied", DURABLE),
         mutant("raft/installs-older-snapshots", NEVER_BACK),
         mutant("raft/restarts-with-an-empty-state", STATES),
+        mutant("raft/restores-into-the-old-state", STATES),
+        mutant("raft/applies-while-it-installs", NEVER_BACK),
+        mutant_of(overtaken(), "raft/discards-entries-behind-a-snapshot", QUORUMS),
     ]
+}
+
+/// The same where messages overtake each other and come twice: then a snapshot comes to a log that has what is
+/// behind it already.
+fn overtaken() -> Scenario {
+    of(3..=3).under(Forecast::read("reordering,duplication").expect("a faults of the table"))
 }

@@ -4,6 +4,7 @@ use super::{COMPLETE, ONE_LEADER, OPERATION_MAX, Value, cluster, member, members
 use squall::{Client, Scenario};
 use squall_env::platform::BindError;
 use squall_protocols::raft::RaftClient;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How often the operator asks.
@@ -11,7 +12,11 @@ const TRANSFERS: u64 = 12;
 
 /// The cluster of `raft/register`, and an operator who wants another leader again and again.
 pub fn transfers() -> Scenario {
-    cluster(Scenario::new("raft/transfers").nodes("member", 3..=5, member))
+    of(3..=5)
+}
+
+fn of(count: RangeInclusive<u16>) -> Scenario {
+    cluster(Scenario::new("raft/transfers").nodes("member", count, member))
         .clients("operator", 1..=1, operator)
         .sometimes("leadership was transferred")
         .sometimes("a transfer of leadership was given up")
@@ -36,5 +41,7 @@ pub(super) fn mutants() -> Vec<Scenario> {
         mutant_of(transfers(), "raft/transfers-to-older-logs", COMPLETE),
         // Here there are many elections.
         mutant_of(transfers(), "raft/votes-before-durable", ONE_LEADER),
+        // Among three, a vote that counts twice elects nobody who would not be elected anyway.
+        mutant_of(of(5..=5), "raft/counts-doubled-votes", ONE_LEADER),
     ]
 }

@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod recovery;
 pub mod repair;
+pub mod truncation;

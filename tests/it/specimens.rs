@@ -1,0 +1,27 @@
+//! What specimens do wrong, done right.
+
+use squall::Scenario;
+use squall_scenarios::specimens::{recovery, repair, truncation};
+
+/// No run breaks anything, and what the specimen stumbles over does happen.
+fn holds(right: Scenario, wrong: &Scenario) {
+    let property = wrong.broken_property().expect("a specimen names what it breaks");
+    let breaks = |seed| squall::run(wrong, seed).failure.is_some_and(|f| f.property == property);
+    assert!((0..2_000).any(breaks), "{} was not found", wrong.name());
+    right.seeds(0..2_000).run();
+}
+
+#[test]
+fn a_store_that_empties_its_log_last_keeps_everything() {
+    holds(recovery::remembers(), &recovery::forgets());
+}
+
+#[test]
+fn a_store_that_repairs_its_log_until_it_is_done_keeps_everything() {
+    repair::goes_on().seeds(0..300).run();
+}
+
+#[test]
+fn a_log_that_is_truncated_from_the_back_has_no_hole() {
+    holds(truncation::from_the_back(), &truncation::from_the_front());
+}
