@@ -48,8 +48,8 @@ pub(super) fn mutants() -> Vec<Scenario> {
     ]
 }
 
-/// The same where messages overtake each other and come twice: then a snapshot comes to a log that has what is
-/// behind it already.
+/// The same where messages overtake each other and come twice: then a snapshot comes to a log that
+/// has what is behind it already.
 fn overtaken() -> Scenario {
     of(3..=3).under(Forecast::read("reordering,duplication").expect("a faults of the table"))
 }

@@ -121,7 +121,7 @@ fn a_journal_gives_back_what_it_committed() {
         ensure(journal.commit().await == Ok(Position(50)), "the commit missed something")?;
         let snapshot = journal.replace_snapshot(Position(20), b"state");
         snapshot.await.map_err(text)?;
-        journal.covered(Position(20));
+        journal.covered();
         journal.append(b"last");
         journal.commit().await.map_err(text)?;
         drop(journal);
@@ -130,5 +130,24 @@ fn a_journal_gives_back_what_it_committed() {
         ensure(found.records.len() == 31 && found.damage.is_none(), "records are lost")?;
         let first = found.records.first().is_some_and(|record| *record == vec![20; 800]);
         ensure(first && found.records[30] == b"last", "the records are others")
+    });
+}
+
+#[test]
+fn no_segment_stays_that_was_closed_while_a_snapshot_was_written() {
+    in_both_worlds(1, |env: Env| async move {
+        let (mut journal, _) = Journal::open(&env, "j").await.map_err(text)?;
+        for number in 0..20u8 {
+            journal.append(&[number]);
+            journal.commit().await.map_err(text)?;
+            // The next batch closes the segment that has all records of this snapshot.
+            let snapshot = journal.replace_snapshot(journal.last(), b"state");
+            journal.append(&[number]);
+            journal.commit().await.map_err(text)?;
+            snapshot.await.map_err(text)?;
+            journal.covered();
+        }
+        let files = env.list("").await.map_err(text)?;
+        ensure(files.len() <= 3, &format!("{files:?} are there"))
     });
 }

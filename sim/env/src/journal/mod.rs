@@ -45,6 +45,8 @@ pub struct Journal {
     offset: u64,
     /// Segments before the current one, oldest first, each with its last position.
     older: Vec<(u64, Position)>,
+    /// How many of them the snapshot covers that is being written.
+    covered: usize,
     next: u64,
     durable: u64,
     staged: format::Batch,
@@ -109,6 +111,7 @@ impl Journal {
             version: recovered.version(),
             offset: opened.map_or(0, |(_, offset)| offset),
             older,
+            covered: 0,
             next,
             durable: next - 1,
             staged: format::Batch::default(),
@@ -145,6 +148,7 @@ impl Journal {
             version: PLAIN,
             offset: 0,
             older: Vec::new(),
+            covered: 0,
             next: last + 1,
             durable,
             staged: format::Batch::default(),
@@ -307,8 +311,8 @@ impl Journal {
     }
 
     /// Replaces the snapshot by one that covers every record up to `upto`, and then removes the
-    /// segments that hold nothing else. The records themselves need not be durable yet. Pass
-    /// `upto` to [`Journal::covered`] when the future is done.
+    /// segments that hold nothing else. The records themselves need not be durable yet. Call
+    /// [`Journal::covered`] when the future is done.
     pub fn replace_snapshot(
         &mut self,
         upto: Position,
@@ -330,6 +334,7 @@ impl Journal {
         let content = encode_snapshot(&self.identity, upto, (doubt, segment), body);
         let done = self.older.iter().take_while(|(_, last)| *last <= upto);
         let covered: Vec<u64> = done.map(|(number, _)| *number).collect();
+        self.covered = covered.len();
         // The next batch starts a new segment, so that the next snapshot can drop this one.
         self.roll_wanted = true;
         Box::pin(async move {
@@ -341,9 +346,11 @@ impl Journal {
         })
     }
 
-    /// Forgets the segments that a durable snapshot up to this position made superfluous.
-    pub fn covered(&mut self, upto: Position) {
-        self.older.retain(|(_, last)| *last > upto);
+    /// Forgets the segments that the last [`Journal::replace_snapshot`] has removed, once it is
+    /// done. A segment that was closed meanwhile stays for the next one, though the snapshot may
+    /// cover it.
+    pub fn covered(&mut self) {
+        self.older.drain(..std::mem::take(&mut self.covered));
     }
 
     /// Whether what was recovered can only be followed by a snapshot: records are unreadable or in

@@ -80,7 +80,7 @@ pub async fn open<M: Machine>(
         // before it is durable.
         let upto = journal.last();
         replace_snapshot(&machine, &mut journal, upto).await?;
-        journal.covered(upto);
+        journal.covered();
     }
     let mut claim = Vec::new();
     machine.claim(&mut claim);
@@ -189,7 +189,7 @@ struct Driver<M: Machine> {
     replies: BTreeMap<RequestId, OneshotSender<M::Reply>>,
     sleep: Wait,
     sleeping_until: Option<Instant>,
-    compaction: Option<(Position, BoxFuture<'static, Result<(), DiskError>>)>,
+    compaction: Option<BoxFuture<'static, Result<(), DiskError>>>,
     /// Whether the machine claims anything: it always does, or never.
     claims: bool,
     started: bool,
@@ -331,12 +331,12 @@ impl<M: Machine> Driver<M> {
             self.turn.compact = false;
             let upto = self.turn.journal.last();
             let work = replace_snapshot(&*self.live.lock(), &mut self.turn.journal, upto);
-            self.compaction = Some((upto, work));
+            self.compaction = Some(work);
         }
-        let Some((upto, work)) = &mut self.compaction else { return Ok(()) };
+        let Some(work) = &mut self.compaction else { return Ok(()) };
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             result?;
-            self.turn.journal.covered(*upto);
+            self.turn.journal.covered();
             self.compaction = None;
         }
         Ok(())

@@ -86,7 +86,7 @@ fn a_snapshot_takes_the_place_of_a_damaged_journal() {
         assert!(found.damage.is_some());
         let upto = journal.last();
         journal.replace_snapshot(upto, b"mended").await.unwrap();
-        journal.covered(upto);
+        journal.covered();
         journal.append(b"later");
         journal.commit().await.unwrap();
     });

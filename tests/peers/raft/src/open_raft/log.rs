@@ -186,7 +186,7 @@ async fn commit(journal: &mut Journal, compact: Option<Vec<u8>>) -> Result<(), S
         let upto = journal.last();
         let replaced = journal.replace_snapshot(upto, &kept).await;
         replaced.map_err(|error| error.to_string())?;
-        journal.covered(upto);
+        journal.covered();
     }
     Ok(())
 }

@@ -263,7 +263,7 @@ impl Durable {
         let upto = self.journal.last();
         let body = encode(&log.compacted()?)?;
         self.journal.replace_snapshot(upto, &body).await?;
-        self.journal.covered(upto);
+        self.journal.covered();
         Ok(())
     }
 }
