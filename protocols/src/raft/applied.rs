@@ -2,7 +2,7 @@
 
 use super::log::{Index, Payload};
 use super::machine::Reply;
-use super::sessions::{SESSIONS_MAX, Seen, SessionImage, Sessions};
+use super::sessions::{MOST, Seen, SessionImage, Sessions};
 use super::state_machine::StateMachine;
 use serde::{Deserialize, Serialize};
 
@@ -37,11 +37,11 @@ impl<S: StateMachine> Image<S> {
 impl<S: StateMachine> Applied<S> {
     /// What no entry at all makes.
     pub(super) fn nothing() -> Applied<S> {
-        Applied { machine: S::default(), sessions: Sessions::new(SESSIONS_MAX) }
+        Applied { machine: S::default(), sessions: Sessions::new(MOST) }
     }
 
     pub(super) fn of(image: Image<S>) -> Applied<S> {
-        let sessions = Sessions::of(SESSIONS_MAX, image.sessions);
+        let sessions = Sessions::of(MOST, image.sessions);
         Applied { machine: S::restore(image.machine), sessions }
     }
 
