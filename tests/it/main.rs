@@ -10,7 +10,8 @@ mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
-mod raft_journal; // Journals of earlier versions still open.
+mod raft_journal;
+mod raft_lab; // Journals of earlier versions still open.
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.

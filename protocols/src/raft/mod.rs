@@ -17,7 +17,8 @@
 //! command is applied twice. A follower that lacks entries which its leader has no more is sent the
 //! leader's snapshot, in parts. A leader can be asked to hand over to another member.
 //!
-//! [`tested`] says which situations are covered by which test.
+//! [`tested`] says which situations are covered by which test, and [`published`] which faults of
+//! other implementations are found.
 //!
 //! Members change one at a time, or several at once by a joint configuration (chapter 4), which the
 //! leader leaves by itself. A node that is to vote is a learner first, until it has the log.
@@ -40,6 +41,8 @@ mod machine;
 mod members;
 mod message;
 mod progress;
+#[doc = include_str!("published.md")]
+pub mod published {}
 mod reads;
 mod reconfigure;
 mod record;

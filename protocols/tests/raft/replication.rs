@@ -52,6 +52,24 @@ fn a_leader_sends_entries_with_the_one_before_and_commits_what_a_majority_has() 
 }
 
 #[test]
+fn an_entry_crosses_the_network_once_for_each_follower() {
+    let mut bench = Bench::of(3);
+    bench.campaign(1);
+    let session = session(&mut bench, 1);
+    let mut sent = 0;
+    for sequence in 1..=10 {
+        bench.propose(1, session, sequence, sequence);
+        while let Some(letter) = bench.wire.pop_front() {
+            if let Message::AppendEntries { entries, .. } = &letter.message {
+                sent += entries.len();
+            }
+            bench.send(letter.from, letter.to, letter.message);
+        }
+    }
+    assert_eq!((sent, bench.at(1).commit()), (20, 12));
+}
+
+#[test]
 fn nothing_commits_without_a_majority_and_everything_once_there_is_one() {
     let mut bench = Bench::of(5);
     bench.campaign(1);
