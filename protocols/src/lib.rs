@@ -2,10 +2,12 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
+//! | [`breaker`] | calls to what fails stop for a while, and then a few try whether it is well again |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
+pub mod breaker;
 pub mod raft;
 pub mod register;
 pub mod store;

@@ -1,0 +1,161 @@
+//! Breakers that tasks of a node share.
+
+use super::config::{Config, ConfigError};
+use super::machine::{CircuitBreaker, Permit, Refused, Verdict};
+use squall_env::{Env, HasOutcome, Outcome};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A breaker that tasks of a node share, and that tells the time by the node's clock.
+#[derive(Clone)]
+pub struct SharedBreaker {
+    env: Env,
+    inner: Arc<Mutex<CircuitBreaker>>,
+}
+
+/// Why a call through a breaker has no result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CallError<E> {
+    /// It was not made.
+    #[error(transparent)]
+    Refused(Refused),
+    /// It was made and failed.
+    #[error("{0}")]
+    Failed(E),
+}
+
+impl<E: HasOutcome> HasOutcome for CallError<E> {
+    fn outcome(&self) -> Outcome {
+        match self {
+            CallError::Refused(_) => Outcome::NotDone,
+            CallError::Failed(error) => error.outcome(),
+        }
+    }
+}
+
+/// Leave to call. If it is dropped, the call was never made, or given up: it goes back unused.
+#[must_use = "the leave goes back at once"]
+pub struct Leave<'a> {
+    breaker: &'a SharedBreaker,
+    permit: Option<Permit>,
+}
+
+impl Leave<'_> {
+    /// Says what came of the call.
+    pub fn record(mut self, verdict: Verdict) {
+        if let Some(permit) = self.permit.take() {
+            self.breaker.lock().record(permit, verdict, self.breaker.env.now());
+        }
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.breaker.lock().release(permit, self.breaker.env.now());
+        }
+    }
+}
+
+impl SharedBreaker {
+    /// A breaker of its own.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub fn new(env: &Env, config: Config) -> Result<SharedBreaker, ConfigError> {
+        let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
+        Ok(SharedBreaker::of(env, breaker))
+    }
+
+    /// One that others share from now on.
+    pub fn of(env: &Env, breaker: CircuitBreaker) -> SharedBreaker {
+        SharedBreaker { env: env.clone(), inner: Arc::new(Mutex::new(breaker)) }
+    }
+
+    /// The breaker, for whoever wants to look at it or to change its state. No call may be made
+    /// while it is held.
+    pub fn lock(&self) -> MutexGuard<'_, CircuitBreaker> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leave to call.
+    ///
+    /// # Errors
+    /// If the breaker refuses.
+    pub fn acquire(&self) -> Result<Leave<'_>, Refused> {
+        let permit = self.lock().acquire(self.env.now())?;
+        Ok(Leave { breaker: self, permit: Some(permit) })
+    }
+
+    /// Makes a call if the breaker lets it through. `judge` says what an error says about whoever is
+    /// called. A call that is given up before its end says nothing.
+    ///
+    /// # Errors
+    /// If the breaker refuses, or the call fails.
+    pub async fn call<T, E>(
+        &self,
+        judge: impl FnOnce(&E) -> Verdict,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, CallError<E>> {
+        let leave = self.acquire().map_err(CallError::Refused)?;
+        match call.await {
+            Ok(result) => {
+                leave.record(Verdict::Success);
+                Ok(result)
+            }
+            Err(error) => {
+                leave.record(judge(&error));
+                Err(CallError::Failed(error))
+            }
+        }
+    }
+}
+
+/// Breakers by name, one for each dependency, all alike; at most so many.
+pub struct Registry {
+    env: Env,
+    config: Config,
+    most: usize,
+    breakers: BTreeMap<String, (u64, SharedBreaker)>,
+    used: u64,
+}
+
+impl Registry {
+    /// No breakers yet, and `most` at a time: for one more, that goes which was asked for the
+    /// longest ago.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub fn new(env: &Env, config: Config, most: usize) -> Result<Registry, ConfigError> {
+        let config = config.checked()?;
+        let most = most.max(1);
+        Ok(Registry { env: env.clone(), config, most, breakers: BTreeMap::new(), used: 0 })
+    }
+
+    /// The breaker of this name.
+    pub fn get(&mut self, name: &str) -> SharedBreaker {
+        self.used += 1;
+        if let Some((used, breaker)) = self.breakers.get_mut(name) {
+            *used = self.used;
+            return breaker.clone();
+        }
+        if self.breakers.len() >= self.most {
+            let oldest = self.breakers.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.breakers.remove(&oldest);
+            }
+        }
+        let (now, salt) = (self.env.now(), self.env.random());
+        let breaker = CircuitBreaker::new(self.config.clone(), salt, now)
+            .expect("the configuration was checked");
+        let breaker = SharedBreaker::of(&self.env, breaker);
+        self.breakers.insert(name.to_owned(), (self.used, breaker.clone()));
+        breaker
+    }
+
+    /// The names of the breakers that there are, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.breakers.keys().map(String::as_str)
+    }
+}
