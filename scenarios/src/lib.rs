@@ -1,5 +1,6 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+pub mod breaker;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
@@ -22,7 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
-    let systems = [register::atomic(), http::http1(), http::http2(), kv::kv()];
+    let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems);
     all.chain(weather::scenarios()).collect()
 }
@@ -32,7 +33,10 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants()].into_iter().flatten().collect()
+        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
+            .into_iter()
+            .flatten()
+            .collect()
     } else {
         Vec::new()
     };

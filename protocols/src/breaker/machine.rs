@@ -2,6 +2,7 @@
 
 use super::config::{AfterHalfOpen, Config, ConfigError, Initial, Window};
 use super::events::{Event, Listener};
+use super::flaws::Flaws;
 use super::window::{Call, Calls, Sum};
 use squall_env::Instant;
 use std::time::Duration;
@@ -120,6 +121,7 @@ pub struct CircuitBreaker {
     /// Decides what is added to waits.
     salt: u64,
     listener: Option<Listener>,
+    flaws: Flaws,
 }
 
 impl CircuitBreaker {
@@ -150,6 +152,7 @@ impl CircuitBreaker {
             next_permit: 0,
             salt,
             listener: None,
+            flaws: Flaws::default(),
         };
         if opens {
             breaker.open(now);
@@ -161,6 +164,11 @@ impl CircuitBreaker {
     #[must_use]
     pub fn with_listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
+        self
+    }
+
+    pub(super) fn with_flaws(mut self, flaws: Flaws) -> CircuitBreaker {
+        self.flaws = flaws;
         self
     }
 
@@ -208,7 +216,7 @@ impl CircuitBreaker {
         let granted = match self.phase.state {
             State::Closed | State::MetricsOnly | State::Disabled => true,
             State::Open | State::ForcedOpen => false,
-            State::HalfOpen => self.probes_left(now) > 0,
+            State::HalfOpen => self.probes_left(now) > 0 || self.flaws.any_probe,
         };
         if !granted {
             self.refused += 1;
@@ -240,7 +248,9 @@ impl CircuitBreaker {
         now: Instant,
     ) {
         self.look(now);
-        if permit.generation != self.generation || !self.takes_back(&permit) {
+        let is_late = permit.generation != self.generation;
+        let keeps = verdict == Verdict::Ignored && self.flaws.keeps_ignored;
+        if (is_late || !keeps && !self.takes_back(&permit)) && !self.flaws.counts_late {
             self.late += 1;
             return;
         }
@@ -259,7 +269,7 @@ impl CircuitBreaker {
     /// Takes a permit back that was not used.
     pub fn release(&mut self, permit: Permit, now: Instant) {
         self.look(now);
-        if permit.generation == self.generation {
+        if permit.generation == self.generation && !self.flaws.keeps_dropped {
             self.takes_back(&permit);
         }
     }
@@ -339,7 +349,11 @@ impl CircuitBreaker {
             let lost = self.phase.probes.first().map(|(_, at)| *at + self.config.lost_after);
             let over = self.config.half_open_max.map(|most| self.phase.since + most);
             match (lost, over) {
-                (Some(lost), over) if lost <= now && over.is_none_or(|over| lost <= over) => {
+                (Some(lost), over)
+                    if lost <= now
+                        && !self.flaws.waits()
+                        && over.is_none_or(|over| lost <= over) =>
+                {
                     self.phase.probes.remove(0);
                     let took = self.config.lost_after;
                     let call = Call { failed: true, slow: took > self.config.slow, took };
@@ -370,7 +384,9 @@ impl CircuitBreaker {
     }
 
     fn count(&mut self, call: Call, now: Instant) {
-        self.calls.add(call, now);
+        if !self.flaws.never_forgets || call.failed || self.phase.state != State::Closed {
+            self.calls.add(call, now);
+        }
         let sum = self.calls.total(now);
         if sum.calls < self.calls_min {
             return;

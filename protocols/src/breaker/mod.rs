@@ -3,9 +3,9 @@
 //!
 //! *Promises* that no call goes through while it is open, that at most so many are under way while
 //! it is half-open, that what comes back late from an earlier state changes nothing, and that it
-//! never stays half-open for ever: calls that do not come back count as failed. *Needs* somebody who
-//! tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten while
-//! it is closed: then their calls are not counted.
+//! never stays half-open for ever: calls that do not come back count as failed. *Needs* somebody
+//! who tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten
+//! while it is closed: then their calls are not counted. The scenario `breaker/calls` shows it.
 //!
 //! ```
 //! use squall_env::Instant;
@@ -29,6 +29,7 @@
 
 mod config;
 mod events;
+mod flaws;
 mod machine;
 mod shared;
 mod window;

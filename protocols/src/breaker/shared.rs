@@ -1,6 +1,8 @@
 //! Breakers that tasks of a node share.
 
 use super::config::{Config, ConfigError};
+use super::events::Event;
+use super::flaws::Flaws;
 use super::machine::{CircuitBreaker, Permit, Refused, Verdict};
 use squall_env::{Env, HasOutcome, Outcome};
 use std::collections::BTreeMap;
@@ -65,6 +67,20 @@ impl SharedBreaker {
     /// If the configuration makes no sense.
     pub fn new(env: &Env, config: Config) -> Result<SharedBreaker, ConfigError> {
         let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
+        Ok(SharedBreaker::of(env, breaker.with_flaws(Flaws::of(env))))
+    }
+
+    /// The same, which tells what happens to it.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub fn listened(
+        env: &Env,
+        config: Config,
+        listener: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Result<SharedBreaker, ConfigError> {
+        let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
+        let breaker = breaker.with_flaws(Flaws::of(env)).with_listener(listener);
         Ok(SharedBreaker::of(env, breaker))
     }
 

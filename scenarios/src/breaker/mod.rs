@@ -1,0 +1,177 @@
+//! A circuit breaker before a service that crashes, stands still and cannot be reached.
+
+mod watched;
+
+use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall_env::platform::{BindError, Closed};
+use squall_env::request::{CallError, Caller, Responder};
+use squall_env::{Either, Env, Port, View, race};
+use squall_protocols::breaker::{Config, SharedBreaker, Verdict, Wait, Window};
+use std::time::Duration;
+use watched::{CALLS, HALF_OPEN, WAIT, Watched};
+
+const PROBES: &str = "no more calls than allowed are under way while a breaker is half-open";
+const OPEN: &str = "no call goes through while a breaker is open";
+const LATE: &str = "what comes back late changes nothing";
+const REASON: &str = "a breaker opens only if enough of the last calls have failed";
+/// What the simulator checks of every client.
+const FINISHES: &str = "every client finishes";
+
+/// How many tasks of a caller call at the same time.
+const WORKERS: usize = 6;
+
+/// How long a call may take.
+const CALL_MAX: Duration = Duration::from_millis(150);
+
+/// How long the last call may take: longer than any link is slow.
+const PATIENT: Duration = Duration::from_secs(2);
+
+/// What the service makes of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+enum Answer {
+    Done,
+    /// The caller's own fault, as a card that is declined.
+    Declined,
+}
+
+/// Callers with a breaker each, of one service.
+pub fn calls() -> Scenario {
+    let tolerance = Tolerance::nothing()
+        .impaired("service", Most::Any)
+        .impaired("caller", Most::Any)
+        .any_network()
+        .but_not(Fault::QueueOverflow)
+        .crashes()
+        // Nobody has a disk to recover from.
+        .but_not(Fault::CrashInRecovery);
+    Scenario::new("breaker/calls")
+        .nodes("service", 1..=1, serve)
+        .clients("caller", 1..=2, load)
+        .tolerates(tolerance.fault(Fault::ClockRate).fault(Fault::LateTimers))
+        .always(PROBES, || holds(|seen| seen.probes))
+        .always(OPEN, || holds(|seen| seen.open))
+        .always(LATE, || holds(|seen| seen.late))
+        .always(REASON, || holds(|seen| seen.reason))
+        .sometimes("a breaker opened")
+        .sometimes("a breaker opened again while it was half-open")
+        .sometimes("a breaker closed again")
+        .sometimes("a result came late")
+        .sometimes("a probe was given up")
+        .finishes_within(Duration::from_secs(20))
+}
+
+/// What a caller has seen that must not be.
+#[derive(Clone, Copy, Default)]
+struct Wrong {
+    probes: bool,
+    open: bool,
+    late: bool,
+    reason: bool,
+}
+
+fn holds(wrong: fn(&Wrong) -> bool) -> impl FnMut(&View<'_>) -> Result<(), String> {
+    move |view| match view.changed::<Wrong>().find(|seen| wrong(seen)) {
+        None => Ok(()),
+        Some(seen) => Err(format!("{:?} has seen it", seen.node)),
+    }
+}
+
+async fn serve(env: Env) -> Result<(), String> {
+    let responder = Responder::<u64, Answer>::open(&env, Port::named("service"));
+    let mut responder = responder.map_err(|error| error.to_string())?;
+    env.ready();
+    loop {
+        let received: Result<_, Closed> = responder.receive().await;
+        let (_, reply) = received.map_err(|error| error.to_string())?;
+        let declines = env.random_below(5) == 0;
+        reply.reply(if declines { Answer::Declined } else { Answer::Done });
+    }
+}
+
+/// Half of the last [`CALLS`] calls open it for [`WAIT`]; then [`HALF_OPEN`] calls decide.
+fn config() -> Config {
+    Config {
+        window: Window::Calls(CALLS),
+        calls_min: CALLS,
+        wait: Wait { jitter: 0.3, ..Wait::fixed(WAIT) },
+        half_open_calls: HALF_OPEN,
+        lost_after: Duration::from_secs(5),
+        ..Config::default()
+    }
+}
+
+/// Calls again and again while there are faults, and then until a call comes back.
+async fn load(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let watched = Watched::new(&env);
+    let sink = watched.clone();
+    let breaker = SharedBreaker::listened(&env, config(), move |event| sink.heard(event))
+        .expect("the configuration makes sense");
+    let mut workers = Vec::new();
+    for _ in 0..WORKERS {
+        let caller = Caller::<u64, Answer>::open(&env)?;
+        let worker = work(env.clone(), breaker.clone(), watched.clone(), caller);
+        workers.push(env.spawn("worker", worker));
+    }
+    client.after_heal().await;
+    drop(workers);
+    let caller = Caller::<u64, Answer>::open(&env)?;
+    while !call(&env, &breaker, &watched, &caller, PATIENT).await {
+        env.sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn work(env: Env, breaker: SharedBreaker, watched: Watched, caller: Caller<u64, Answer>) {
+    loop {
+        env.sleep(Duration::from_micros(env.random_below(40_000))).await;
+        // Whoever called does not always wait for the answer.
+        let patience = env.sleep(Duration::from_millis(1 + env.random_below(400)));
+        if let Either::Right(()) =
+            race(call(&env, &breaker, &watched, &caller, CALL_MAX), patience).await
+        {
+            watched.recorded();
+        }
+    }
+}
+
+/// One call through the breaker. Whether it came back.
+async fn call(
+    env: &Env,
+    breaker: &SharedBreaker,
+    watched: &Watched,
+    caller: &Caller<u64, Answer>,
+    limit: Duration,
+) -> bool {
+    let Ok(leave) = breaker.acquire() else { return false };
+    let (state, since) = {
+        let mut breaker = breaker.lock();
+        (breaker.state(env.now()), breaker.since())
+    };
+    let passed = watched.passed(state, since);
+    let to = env.addresses("service", Port::named("service"))[0];
+    let answer: Result<Answer, CallError> = caller.call(to, env.random(), limit).await;
+    let verdict = match answer {
+        Ok(Answer::Done) => Verdict::Success,
+        Ok(Answer::Declined) => Verdict::Ignored,
+        Err(_) => Verdict::Failure,
+    };
+    passed.ends(breaker.lock().since(), verdict);
+    leave.record(verdict);
+    watched.recorded();
+    answer.is_ok()
+}
+
+/// One line gone wrong, each in its own way.
+pub fn mutants() -> Vec<Scenario> {
+    let mutant = |name: &'static str, breaks| {
+        calls().mutant(&format!("mutant/{}", name.replace('/', "-")), name, breaks)
+    };
+    vec![
+        mutant("breaker/every-call-is-a-probe", PROBES),
+        mutant("breaker/never-forgets", REASON),
+        mutant("breaker/counts-late-results", LATE),
+        mutant("breaker/keeps-ignored-permits", FINISHES),
+        mutant("breaker/keeps-dropped-permits", FINISHES),
+    ]
+}
