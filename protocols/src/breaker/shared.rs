@@ -104,8 +104,8 @@ impl SharedBreaker {
         Ok(Leave { breaker: self, permit: Some(permit) })
     }
 
-    /// Makes a call if the breaker lets it through. `judge` says what an error says about whoever is
-    /// called. A call that is given up before its end says nothing.
+    /// Makes a call if the breaker lets it through. `judge` says what an error says about whoever
+    /// is called. A call that is given up before its end says nothing.
     ///
     /// # Errors
     /// If the breaker refuses, or the call fails.
