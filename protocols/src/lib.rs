@@ -2,12 +2,14 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
-//! | [`breaker`] | calls to what fails stop for a while, and then a few try whether it is well again |
+//! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
+//! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
 pub mod breaker;
+pub mod limiter;
 pub mod raft;
 pub mod register;
 pub mod store;

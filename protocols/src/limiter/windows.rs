@@ -1,0 +1,144 @@
+//! Limiters that count what comes in windows of time.
+
+use super::Decision;
+use squall_env::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// So many hits in a window that begins with the first hit, and the next one with the first after
+/// its end. Around an end, twice as many may come within a window's time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FixedWindow {
+    limit: u32,
+    length: Duration,
+    /// How many hits there were, and when the window ends.
+    current: Option<(u32, Instant)>,
+}
+
+impl FixedWindow {
+    /// So many hits in so long a window; with a limit of 0, none ever.
+    pub fn new(limit: u32, length: Duration) -> FixedWindow {
+        FixedWindow { limit, length, current: None }
+    }
+
+    /// Whether a hit is within the limit. One that is not counts as well.
+    pub fn check(&mut self, now: Instant) -> Decision {
+        let (hits, ends) = match self.current {
+            Some((hits, ends)) if now < ends => (hits.saturating_add(1), ends),
+            _ => (1, now + self.length),
+        };
+        self.current = Some((hits, ends));
+        if hits <= self.limit { Decision::Allowed } else { Decision::Limited { retry_at: ends } }
+    }
+
+    /// Takes a hit back, if its window has not ended.
+    pub fn give_back(&mut self, now: Instant) {
+        if let Some((hits, ends)) = &mut self.current
+            && now < *ends
+        {
+            *hits = hits.saturating_sub(1);
+        }
+    }
+
+    /// How many hits there were in the window.
+    pub fn hits(&self, now: Instant) -> u32 {
+        self.current.filter(|(_, ends)| now < *ends).map_or(0, |(hits, _)| hits)
+    }
+
+    /// How many more may come in it.
+    pub fn remaining(&self, now: Instant) -> u32 {
+        self.limit.saturating_sub(self.hits(now))
+    }
+
+    /// When the window ends, if there is one.
+    pub fn resets_at(&self, now: Instant) -> Option<Instant> {
+        self.current.map(|(_, ends)| ends).filter(|ends| now < *ends)
+    }
+
+    /// Forgets what came.
+    pub fn reset(&mut self) {
+        self.current = None;
+    }
+}
+
+/// So many hits in any window of this length, exactly: it remembers when each of them came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlidingLog {
+    limit: usize,
+    length: Duration,
+    hits: VecDeque<Instant>,
+}
+
+impl SlidingLog {
+    /// So many hits in any time of this length. It remembers as many times.
+    pub fn new(limit: u32, length: Duration) -> SlidingLog {
+        SlidingLog { limit: limit as usize, length, hits: VecDeque::new() }
+    }
+
+    /// Whether a hit is within the limit; if so, it counts.
+    pub fn check(&mut self, now: Instant) -> Decision {
+        let now = self.hits.back().map_or(now, |last| now.max(*last));
+        while self.hits.pop_front_if(|hit| *hit + self.length <= now).is_some() {}
+        if self.hits.len() < self.limit {
+            self.hits.push_back(now);
+            return Decision::Allowed;
+        }
+        let oldest = self.hits.front().map(|hit| *hit + self.length);
+        Decision::Limited { retry_at: oldest.unwrap_or(Instant::NEVER) }
+    }
+}
+
+/// About so many hits in any window of this length: it remembers two counts, and takes the hits of
+/// the window before for evenly spread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlidingCounter {
+    limit: u32,
+    length_ns: u64,
+    /// Which window it is, counted from the clock's start.
+    window: u64,
+    before: u32,
+    hits: u32,
+}
+
+impl SlidingCounter {
+    /// About so many hits in any time of this length, which is at least a nanosecond.
+    pub fn new(limit: u32, length: Duration) -> SlidingCounter {
+        let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1);
+        SlidingCounter { limit, length_ns, window: 0, before: 0, hits: 0 }
+    }
+
+    /// Whether a hit is within the limit; if so, it counts. The hits of this window and, in the
+    /// part that still reaches into the time, of the one before are less than the limit then.
+    pub fn check(&mut self, now: Instant) -> Decision {
+        let (window, elapsed) = (now.as_nanos() / self.length_ns, now.as_nanos() % self.length_ns);
+        if window > self.window {
+            self.before = if window == self.window + 1 { self.hits } else { 0 };
+            (self.window, self.hits) = (window, 0);
+        }
+        // A clock that went back stands where it was.
+        let elapsed = if window < self.window { 0 } else { elapsed };
+        let left = u128::from(self.length_ns - elapsed);
+        let length = u128::from(self.length_ns);
+        let taken = u128::from(self.hits) * length + u128::from(self.before) * left;
+        if taken + length <= u128::from(self.limit) * length {
+            self.hits += 1;
+            return Decision::Allowed;
+        }
+        Decision::Limited { retry_at: self.retry_at(window.max(self.window)) }
+    }
+
+    /// When one more hit fits, if nothing comes until then.
+    fn retry_at(&self, window: u64) -> Instant {
+        let free = |hits: u32| self.limit.saturating_sub(1).checked_sub(hits);
+        // A part of the window before, or this one when it is the one before, has to be over.
+        let (from, of, free) = match free(self.hits) {
+            Some(free) if self.limit > 0 => (window, self.before, free),
+            _ if self.limit > 0 => (window + 1, self.hits, self.limit - 1),
+            _ => return Instant::NEVER,
+        };
+        let start = u128::from(from) * u128::from(self.length_ns);
+        let part = u128::from(of.saturating_sub(free)) * u128::from(self.length_ns);
+        let at = start + part.div_ceil(u128::from(of.max(1)));
+        Instant::from_nanos(u64::try_from(at).unwrap_or(u64::MAX))
+    }
+}
