@@ -1,10 +1,11 @@
 //! The whole system as real processes, disturbed for real, and judged.
 
 use super::judge::{Finding, Judged};
+use super::kind::Kind;
 use super::node::{Error, SkipSync};
 use super::proxy::Done;
 use super::schedule::{self, Episode, Fault, Group};
-use super::system::{CLIENTS, Flips, Kind, Power, System};
+use super::system::{CLIENTS, Flips, System};
 use super::tally::Counted;
 use squall_real::faults::Lost;
 use std::fmt;
@@ -28,6 +29,9 @@ pub struct Demo {
     pub groups: Vec<Group>,
     /// Syncs that nodes leave out, so that a loss of power has something to find.
     pub skip_sync: Option<SkipSync>,
+    /// Whether members take the end of a journal that cannot be read for that of a write that
+    /// nobody was told of.
+    pub trust_torn_tails: bool,
     /// How many KiB the disk of the last node has, if it is to be small.
     pub small_disk: Option<u32>,
     /// Where data is kept; a temporary directory if it is not given.
@@ -87,8 +91,9 @@ impl fmt::Display for Report {
              {names} names"
         )?;
         writeln!(f, "disks: ended {} times for want of space", self.full)?;
-        let Flips { refused, harmless } = self.flips;
-        writeln!(f, "journals: {} flipped bytes, {refused} of them refused", refused + harmless)?;
+        let Flips { refused, doubted, harmless } = self.flips;
+        let flips = refused + doubted + harmless;
+        writeln!(f, "journals: {flips} flipped bytes, {refused} refused, {doubted} doubted")?;
         let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
             self.links;
         writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
@@ -100,9 +105,10 @@ impl fmt::Display for Report {
         let counted = |name| self.counted.get(name).copied().unwrap_or(0);
         writeln!(
             f,
-            "nodes: {} damaged frames and {} connections refused",
+            "nodes: {} damaged frames and {} connections refused, {} times in doubt",
             counted("malformed"),
-            counted("refused")
+            counted("refused"),
+            counted("doubted")
         )?;
         writeln!(
             f,
@@ -138,9 +144,7 @@ pub fn demo(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
 }
 
 fn demo_in(demo: &Demo, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
-    let power = Power { skip: demo.skip_sync, ..Power::default() };
-    let power = demo.groups.contains(&Group::Power).then_some(power);
-    let mut system = System::prepare(demo.kind, demo.nodes, dir, demo.seed, power)?;
+    let mut system = System::prepare(demo, dir)?;
     let episodes = schedule::draw(demo.seed, demo.length, system.sizes(), &demo.groups);
     if let Some(kib) = demo.small_disk {
         system.tighten(kib)?;
@@ -163,7 +167,7 @@ fn demo_in(demo: &Demo, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<Report,
     wait_until(start + demo.length, &mut system)?;
     clients.iter_mut().try_for_each(|client| system.finished(client))?;
     // Whatever a client was promised has to be on the disks now.
-    let how = if power.is_some() { "lose their power" } else { "are killed" };
+    let how = if system.has_power() { "lose their power" } else { "are killed" };
     say(&format!("all {how} at once and are started again"));
     system.kill_all()?;
     system.grow()?;

@@ -4,15 +4,18 @@
 //! of its key, and so does one that is applied twice. Keys change every few seconds, for a checker
 //! looks at each key by itself, and a key with few operations is judged at once.
 
+use super::tally::InDoubt;
 use serde::{Deserialize, Serialize};
 use squall::Client;
 use squall_check::{AppendKv, AppendKvCall, AppendKvReturn};
 use squall_env::platform::BindError;
 use squall_env::{Env, NodeId};
 use squall_protocols::raft::{
-    ClientError, Config, Index, RaftClient, ServeError, StateMachine, serve,
+    ClientError, Config, Index, Raft, RaftClient, ServeError, StateMachine, serve_beside,
 };
 use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The role of those who keep the map.
@@ -68,13 +71,25 @@ fn members(env: &Env) -> Vec<NodeId> {
     env.peers(ROLE)
 }
 
-/// A member. It compacts its log often, so that those who come back are sent snapshots.
+/// A member. It compacts its log often, so that those who come back are sent snapshots. It tells
+/// `in_doubt` once it has read its journal.
 ///
 /// # Errors
 /// If it cannot be opened or has to stop.
-pub(super) async fn member(env: Env) -> Result<(), ServeError> {
-    let config = Config { snapshot_entries: 1_000, tail_entries: 100, ..Config::of(members(&env)) };
-    serve::<Map>(env, config).await
+pub(super) async fn member(
+    env: Env,
+    doubts_torn_tails: bool,
+    in_doubt: Arc<InDoubt>,
+) -> Result<(), ServeError> {
+    let config = Config::of(members(&env));
+    let (snapshot_entries, tail_entries) = (1_000, 100);
+    let config = Config { snapshot_entries, tail_entries, doubts_torn_tails, ..config };
+    serve_beside::<Map, _>(env, config, |member| {
+        // It is asked before it has heard anybody.
+        let _ = in_doubt.set(member.live().read(Raft::is_doubtful));
+        pending()
+    })
+    .await
 }
 
 fn key(epoch: u64, number: u64) -> String {

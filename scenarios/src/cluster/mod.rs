@@ -4,24 +4,28 @@
 mod demo;
 mod flip;
 mod judge;
+mod kind;
 mod map;
 mod network;
 mod node;
 mod process;
 mod proxy;
 mod schedule;
+mod strike;
 mod system;
 mod tally;
 mod tight;
 
 pub use demo::{Demo, Report, demo};
+pub use flip::Place;
 pub use judge::{Finding, Judged, judge};
+pub use kind::Kind;
 pub use map::{Append, Map};
 pub use node::{ClientOf, Error, NodeOf, SkipSync, map_client, member, register_client, replica};
 pub use process::{Paused, Process};
 pub use proxy::{Done, Gate, Link, Proxy, Weather};
 pub use schedule::{Episode, Fault, Group, Step};
-pub use system::{Flips, Kind};
+pub use system::Flips;
 pub use tally::Counted;
 
 use clap::{Parser, Subcommand};
@@ -92,7 +96,7 @@ enum Which {
     /// Replicas of the register, killed and stopped under load.
     Register(Run),
     /// Members of a map on Raft, killed and stopped under load.
-    Raft(Run),
+    Raft(RaftRun),
 }
 
 #[derive(clap::Args)]
@@ -119,6 +123,16 @@ struct Run {
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct RaftRun {
+    #[command(flatten)]
+    run: Run,
+    /// Let members take the end of a journal that cannot be read for that of a write that nobody
+    /// was told of, so that damage there has something to find. By default they doubt it.
+    #[arg(long)]
+    trust_torn_tails: bool,
 }
 
 /// Runs one of the commands with the arguments behind its name.
@@ -155,12 +169,14 @@ impl Arguments for NodeArguments {
 
 impl Arguments for DemoArguments {
     fn run(self) -> Result<u8, Error> {
-        let (kind, run) = match self.which {
-            Which::Register(run) => (Kind::Register, run),
-            Which::Raft(run) => (Kind::Raft, run),
+        let (kind, run, trust_torn_tails) = match self.which {
+            Which::Register(run) => (Kind::Register, run, false),
+            Which::Raft(of) => (Kind::Raft, of.run, of.trust_torn_tails),
         };
         let Run { nodes, time, seed, mut faults, skip_sync, small_disk, dir } = run;
         faults.retain(|group| small_disk.is_none() || *group != Group::Power);
+        let may_flip = kind == Kind::Register || nodes > 2 || trust_torn_tails;
+        faults.retain(|group| may_flip || *group != Group::Files);
         let names: Vec<String> =
             faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
         let (name, ms, groups) = (kind.name(), time.as_millis(), names.join(","));
@@ -169,12 +185,29 @@ impl Arguments for DemoArguments {
         if let Some(kib) = small_disk {
             skip += &format!(" --small-disk {kib}");
         }
+        if trust_torn_tails {
+            skip += " --trust-torn-tails";
+        }
         println!(
             "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{skip}"
         );
+        match (kind, trust_torn_tails) {
+            (Kind::Raft, true) => println!("members trust torn tails of their journals"),
+            (Kind::Raft, false) => println!("members doubt torn tails of their journals"),
+            (Kind::Register, _) => {}
+        }
         let nodes = nodes.into();
-        let demo_of =
-            Demo { kind, nodes, length: time, seed, groups: faults, skip_sync, small_disk, dir };
+        let demo_of = Demo {
+            kind,
+            nodes,
+            length: time,
+            seed,
+            groups: faults,
+            skip_sync,
+            trust_torn_tails,
+            small_disk,
+            dir,
+        };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;
         println!("{report}");
         Ok(report.exit_code())

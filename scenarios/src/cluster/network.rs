@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    const SIZES: Sizes = Sizes { nodes: 5, sources: 8 };
+    const SIZES: Sizes = Sizes { nodes: 5, sources: 8, has_doubts: true };
 
     /// All that is drawn from many seeds, by the first word of what it is called.
     fn drawn() -> BTreeMap<String, Vec<(BTreeSet<Link>, Weather)>> {

@@ -1,6 +1,7 @@
 //! One process: a node, or a client that records what it sees.
 
-use super::{map, tally};
+use super::map;
+use super::tally::{self, InDoubt};
 use crate::register;
 use rustix::time::{ClockId, clock_gettime};
 use squall::Client;
@@ -13,6 +14,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long syncs of nodes take that may lose their power, besides what they take.
@@ -83,6 +85,9 @@ pub struct NodeOf {
     /// Syncs that are left out, so that a loss of power has something to find.
     #[arg(long, requires = "undo")]
     pub skip_sync: Option<SkipSync>,
+    /// Take the end of a journal that cannot be read for that of a write that nobody was told of.
+    #[arg(long)]
+    pub trust_torn_tails: bool,
 }
 
 /// Syncs that are left out.
@@ -118,7 +123,7 @@ impl From<SkipSync> for Skip {
 /// # Errors
 /// If it cannot be started or has to stop.
 pub fn replica(of: &NodeOf) -> Result<(), Error> {
-    run(of, squall_protocols::register::serve)
+    run(of, &InDoubt::new(), squall_protocols::register::serve)
 }
 
 /// Runs a member of the map on Raft until the process is ended.
@@ -126,10 +131,12 @@ pub fn replica(of: &NodeOf) -> Result<(), Error> {
 /// # Errors
 /// If it cannot be started or has to stop.
 pub fn member(of: &NodeOf) -> Result<(), Error> {
-    run(of, map::member)
+    let in_doubt = Arc::new(InDoubt::new());
+    let (doubts, tell) = (!of.trust_torn_tails, Arc::clone(&in_doubt));
+    run(of, &in_doubt, move |env| map::member(env, doubts, tell))
 }
 
-fn run<S, F, E>(of: &NodeOf, serve: S) -> Result<(), Error>
+fn run<S, F, E>(of: &NodeOf, in_doubt: &InDoubt, serve: S) -> Result<(), Error>
 where
     S: FnOnce(Env) -> F + Send + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
@@ -144,7 +151,7 @@ where
         }
     };
     if let Some(path) = &of.metrics {
-        tally::write(path, &node)?;
+        tally::write(path, &node, in_doubt)?;
     }
     Ok(node.join()?)
 }

@@ -1,10 +1,20 @@
 //! What is done to a system of real processes, and when: drawn from a seed before the run begins.
 
+use super::flip::Place;
 use super::network;
 use super::proxy::{Link, Weather};
 use squall::choice::Stream;
 use std::fmt;
 use std::time::Duration;
+
+/// How long nodes miss what others write, before these lose it.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// How long nodes that are behind then are alone with one that has forgotten.
+const ALONE: Duration = Duration::from_millis(1_500);
+
+/// Enough to tell what comes first.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What is done to nodes. Nodes count from 0 here, and from 1 in what is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,9 +25,18 @@ pub enum Fault {
     /// this; and they are started again at the end.
     PowerLoss(Vec<usize>, u64),
     /// The node is killed, one byte of its journal becomes another, and it is started. If it has
-    /// refused that, the byte is put back at the end, and the node is started again. Which byte is
-    /// drawn from the number.
-    Flip(usize, u64),
+    /// refused that, the byte is put back at the end, and the node is started again.
+    Flip(usize, Place),
+    /// The same, while others that know what it knows are away: they are killed as well, and
+    /// started again at the end.
+    FlipAlone {
+        /// The node.
+        node: usize,
+        /// The others.
+        away: Vec<usize>,
+        /// The byte.
+        place: Place,
+    },
     /// They stand still until the end.
     Pause(Vec<usize>),
     /// The weather on these links is another until the end.
@@ -36,7 +55,8 @@ pub enum Fault {
 pub enum Group {
     /// Nodes are killed and stopped.
     Processes,
-    /// A byte of the journal of a node that is down becomes another.
+    /// A byte of the journal of a node that is down becomes another. Of members of Raft the same
+    /// minority is struck in the whole run, so they have to be three.
     Files,
     /// Nodes that are killed may lose what they had not synced.
     Power,
@@ -51,6 +71,15 @@ pub(super) struct Sizes {
     pub(super) nodes: usize,
     /// Processes from which links begin: the nodes and behind them the clients.
     pub(super) sources: usize,
+    /// Whether nodes forget what they cannot read, and a minority of them may.
+    pub(super) has_doubts: bool,
+}
+
+impl Sizes {
+    /// Whether journals can be damaged without any harm to what was promised.
+    pub(super) fn may_flip(self) -> bool {
+        !self.has_doubts || self.nodes > 2
+    }
 }
 
 /// A fault, from when on and how long.
@@ -81,30 +110,92 @@ pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) 
     let mut episodes = Vec::new();
     let [power, processes, files] =
         [Group::Power, Group::Processes, Group::Files].map(|group| groups.contains(&group));
+    let files = files && sizes.may_flip();
     if power || processes || files {
         let mut draw = Stream::new(seed, "processes");
-        episodes.extend(lane(length, (20, 800, 3_000), &mut draw, |draw| {
+        let forgetful = forgetful(seed, sizes);
+        let rot = (forgetful.as_slice(), sizes.nodes);
+        episodes.extend(lane(length, (20, 800, 3_000), &mut draw, |draw, within| {
             let targets = targets(draw, sizes.nodes);
             let (kind, bits) = (draw.between(0, 8), draw.bits());
-            match kind {
-                0 if files => Fault::Flip(targets[0], bits),
+            let fault = match kind {
+                0 if files => return flip(targets[0], bits, within, length, rot),
                 1 | 2 if power => Fault::PowerLoss(targets, bits),
                 _ if processes => match kind % 2 {
                     0 => Fault::Kill(targets),
                     _ => Fault::Pause(targets),
                 },
                 _ if power => Fault::PowerLoss(targets, bits),
-                _ => Fault::Flip(targets[0], bits),
-            }
+                _ => return flip(targets[0], bits, within, length, rot),
+            };
+            within.of(fault)
         }));
     }
     if groups.contains(&Group::Network) {
         let mut draw = Stream::new(seed, "network");
-        episodes.extend(lane(length, (200, 2_000, 6_000), &mut draw, |draw| {
-            network::draw(draw, sizes)
+        episodes.extend(lane(length, (200, 2_000, 6_000), &mut draw, |draw, within| {
+            within.of(network::draw(draw, sizes))
         }));
     }
     episodes
+}
+
+/// The nodes that may forget their last records: the same minority for the whole run, for nobody
+/// knows how long the others need to tell them.
+fn forgetful(seed: u64, sizes: Sizes) -> Vec<usize> {
+    let mut draw = Stream::new(seed, "forgetful");
+    let minority = if sizes.has_doubts { (sizes.nodes - 1) / 2 } else { 0 };
+    some(&mut draw, sizes.nodes, minority)
+}
+
+/// When an episode begins and ends.
+#[derive(Clone, Copy)]
+struct Within {
+    at: Duration,
+    length: Duration,
+}
+
+impl Within {
+    fn of(self, fault: Fault) -> Vec<Episode> {
+        vec![Episode { at: self.at, length: self.length, fault }]
+    }
+}
+
+/// A byte of the journal of a node that becomes another. Of members that doubt, only those that may
+/// forget are struck, wherever that byte is: they give up all that comes behind it.
+fn flip(
+    node: usize,
+    bits: u64,
+    within: Within,
+    length: Duration,
+    (forgetful, nodes): (&[usize], usize),
+) -> Vec<Episode> {
+    if forgetful.is_empty() {
+        return within.of(Fault::Flip(node, Place::Early(bits)));
+    }
+    let node = forgetful[node % forgetful.len()];
+    let flip = |place| within.of(Fault::Flip(node, place));
+    match (bits >> 32) % 8 {
+        0 | 1 => flip(Place::Early(bits)),
+        2 | 3 => flip(Place::Anywhere(bits)),
+        4 | 5 => flip(Place::Last(bits)),
+        _ if nodes % 2 == 0 || within.at + BEHIND + ALONE > length => flip(Place::Last(bits)),
+        _ => flip_alone(node, bits, within.at, nodes),
+    }
+}
+
+/// Half of the others are killed and miss what is written then. They come back when the rest is
+/// away and the node has forgotten its last records: of those that are left none knows them, and
+/// they are a majority.
+fn flip_alone(node: usize, bits: u64, at: Duration, nodes: usize) -> Vec<Episode> {
+    let mut behind: Vec<usize> = (1..nodes).map(|after| (node + after) % nodes).collect();
+    let mut away = behind.split_off(nodes / 2);
+    [&mut behind, &mut away].into_iter().for_each(|nodes| nodes.sort_unstable());
+    let fault = Fault::FlipAlone { node, away, place: Place::Last(bits) };
+    vec![
+        Episode { at, length: BEHIND + MOMENT, fault: Fault::Kill(behind) },
+        Episode { at: at + BEHIND, length: ALONE, fault },
+    ]
 }
 
 /// Episodes of which none begins before the last is over; their lengths are drawn from the least
@@ -113,19 +204,20 @@ fn lane(
     length: Duration,
     (least, most, longest): (u64, u64, u64),
     draw: &mut Stream,
-    mut fault: impl FnMut(&mut Stream) -> Fault,
+    mut fault: impl FnMut(&mut Stream, Within) -> Vec<Episode>,
 ) -> Vec<Episode> {
     let mut episodes = Vec::new();
     let mut at = Duration::ZERO;
     loop {
         at += Duration::from_millis(draw.log_uniform(50, 500));
         let most = if draw.chance(100_000) { longest } else { most };
-        let episode = Duration::from_millis(draw.log_uniform(least, most));
-        if at + episode > length {
+        let within = Within { at, length: Duration::from_millis(draw.log_uniform(least, most)) };
+        if at + within.length > length {
             return episodes;
         }
-        episodes.push(Episode { at, length: episode, fault: fault(draw) });
-        at += episode;
+        let drawn = fault(draw, within);
+        at = drawn.iter().map(|episode| episode.at + episode.length).fold(at, Duration::max);
+        episodes.extend(drawn);
     }
 }
 
@@ -137,9 +229,14 @@ fn targets(draw: &mut Stream, nodes: usize) -> Vec<usize> {
         2 | 3 => (nodes - 1) / 2,
         _ => 1,
     };
+    some(draw, nodes, count.clamp(1, nodes))
+}
+
+/// So many of the nodes.
+fn some(draw: &mut Stream, nodes: usize, count: usize) -> Vec<usize> {
     let mut left: Vec<usize> = (0..nodes).collect();
     let mut chosen = Vec::new();
-    while chosen.len() < count.clamp(1, nodes) {
+    while chosen.len() < count {
         let at = draw.between(0, left.len() as u64 - 1) as usize;
         chosen.push(left.swap_remove(at));
     }
@@ -185,8 +282,11 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill(nodes) => write!(f, "kill {}", Numbers(nodes)),
             Fault::PowerLoss(nodes, _) => write!(f, "take the power from {}", Numbers(nodes)),
-            Fault::Flip(node, _) => {
-                write!(f, "flip a byte in the journal of {}", Numbers(&[*node]))
+            Fault::Flip(node, place) => write!(f, "flip {place} of {}", Numbers(&[*node])),
+            Fault::FlipAlone { node, away, place } => {
+                let is = if away.len() == 1 { "is" } else { "are" };
+                let (node, away) = ([*node], Numbers(away));
+                write!(f, "flip {place} of {} while {away} {is} away", Numbers(&node))
             }
             Fault::Pause(nodes) => write!(f, "pause {}", Numbers(nodes)),
             Fault::Network { what, .. } => write!(f, "{what}"),
@@ -202,7 +302,8 @@ mod tests {
     const LENGTH: Duration = Duration::from_secs(600);
 
     fn of(seed: u64, nodes: usize, groups: &[Group]) -> Vec<Episode> {
-        draw(seed, LENGTH, Sizes { nodes, sources: nodes + 2 }, groups)
+        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts: true };
+        draw(seed, LENGTH, sizes, groups)
     }
 
     #[test]
@@ -214,8 +315,6 @@ mod tests {
         assert_eq!(of(7, 5, &all), apart, "one group hangs on another");
         let is_loss = |episode: &&Episode| matches!(episode.fault, Fault::PowerLoss(..));
         assert_eq!(apart.iter().filter(is_loss).count(), 0);
-        let is_flip = |episode: &Episode| matches!(episode.fault, Fault::Flip(..));
-        assert!(of(7, 5, &[Group::Files]).iter().all(is_flip));
         let power = of(7, 5, &[Group::Power]);
         assert_eq!(power.iter().filter(is_loss).count(), power.len());
         let both = of(7, 5, &[Group::Power, Group::Processes]);
@@ -242,12 +341,51 @@ mod tests {
                 Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) | Fault::Pause(nodes) => {
                     nodes.len()
                 }
-                Fault::Network { .. } | Fault::Flip(..) => 0,
+                Fault::Network { .. } | Fault::Flip(..) | Fault::FlipAlone { .. } => 0,
             };
             of(1, nodes, &[Group::Processes]).iter().map(count).collect::<BTreeSet<usize>>()
         };
         assert_eq!(counts(3), [1, 2, 3].into());
         assert_eq!(counts(5), [1, 2, 3, 5].into());
+    }
+
+    /// Whose journals have a byte flipped, and how.
+    fn struck(has_doubts: bool, nodes: usize) -> (BTreeSet<usize>, [usize; 4]) {
+        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts };
+        let episodes = draw(7, LENGTH, sizes, &[Group::Files]);
+        let (mut who, mut how) = (BTreeSet::new(), [0; 4]);
+        for (number, episode) in episodes.iter().enumerate() {
+            let (kind, node) = match &episode.fault {
+                Fault::Flip(node, Place::Early(_)) => (0, *node),
+                Fault::Flip(node, Place::Anywhere(_)) => (1, *node),
+                Fault::Flip(node, Place::Last(_)) => (2, *node),
+                Fault::FlipAlone { node, away, .. } => {
+                    let before = &episodes[number - 1];
+                    let Fault::Kill(behind) = &before.fault else { panic!("nobody is behind") };
+                    let all: BTreeSet<usize> = behind.iter().chain(away).copied().collect();
+                    assert_eq!((behind.len(), all.len()), (nodes / 2, nodes - 1));
+                    assert!(!all.contains(node) && before.at + before.length > episode.at);
+                    (3, *node)
+                }
+                Fault::Kill(_) => continue,
+                other => panic!("{other} strikes no journal"),
+            };
+            how[kind] += 1;
+            who.insert(node);
+        }
+        (who, how)
+    }
+
+    #[test]
+    fn only_a_minority_of_those_that_doubt_is_struck() {
+        for (nodes, minority) in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)] {
+            let (who, how) = struck(true, nodes);
+            assert_eq!(who.len(), minority, "{how:?}");
+            assert!(how[..3].iter().all(|count| (*count > 20) == (minority > 0)), "{how:?}");
+            assert_eq!(how[3] > 20, nodes == 3 || nodes == 5, "{how:?}");
+            let (who, how) = struck(false, nodes);
+            assert!(who.len() == nodes && how[0] > 50 && how[1..] == [0; 3], "{how:?}");
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The processes of one run: who they are, where they listen, and whether they run.
 
+use super::demo::Demo;
 use super::flip::Flip;
-use super::judge::{Judged, judge};
+use super::judge::Judged;
+use super::kind::Kind;
 use super::node::{Error, SkipSync};
 use super::process::{Paused, Process};
-use super::proxy::{Done, Link, Proxy, Weather};
-use super::schedule::{Fault, Sizes};
+use super::proxy::{Done, Link, Proxy};
+use super::schedule::{Group, Sizes};
+use super::tally;
 use super::tight::Tight;
-use super::{map, tally};
-use crate::register;
 use serde_json::json;
-use squall::choice::mix;
-use squall_check::AppendKv;
-use squall_real::faults::{self, Lost};
+use squall_real::faults::Lost;
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -27,56 +26,11 @@ const LAST_MAX: Duration = Duration::from_secs(60);
 /// After how long a node that ended for want of space is started again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long a node may take to refuse its journal.
-const REFUSED_MAX: Duration = Duration::from_secs(2);
-
 /// How many clients load the system.
 pub(super) const CLIENTS: u64 = 4;
 
-/// What is run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// Replicas of the atomic register.
-    Register,
-    /// Members of a map on Raft.
-    Raft,
-}
-
-impl Kind {
-    /// What a run of it is called.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Register => "register",
-            Kind::Raft => "raft",
-        }
-    }
-
-    /// The role of its nodes, which is also the command that runs one.
-    fn role(self) -> &'static str {
-        match self {
-            Kind::Register => "replica",
-            Kind::Raft => map::ROLE,
-        }
-    }
-
-    /// The command that runs a client.
-    fn client(self) -> &'static str {
-        match self {
-            Kind::Register => "client",
-            Kind::Raft => "map-client",
-        }
-    }
-
-    fn judge(self, files: &[PathBuf]) -> Result<Judged, Error> {
-        match self {
-            Kind::Register => judge(&register::Model::new(None), files),
-            Kind::Raft => judge(&AppendKv::new(""), files),
-        }
-    }
-}
-
 /// A node: whether it runs.
-enum Slot {
+pub(super) enum Slot {
     Down,
     Up(Process),
     Still(Paused),
@@ -89,6 +43,8 @@ enum Slot {
 pub struct Flips {
     /// The node refused it.
     pub refused: u64,
+    /// The node took its last records for lost, and is in doubt until others have told it.
+    pub doubted: u64,
     /// The byte meant nothing, or there was no journal yet.
     pub harmless: u64,
 }
@@ -96,14 +52,15 @@ pub struct Flips {
 /// The processes of one run. Dropping it ends all of them.
 pub(super) struct System {
     kind: Kind,
+    trusts: bool,
     dir: PathBuf,
     program: PathBuf,
     addresses: Vec<SocketAddr>,
-    proxy: Proxy,
-    nodes: Vec<Slot>,
-    seed: u64,
-    power: Option<Power>,
-    flips: Flips,
+    pub(super) proxy: Proxy,
+    pub(super) nodes: Vec<Slot>,
+    pub(super) seed: u64,
+    pub(super) power: Option<Power>,
+    pub(super) flips: Flips,
     tight: Option<Tight>,
     /// How often the node on it ended by itself, and when it is started again.
     full: u64,
@@ -121,13 +78,10 @@ pub(super) struct Power {
 
 impl System {
     /// Chooses ports and writes down who is who.
-    pub(super) fn prepare(
-        kind: Kind,
-        count: usize,
-        dir: &Path,
-        seed: u64,
-        power: Option<Power>,
-    ) -> Result<System, Error> {
+    pub(super) fn prepare(demo: &Demo, dir: &Path) -> Result<System, Error> {
+        let (count, seed) = (demo.nodes, demo.seed);
+        let power = Power { skip: demo.skip_sync, ..Power::default() };
+        let power = demo.groups.contains(&Group::Power).then_some(power);
         let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
         // All are bound at once, so that none is chosen twice.
         let listeners: Vec<TcpListener> = (0..count)
@@ -142,7 +96,8 @@ impl System {
         let nodes = (0..count).map(|_| Slot::Down).collect();
         let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
         let system = System {
-            kind,
+            kind: demo.kind,
+            trusts: demo.trust_torn_tails,
             dir: dir.to_owned(),
             program,
             addresses,
@@ -162,10 +117,13 @@ impl System {
     /// How many there are of everything.
     pub(super) fn sizes(&self) -> Sizes {
         let nodes = self.addresses.len();
-        Sizes { nodes, sources: nodes + CLIENTS as usize + 1 }
+        let sources = nodes + CLIENTS as usize + 1;
+        // One or two that trust what they find refuse what they cannot read.
+        let has_doubts = self.kind == Kind::Raft && (nodes > 2 || !self.trusts);
+        Sizes { nodes, sources, has_doubts }
     }
 
-    fn name(&self, source: usize) -> String {
+    pub(super) fn name(&self, source: usize) -> String {
         match source.checked_sub(self.addresses.len()) {
             None => format!("{}-{}", self.kind.role(), source + 1),
             Some(client) => format!("client-{}", client + 1),
@@ -209,15 +167,15 @@ impl System {
         self.dir.join(format!("{name}.json"))
     }
 
-    fn data(&self, name: &str) -> PathBuf {
+    pub(super) fn data(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    fn undo(&self, name: &str) -> PathBuf {
+    pub(super) fn undo(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.undo"))
     }
 
-    fn metrics(&self, number: usize) -> PathBuf {
+    pub(super) fn metrics(&self, number: usize) -> PathBuf {
         self.dir.join(format!("{}.metrics.jsonl", self.name(number)))
     }
 
@@ -231,7 +189,7 @@ impl System {
         (0..self.nodes.len()).try_for_each(|number| self.wait_for(number))
     }
 
-    fn start(&mut self, number: usize) -> Result<(), Error> {
+    pub(super) fn start(&mut self, number: usize) -> Result<(), Error> {
         let name = self.name(number);
         let (config, metrics) = (self.config(&name), self.metrics(number));
         let undo = self.undo(&name);
@@ -243,6 +201,9 @@ impl System {
             "--metrics".as_ref(),
             metrics.as_ref(),
         ];
+        if self.trusts {
+            arguments.push(OsStr::new("--trust-torn-tails"));
+        }
         if let Some(power) = &self.power {
             arguments.extend([OsStr::new("--undo"), undo.as_ref()]);
             if let Some(skip) = power.skip {
@@ -318,115 +279,6 @@ impl System {
         }
     }
 
-    /// Kills all nodes, and takes their power if that can be.
-    pub(super) fn kill_all(&mut self) -> Result<(), Error> {
-        // What was there is dropped, and with it the process.
-        self.nodes.fill_with(|| Slot::Down);
-        (0..self.nodes.len()).try_for_each(|number| self.lose_power(number, self.seed))
-    }
-
-    /// Makes of the disk of a node that was killed what a loss of power may leave.
-    fn lose_power(&mut self, number: usize, seed: u64) -> Result<(), Error> {
-        let name = self.name(number);
-        let (data, undo) = (self.data(&name), self.undo(&name));
-        let Some(power) = &mut self.power else { return Ok(()) };
-        let lost = faults::lose_power(&data, &undo, mix(seed ^ number as u64))?;
-        power.lost.pending += lost.pending;
-        power.lost.files += lost.files;
-        power.lost.names += lost.names;
-        Ok(())
-    }
-
-    fn take(&mut self, number: usize) -> Slot {
-        std::mem::replace(&mut self.nodes[number], Slot::Down)
-    }
-
-    /// Kills a node and starts it on a journal in which a byte is another.
-    fn flip(&mut self, number: usize, bits: u64) -> Result<(), Error> {
-        drop(self.take(number));
-        let Some(flip) = Flip::draw(&self.data(&self.name(number)), bits)? else {
-            self.flips.harmless += 1;
-            return self.start(number);
-        };
-        flip.turn()?;
-        self.start(number)?;
-        if let Slot::Up(process) = self.take(number) {
-            self.nodes[number] = Slot::Flipped(process, flip);
-        }
-        Ok(())
-    }
-
-    /// Sees what the node made of that, and repairs what it has refused.
-    fn repair(&mut self, number: usize) -> Result<(), Error> {
-        match self.take(number) {
-            Slot::Flipped(mut process, flip) => match process.end_within(REFUSED_MAX) {
-                Some(true) => Err(Error::Ended(self.name(number))),
-                Some(false) => {
-                    self.flips.refused += 1;
-                    flip.turn()?;
-                    self.start(number)
-                }
-                None => {
-                    self.flips.harmless += 1;
-                    self.nodes[number] = Slot::Up(process);
-                    Ok(())
-                }
-            },
-            other => {
-                self.nodes[number] = other;
-                Ok(())
-            }
-        }
-    }
-
-    /// Begins a fault.
-    pub(super) fn begin(&mut self, fault: &Fault) -> Result<(), Error> {
-        match fault {
-            Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) => {
-                nodes.iter().for_each(|number| drop(self.take(*number)));
-            }
-            Fault::Flip(number, bits) => self.flip(*number, *bits)?,
-            Fault::Pause(nodes) => {
-                for number in nodes {
-                    self.nodes[*number] = match self.take(*number) {
-                        Slot::Up(process) => Slot::Still(process.pause()),
-                        other => other,
-                    };
-                }
-            }
-            Fault::Network { links, weather, .. } => {
-                links.iter().for_each(|link| self.proxy.set(*link, weather));
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends it. A node that is started again need not listen yet.
-    pub(super) fn end(&mut self, fault: &Fault) -> Result<(), Error> {
-        match fault {
-            Fault::Kill(nodes) => nodes.iter().try_for_each(|number| self.start(*number))?,
-            Fault::PowerLoss(nodes, seed) => {
-                for number in nodes {
-                    self.lose_power(*number, *seed)?;
-                    self.start(*number)?;
-                }
-            }
-            Fault::Flip(number, _) => self.repair(*number)?,
-            Fault::Pause(nodes) => {
-                for number in nodes {
-                    self.nodes[*number] = match self.take(*number) {
-                        Slot::Still(paused) => Slot::Up(paused.resume()),
-                        other => other,
-                    };
-                }
-            }
-            Fault::Network { links, .. } => {
-                links.iter().for_each(|link| self.proxy.set(*link, &Weather::default()));
-            }
-        }
-        Ok(())
-    }
-
     /// Starts one of the clients; the last one, which reads everything, if `last` is set.
     pub(super) fn client(
         &self,
@@ -470,7 +322,12 @@ impl System {
 
     /// What the nodes have lost with their power.
     pub(super) fn lost(&self) -> Lost {
-        self.power.map_or(Lost::default(), |power| power.lost)
+        self.power.as_ref().map_or(Lost::default(), |power| power.lost)
+    }
+
+    /// Whether the power of nodes can be lost.
+    pub(super) fn has_power(&self) -> bool {
+        self.power.is_some()
     }
 
     /// What the nodes made of journals with a byte that is another.
