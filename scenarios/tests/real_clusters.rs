@@ -41,6 +41,21 @@ fn real_members_of_raft_keep_their_promise_for_ten_seconds() {
 }
 
 #[test]
+fn real_members_speak_tls_and_what_is_damaged_ends_connections_and_is_never_delivered() {
+    let output = demo("raft --time 10s --seed 4 --tls");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(number(&text, " ok, ") > 100, "{text}");
+    assert!(number(&text, " damaged\n") > 0 && number(&text, " connections damaged") > 0, "{text}");
+    assert!(number(&text, " of them ended by their ends") > 0, "{text}");
+    // A frame that came through damaged would be told by its checksum; there is none.
+    assert_eq!(number(&text, " damaged frames"), 0, "{text}");
+    // What is encrypted shows no frames that could be lost.
+    assert_eq!(number(&text, " lost, "), 0, "{text}");
+}
+
+#[test]
 fn a_journal_with_a_flipped_byte_is_refused_and_serves_nothing() {
     let output = demo("raft --nodes 1 --trust-torn-tails --time 10s --faults files");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -34,6 +34,8 @@ pub struct Demo {
     pub trust_torn_tails: bool,
     /// How many KiB the disk of the last node has, if it is to be small.
     pub small_disk: Option<u32>,
+    /// Whether connections are encrypted, and both ends prove their names.
+    pub tls: bool,
     /// Where data is kept; a temporary directory if it is not given.
     pub dir: Option<PathBuf>,
 }
@@ -94,9 +96,10 @@ impl fmt::Display for Report {
         let Flips { refused, doubted, harmless } = self.flips;
         let flips = refused + doubted + harmless;
         writeln!(f, "journals: {flips} flipped bytes, {refused} refused, {doubted} doubted")?;
-        let Done { connections, closed, passed, lost, duplicated, reordered, corrupted } =
-            self.links;
+        let Done { connections, closed, damaged, broken, .. } = self.links;
+        let Done { passed, lost, duplicated, reordered, corrupted, .. } = self.links;
         writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
+        writeln!(f, "links: {damaged} connections damaged, {broken} of them ended by their ends")?;
         writeln!(
             f,
             "links: {passed} frames passed, {lost} lost, {duplicated} doubled, \

@@ -1,6 +1,7 @@
 //! Systems as real processes: the same nodes and clients that the world runs, on sockets, files and
 //! clocks of the machine, killed and stopped for real, behind links that do what links do.
 
+mod certificates;
 mod demo;
 mod flip;
 mod judge;
@@ -120,6 +121,10 @@ struct Run {
     /// again every so often. Nobody's power is lost then.
     #[arg(long)]
     small_disk: Option<u32>,
+    /// Let all processes speak TLS with each other, each with a certificate of its own. Links
+    /// cannot tell frames then, so that none is lost, doubled or overtaken.
+    #[arg(long)]
+    tls: bool,
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -173,7 +178,7 @@ impl Arguments for DemoArguments {
             Which::Register(run) => (Kind::Register, run, false),
             Which::Raft(of) => (Kind::Raft, of.run, of.trust_torn_tails),
         };
-        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, dir } = run;
+        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, tls, dir } = run;
         faults.retain(|group| small_disk.is_none() || *group != Group::Power);
         let may_flip = kind == Kind::Register || nodes > 2 || trust_torn_tails;
         faults.retain(|group| may_flip || *group != Group::Files);
@@ -181,15 +186,15 @@ impl Arguments for DemoArguments {
             faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
         let (name, ms, groups) = (kind.name(), time.as_millis(), names.join(","));
         let skip = skip_sync.map(|skip| format!(" --skip-sync {}", skip.name()));
-        let mut skip = skip.unwrap_or_default();
+        let mut more = skip.unwrap_or_default();
         if let Some(kib) = small_disk {
-            skip += &format!(" --small-disk {kib}");
+            more += &format!(" --small-disk {kib}");
         }
-        if trust_torn_tails {
-            skip += " --trust-torn-tails";
+        for (is_set, flag) in [(trust_torn_tails, " --trust-torn-tails"), (tls, " --tls")] {
+            more += if is_set { flag } else { "" };
         }
         println!(
-            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{skip}"
+            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{more}"
         );
         match (kind, trust_torn_tails) {
             (Kind::Raft, true) => println!("members trust torn tails of their journals"),
@@ -206,6 +211,7 @@ impl Arguments for DemoArguments {
             skip_sync,
             trust_torn_tails,
             small_disk,
+            tls,
             dir,
         };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;

@@ -1,5 +1,6 @@
 //! The processes of one run: who they are, where they listen, and whether they run.
 
+use super::certificates::Authority;
 use super::demo::Demo;
 use super::flip::Flip;
 use super::judge::Judged;
@@ -25,6 +26,9 @@ const LAST_MAX: Duration = Duration::from_secs(60);
 
 /// After how long a node that ended for want of space is started again.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// What the cluster is called.
+const CLUSTER: &str = "demo";
 
 /// How many clients load the system.
 pub(super) const CLIENTS: u64 = 4;
@@ -110,7 +114,11 @@ impl System {
             full: 0,
             again: None,
         };
-        (0..system.sizes().sources).try_for_each(|source| system.write_config(source))?;
+        let authority = demo.tls.then(|| Authority::new(dir)).transpose()?;
+        let sources = 0..system.sizes().sources;
+        sources
+            .into_iter()
+            .try_for_each(|source| system.write_config(source, authority.as_ref()))?;
         Ok(system)
     }
 
@@ -131,7 +139,7 @@ impl System {
     }
 
     /// Tells a process that the others are where its links begin.
-    fn write_config(&self, source: usize) -> Result<(), Error> {
+    fn write_config(&self, source: usize, authority: Option<&Authority>) -> Result<(), Error> {
         let name = &self.name(source);
         let address = |to: usize| match to == source {
             true => self.addresses[to],
@@ -140,9 +148,10 @@ impl System {
         let addresses: serde_json::Map<String, serde_json::Value> = (0..self.addresses.len())
             .map(|to| (self.name(to), json!(address(to).to_string())))
             .collect();
+        let tls = authority.map(|authority| authority.certify(name, CLUSTER)).transpose()?;
         let config = json!({
             "roster": {
-                "cluster": "demo",
+                "cluster": CLUSTER,
                 "roles": [
                     { "name": self.kind.role(), "nodes": self.addresses.len() },
                     { "name": "client", "nodes": CLIENTS + 1 },
@@ -151,6 +160,7 @@ impl System {
             "me": name,
             "addresses": addresses,
             "data": self.data(name),
+            "tls": tls,
             // Links that are half open are to be noticed within a run.
             "limits": {
                 "back_off_max_ms": 200,

@@ -3,7 +3,8 @@
 //! A link is a way from one process to one node: a port on loopback that only that process is told
 //! of. What it takes is cut into the frames of squall-real, which may then be delayed, lost,
 //! doubled, overtaken or damaged one by one. Answers over the same connection meet the same
-//! weather.
+//! weather. With TLS nobody here can tell frames: what comes is damaged, delayed, throttled and
+//! closed, and keeps its order.
 
 mod cutter;
 mod pump;
@@ -17,6 +18,7 @@ use squall::choice::Stream;
 use squall_env::{Either, race};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -177,11 +179,19 @@ async fn carry(
     one(&tally.connections);
     let (from_near, to_near) = incoming.into_split();
     let (from_far, to_far) = outgoing.into_split();
-    let there = Pump { from: from_near, to: to_far, weather: weather.clone(), draw: there, tally };
-    let back = Pump { from: from_far, to: to_near, weather, draw: back, tally };
+    let damaged = &AtomicBool::new(false);
+    let pump = |from, to, draw| Pump { from, to, weather: weather.clone(), draw, tally, damaged };
+    let (there, back) = (pump(from_near, to_far, there), pump(from_far, to_near, back));
     let (Either::Left(ended) | Either::Right(ended)) = race(there.run(), back.run()).await;
-    if matches!(ended, pump::Ended::Weather) {
+    let by_weather = matches!(ended, pump::Ended::Weather);
+    if by_weather {
         one(&tally.closed);
+    }
+    if damaged.load(Ordering::Relaxed) {
+        one(&tally.damaged);
+        if !by_weather {
+            one(&tally.broken);
+        }
     }
 }
 

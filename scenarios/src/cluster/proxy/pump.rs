@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::pending;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -46,6 +47,8 @@ pub(super) struct Pump<'a> {
     pub(super) weather: watch::Receiver<Weather>,
     pub(super) draw: Stream,
     pub(super) tally: &'a Tally,
+    /// Set once a bit of the connection is another.
+    pub(super) damaged: &'a AtomicBool,
 }
 
 struct Queue {
@@ -135,9 +138,10 @@ impl Pump<'_> {
         let weather = self.weather.borrow().clone();
         let draw = &mut self.draw;
         let is_frame = matches!(piece, Piece::Frame(_));
+        let is_greeting = matches!(piece, Piece::Greeting(_));
         let (Piece::Greeting(mut bytes) | Piece::Frame(mut bytes) | Piece::Bytes(mut bytes)) =
             piece;
-        if is_frame && draw.chance(weather.close) {
+        if !is_greeting && draw.chance(weather.close) {
             return false;
         }
         if is_frame && draw.chance(weather.lose) {
@@ -146,6 +150,7 @@ impl Pump<'_> {
         }
         if draw.chance(weather.corrupt) {
             one(&self.tally.corrupted);
+            self.damaged.store(true, Ordering::Relaxed);
             let bit = draw.between(0, bytes.len() as u64 * 8 - 1) as usize;
             bytes[bit / 8] ^= 1 << (bit % 8);
         }

@@ -138,14 +138,22 @@ fn frames_are_lost_doubled_and_overtaken_and_greetings_are_not() {
 #[test]
 fn damage_is_one_bit() {
     let sink = Sink::new(&Weather { corrupt: ALL, ..Weather::default() });
-    let _stream = sink.send(1);
+    let stream = sink.send(1);
     let got = sink.receive(GREETING.len() + 17);
     let sent = [GREETING.to_vec(), frame(0)].concat();
     let bits = |part: std::ops::Range<usize>| -> u32 {
         part.map(|at| (got[at] ^ sent[at]).count_ones()).sum()
     };
     assert_eq!((bits(0..12), bits(12..29)), (1, 1));
-    assert_eq!(sink.proxy.done().corrupted, 2);
+    let Done { corrupted, damaged, .. } = sink.proxy.done();
+    assert_eq!((corrupted, damaged), (2, 0));
+    drop(stream);
+    let until = Instant::now() + PATIENCE;
+    while sink.proxy.done().broken == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let Done { damaged, broken, .. } = sink.proxy.done();
+    assert_eq!((damaged, broken), (1, 1));
 }
 
 #[test]

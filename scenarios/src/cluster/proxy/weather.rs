@@ -31,9 +31,9 @@ pub struct Weather {
     pub duplicate: u32,
     /// A frame is overtaken by those behind it.
     pub reorder: u32,
-    /// One bit of a frame or a greeting is another.
+    /// One bit of a frame, of a greeting or of what of TLS comes at once is another.
     pub corrupt: u32,
-    /// The connection is closed instead of passing a frame on.
+    /// The connection is closed instead of passing a frame on, or what of TLS comes at once.
     pub close: u32,
     /// So many bytes a second pass, if there is a limit.
     pub bytes_per_second: Option<u32>,
@@ -66,6 +66,10 @@ tally! {
     connections,
     /// Connections that were closed by the weather.
     closed,
+    /// Connections in which a bit became another.
+    damaged,
+    /// Those among them that were ended by one of their ends.
+    broken,
     /// Frames that were passed on, each once.
     passed,
     /// Frames that vanished.
