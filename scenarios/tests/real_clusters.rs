@@ -1,6 +1,6 @@
 //! Clusters as real processes on loopback, killed and stopped while clients use them.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn demo(line: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_squall");
@@ -118,6 +118,30 @@ fn a_member_whose_disk_is_full_stops_and_the_others_go_on() {
     assert!(output.status.success(), "{text}\n{errors}");
     assert!(number(&text, " times for want of space") >= 1, "{text}");
     assert!(errors.contains("no space left on the device"), "{errors}");
+}
+
+#[test]
+#[ignore = "makes network namespaces, which only root may do; the continuous integration runs it"]
+fn members_that_the_kernel_parts_keep_their_promise() {
+    let (is_parted, is_whole) =
+        ("--time 30s --faults processes,network", "--time 5s --faults power");
+    for (faults, drops) in [(is_parted, true), (is_whole, false)] {
+        let line = format!("demo raft --seed 2 --netns {faults}");
+        let mut program = Command::new(env!("CARGO_BIN_EXE_squall"));
+        program.args(line.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let process = program.spawn().unwrap();
+        let name = format!("squall-{}-", process.id());
+        let output = process.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{errors}");
+        assert!(number(&text, " ok, ") > 100, "{text}");
+        assert!(!drops || number(&text, " troubles of the network") >= 5, "{text}");
+        assert_eq!(number(&text, " packets dropped") > 0, drops, "{text}");
+        let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
+        let left = String::from_utf8_lossy(&left.stdout);
+        assert!(!left.contains(&name), "{left}");
+    }
 }
 
 #[test]

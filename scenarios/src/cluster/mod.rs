@@ -7,10 +7,13 @@ mod flip;
 mod judge;
 mod kind;
 mod map;
+mod namespaces;
+mod net;
 mod network;
 mod node;
 mod process;
 mod proxy;
+mod root;
 mod schedule;
 mod strike;
 mod system;
@@ -125,6 +128,10 @@ struct Run {
     /// cannot tell frames then, so that none is lost, doubled or overtaken.
     #[arg(long)]
     tls: bool,
+    /// Give each process a network namespace of its own, as root, and let the kernel part them: no
+    /// other weather is on the links then.
+    #[arg(long)]
+    netns: bool,
     /// Where the nodes keep their data; a temporary directory if it is not given.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -178,7 +185,7 @@ impl Arguments for DemoArguments {
             Which::Register(run) => (Kind::Register, run, false),
             Which::Raft(of) => (Kind::Raft, of.run, of.trust_torn_tails),
         };
-        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, tls, dir } = run;
+        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, tls, netns, dir } = run;
         faults.retain(|group| small_disk.is_none() || *group != Group::Power);
         let may_flip = kind == Kind::Register || nodes > 2 || trust_torn_tails;
         faults.retain(|group| may_flip || *group != Group::Files);
@@ -190,7 +197,8 @@ impl Arguments for DemoArguments {
         if let Some(kib) = small_disk {
             more += &format!(" --small-disk {kib}");
         }
-        for (is_set, flag) in [(trust_torn_tails, " --trust-torn-tails"), (tls, " --tls")] {
+        let trusts = (trust_torn_tails, " --trust-torn-tails");
+        for (is_set, flag) in [trusts, (tls, " --tls"), (netns, " --netns")] {
             more += if is_set { flag } else { "" };
         }
         println!(
@@ -212,6 +220,7 @@ impl Arguments for DemoArguments {
             trust_torn_tails,
             small_disk,
             tls,
+            netns,
             dir,
         };
         let report = demo(&demo_of, &mut |line| println!("{line}"))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Draws what is done to the links: a partition, or weather on all of them.
 pub(super) fn draw(draw: &mut Stream, sizes: Sizes) -> Fault {
-    if draw.chance(500_000) && sizes.sources > 1 {
+    if (draw.chance(500_000) || !sizes.has_weather) && sizes.sources > 1 {
         partition(draw, sizes)
     } else {
         weather(draw, sizes)
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    const SIZES: Sizes = Sizes { nodes: 5, sources: 8, has_doubts: true };
+    const SIZES: Sizes = Sizes { nodes: 5, sources: 8, has_doubts: true, has_weather: true };
 
     /// All that is drawn from many seeds, by the first word of what it is called.
     fn drawn() -> BTreeMap<String, Vec<(BTreeSet<Link>, Weather)>> {
@@ -138,6 +138,19 @@ mod tests {
         for (name, faults) in &drawn {
             assert!(faults.iter().any(|(links, _)| !links.is_empty()), "{name}");
             assert!(faults.iter().all(|(_, weather)| *weather != Weather::default()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_only_parts() {
+        let sizes = Sizes { has_weather: false, ..SIZES };
+        let mut stream = Stream::new(1, "test");
+        for _ in 0..200 {
+            let Fault::Network { what, weather, .. } = draw(&mut stream, sizes) else {
+                panic!("that is none of the network's");
+            };
+            assert_eq!(weather, Weather { gate: weather.gate, ..Weather::default() }, "{what}");
+            assert_ne!(weather.gate, Gate::Open, "{what}");
         }
     }
 

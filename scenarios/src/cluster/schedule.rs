@@ -73,6 +73,8 @@ pub(super) struct Sizes {
     pub(super) sources: usize,
     /// Whether nodes forget what they cannot read, and a minority of them may.
     pub(super) has_doubts: bool,
+    /// Whether links can do more than be closed.
+    pub(super) has_weather: bool,
 }
 
 impl Sizes {
@@ -302,7 +304,7 @@ mod tests {
     const LENGTH: Duration = Duration::from_secs(600);
 
     fn of(seed: u64, nodes: usize, groups: &[Group]) -> Vec<Episode> {
-        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts: true };
+        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts: true, has_weather: true };
         draw(seed, LENGTH, sizes, groups)
     }
 
@@ -351,7 +353,7 @@ mod tests {
 
     /// Whose journals have a byte flipped, and how.
     fn struck(has_doubts: bool, nodes: usize) -> (BTreeSet<usize>, [usize; 4]) {
-        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts };
+        let sizes = Sizes { nodes, sources: nodes + 2, has_doubts, has_weather: true };
         let episodes = draw(7, LENGTH, sizes, &[Group::Files]);
         let (mut who, mut how) = (BTreeSet::new(), [0; 4]);
         for (number, episode) in episodes.iter().enumerate() {

@@ -132,7 +132,7 @@ impl System {
                 }
             }
             Fault::Network { links, weather, .. } => {
-                links.iter().for_each(|link| self.proxy.set(*link, weather));
+                self.net.set(links, weather)?;
             }
         }
         Ok(())
@@ -162,7 +162,7 @@ impl System {
                 }
             }
             Fault::Network { links, .. } => {
-                links.iter().for_each(|link| self.proxy.set(*link, &Weather::default()));
+                self.net.set(links, &Weather::default())?;
             }
         }
         Ok(())

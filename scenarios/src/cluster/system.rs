@@ -5,16 +5,16 @@ use super::demo::Demo;
 use super::flip::Flip;
 use super::judge::Judged;
 use super::kind::Kind;
+use super::net::Net;
 use super::node::{Error, SkipSync};
 use super::process::{Paused, Process};
-use super::proxy::{Done, Link, Proxy};
+use super::proxy::{Done, Link};
 use super::schedule::{Group, Sizes};
 use super::tally;
 use super::tight::Tight;
 use serde_json::json;
 use squall_real::faults::Lost;
 use std::ffi::OsStr;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,9 @@ pub(super) struct System {
     trusts: bool,
     dir: PathBuf,
     program: PathBuf,
-    addresses: Vec<SocketAddr>,
-    pub(super) proxy: Proxy,
     pub(super) nodes: Vec<Slot>,
+    /// It goes when all that use it have gone.
+    pub(super) net: Net,
     pub(super) seed: u64,
     pub(super) power: Option<Power>,
     pub(super) flips: Flips,
@@ -87,25 +87,18 @@ impl System {
         let power = Power { skip: demo.skip_sync, ..Power::default() };
         let power = demo.groups.contains(&Group::Power).then_some(power);
         let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
-        // All are bound at once, so that none is chosen twice.
-        let listeners: Vec<TcpListener> = (0..count)
-            .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-            .collect::<Result<_, _>>()
-            .map_err(Error::io("a free port"))?;
-        let addresses: Vec<SocketAddr> = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<_, _>>()
-            .map_err(Error::io("a free port"))?;
+        let sources = count + CLIENTS as usize + 1;
+        let net = match demo.netns {
+            true => Net::of_namespaces(sources, count)?,
+            false => Net::of_links(sources, count, seed)?,
+        };
         let nodes = (0..count).map(|_| Slot::Down).collect();
-        let proxy = Proxy::start(count + CLIENTS as usize + 1, &addresses, seed)?;
         let system = System {
             kind: demo.kind,
             trusts: demo.trust_torn_tails,
             dir: dir.to_owned(),
             program,
-            addresses,
-            proxy,
+            net,
             nodes,
             seed,
             power,
@@ -124,15 +117,16 @@ impl System {
 
     /// How many there are of everything.
     pub(super) fn sizes(&self) -> Sizes {
-        let nodes = self.addresses.len();
+        let nodes = self.nodes.len();
         let sources = nodes + CLIENTS as usize + 1;
         // One or two that trust what they find refuse what they cannot read.
         let has_doubts = self.kind == Kind::Raft && (nodes > 2 || !self.trusts);
-        Sizes { nodes, sources, has_doubts }
+        let has_weather = matches!(self.net, Net::Links(..));
+        Sizes { nodes, sources, has_doubts, has_weather }
     }
 
     pub(super) fn name(&self, source: usize) -> String {
-        match source.checked_sub(self.addresses.len()) {
+        match source.checked_sub(self.nodes.len()) {
             None => format!("{}-{}", self.kind.role(), source + 1),
             Some(client) => format!("client-{}", client + 1),
         }
@@ -141,11 +135,8 @@ impl System {
     /// Tells a process that the others are where its links begin.
     fn write_config(&self, source: usize, authority: Option<&Authority>) -> Result<(), Error> {
         let name = &self.name(source);
-        let address = |to: usize| match to == source {
-            true => self.addresses[to],
-            false => self.proxy.address(Link { from: source, to }),
-        };
-        let addresses: serde_json::Map<String, serde_json::Value> = (0..self.addresses.len())
+        let address = |to: usize| self.net.address(Link { from: source, to });
+        let addresses: serde_json::Map<String, serde_json::Value> = (0..self.nodes.len())
             .map(|to| (self.name(to), json!(address(to).to_string())))
             .collect();
         let tls = authority.map(|authority| authority.certify(name, CLUSTER)).transpose()?;
@@ -153,7 +144,7 @@ impl System {
             "roster": {
                 "cluster": CLUSTER,
                 "roles": [
-                    { "name": self.kind.role(), "nodes": self.addresses.len() },
+                    { "name": self.kind.role(), "nodes": self.nodes.len() },
                     { "name": "client", "nodes": CLIENTS + 1 },
                 ],
             },
@@ -220,7 +211,8 @@ impl System {
                 arguments.extend([OsStr::new("--skip-sync"), skip.name().as_ref()]);
             }
         }
-        self.nodes[number] = Slot::Up(Process::start(&self.program, &name, &arguments)?);
+        self.nodes[number] =
+            Slot::Up(self.net.start(&self.program, (&name, number), &arguments)?);
         if self.is_tight(number) {
             self.again = None;
         }
@@ -231,8 +223,9 @@ impl System {
     fn wait_for(&mut self, number: usize) -> Result<(), Error> {
         let until = Instant::now() + UP_MAX;
         while Instant::now() < until {
-            let limit = Duration::from_millis(200);
-            if TcpStream::connect_timeout(&self.addresses[number], limit).is_ok() {
+            if let Slot::Up(process) = &self.nodes[number]
+                && self.net.listens(number, process.id())
+            {
                 return Ok(());
             }
             self.check(number)?;
@@ -316,7 +309,8 @@ impl System {
         if last {
             arguments.push("--last".as_ref());
         }
-        Process::start(&self.program, &name, &arguments)
+        let source = self.nodes.len() + number as usize;
+        self.net.start(&self.program, (&name, source), &arguments)
     }
 
     /// Waits until a client has done all that it was told.
@@ -345,9 +339,14 @@ impl System {
         self.flips
     }
 
-    /// What the links have done.
-    pub(super) fn links_did(&self) -> Done {
-        self.proxy.done()
+    /// What the links have done, if they are our own.
+    pub(super) fn links_did(&self) -> Option<Done> {
+        self.net.done()
+    }
+
+    /// How many packets the kernel has dropped, if it parts processes.
+    pub(super) fn dropped(&self) -> Result<Option<u64>, Error> {
+        self.net.dropped()
     }
 
     /// What the nodes have counted, over all that each of them ran.

@@ -1,24 +1,17 @@
 //! A disk that is so small that it is full now and then: a tmpfs, which only root may mount.
 
 use super::node::Error;
+use super::root::run;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// A tmpfs on the directory of one node. Dropping it takes it away.
 pub(super) struct Tight {
     path: PathBuf,
 }
 
-fn run(program: &str, arguments: &[&str], path: &Path) -> Result<(), Error> {
-    let what = || format!("{program} {}", path.display());
-    let mut command = Command::new(program);
-    let command = command.args(arguments).arg(path).stdin(Stdio::null());
-    let output = command.output().map_err(Error::io(what()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::io(what())(std::io::Error::other(said)))
+fn on(path: &Path, program: &str, arguments: &[&str]) -> Result<(), Error> {
+    let path = path.to_string_lossy();
+    run(program, &[arguments, &[&path]].concat(), "").map(drop)
 }
 
 impl Tight {
@@ -26,19 +19,19 @@ impl Tight {
     pub(super) fn mount(path: &Path, kib: u32) -> Result<Tight, Error> {
         std::fs::create_dir_all(path).map_err(Error::io(path.display().to_string()))?;
         let size = format!("size={kib}k");
-        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], path)?;
+        on(path, "mount", &["-t", "tmpfs", "-o", &size, "tmpfs"])?;
         Ok(Tight { path: path.to_owned() })
     }
 
     /// Gives it room for everything.
     pub(super) fn grow(&self) -> Result<(), Error> {
-        run("mount", &["-o", "remount,size=256m"], &self.path)
+        on(&self.path, "mount", &["-o", "remount,size=256m"])
     }
 }
 
 impl Drop for Tight {
     fn drop(&mut self) {
-        if let Err(error) = run("umount", &["-l"], &self.path) {
+        if let Err(error) = on(&self.path, "umount", &["-l"]) {
             eprintln!("error: {error}");
         }
     }
@@ -65,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_mounted_is_an_error_with_its_reason() {
-        let error = run("mount", &["-o", "remount,size=1m"], Path::new("/no/such/place"));
+        let error = on(Path::new("/no/such/place"), "mount", &["-o", "remount,size=1m"]);
         assert!(error.unwrap_err().to_string().contains("/no/such/place"));
     }
 }

@@ -1,5 +1,6 @@
 //! What a link does to what passes it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -80,6 +81,20 @@ tally! {
     reordered,
     /// Frames and greetings in which a bit is another.
     corrupted,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Done { connections, closed, damaged, broken, .. } = self;
+        let Done { passed, lost, duplicated, reordered, corrupted, .. } = self;
+        writeln!(f, "links: {connections} connections, {closed} of them closed or not taken")?;
+        writeln!(f, "links: {damaged} connections damaged, {broken} of them ended by their ends")?;
+        writeln!(
+            f,
+            "links: {passed} frames passed, {lost} lost, {duplicated} doubled, \
+             {reordered} overtaken, {corrupted} damaged"
+        )
+    }
 }
 
 pub(super) fn one(count: &AtomicU64) {
