@@ -121,6 +121,25 @@ fn a_member_whose_disk_is_full_stops_and_the_others_go_on() {
 }
 
 #[test]
+#[ignore = "mounts ext4, which only root may do; the continuous integration runs it"]
+fn members_whose_file_systems_are_shut_down_keep_what_they_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_string_lossy();
+    let own = |name: &str| format!("--time 10s --faults ext4,processes --dir {path}/{name}");
+    let line = |seed: u64, name: &str| format!("raft --seed {seed} {}", own(name));
+    let skipping = |seed: u64| format!("{} --skip-sync files", line(seed, &format!("s{seed}")));
+    let seed = (1..=4).find(|seed| is_found(&skipping(*seed))).expect("nobody noticed");
+    let output = demo(&line(seed, "clean"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(text.contains("shut down the file systems of node"), "{text}");
+    assert!(number(&text, " losses of power") >= 2 && number(&text, " ok, ") > 100, "{text}");
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains(&*path), "{mounts}");
+}
+
+#[test]
 #[ignore = "makes network namespaces, which only root may do; the continuous integration runs it"]
 fn members_that_the_kernel_parts_keep_their_promise() {
     let (is_parted, is_whole) =

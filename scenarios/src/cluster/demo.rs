@@ -85,7 +85,7 @@ impl fmt::Display for Report {
         let kills = many(|fault| matches!(fault, Fault::Kill(_)));
         let pauses = many(|fault| matches!(fault, Fault::Pause(_)));
         let network = many(|fault| matches!(fault, Fault::Network { .. }));
-        let losses = many(|fault| matches!(fault, Fault::PowerLoss(..)));
+        let losses = many(|fault| matches!(fault, Fault::PowerLoss(..) | Fault::Shutdown(_)));
         writeln!(
             f,
             "{kills} kills, {losses} losses of power, {pauses} pauses, \

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod demo;
+mod ext4;
 mod flip;
 mod judge;
 mod kind;
@@ -186,7 +187,13 @@ impl Arguments for DemoArguments {
             Which::Raft(of) => (Kind::Raft, of.run, of.trust_torn_tails),
         };
         let Run { nodes, time, seed, mut faults, skip_sync, small_disk, tls, netns, dir } = run;
-        faults.retain(|group| small_disk.is_none() || *group != Group::Power);
+        let has_ext4 = faults.contains(&Group::Ext4);
+        if has_ext4 && small_disk.is_some() {
+            eprintln!("error: a disk is either small or ext4");
+            return Ok(USAGE);
+        }
+        let loses_power = small_disk.is_none() && !has_ext4;
+        faults.retain(|group| loses_power || *group != Group::Power);
         let may_flip = kind == Kind::Register || nodes > 2 || trust_torn_tails;
         faults.retain(|group| may_flip || *group != Group::Files);
         let names: Vec<String> =

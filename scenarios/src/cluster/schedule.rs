@@ -24,6 +24,9 @@ pub enum Fault {
     /// They are killed and lose what they had not synced, or any part of it, which is drawn from
     /// this; and they are started again at the end.
     PowerLoss(Vec<usize>, u64),
+    /// Their file systems are shut down by the kernel and they are killed. They are started again
+    /// at the end on what had reached the disks.
+    Shutdown(Vec<usize>),
     /// The node is killed, one byte of its journal becomes another, and it is started. If it has
     /// refused that, the byte is put back at the end, and the node is started again.
     Flip(usize, Place),
@@ -62,6 +65,9 @@ pub enum Group {
     Power,
     /// The links between processes do what links do.
     Network,
+    /// Nodes lose what they had not synced by their file systems being shut down, each of which is
+    /// ext4 on a disk of its own. Only root can do so, and then nobody's power is lost otherwise.
+    Ext4,
 }
 
 /// How many there are of everything that can be struck.
@@ -110,9 +116,13 @@ pub struct Step {
 /// hangs on no other.
 pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) -> Vec<Episode> {
     let mut episodes = Vec::new();
-    let [power, processes, files] =
-        [Group::Power, Group::Processes, Group::Files].map(|group| groups.contains(&group));
-    let files = files && sizes.may_flip();
+    let has = |group| groups.contains(&group);
+    let (ext4, processes) = (has(Group::Ext4), has(Group::Processes));
+    let (power, files) = (has(Group::Power) || ext4, has(Group::Files) && sizes.may_flip());
+    let lose = |targets, bits| match ext4 {
+        true => Fault::Shutdown(targets),
+        false => Fault::PowerLoss(targets, bits),
+    };
     if power || processes || files {
         let mut draw = Stream::new(seed, "processes");
         let forgetful = forgetful(seed, sizes);
@@ -122,12 +132,12 @@ pub(super) fn draw(seed: u64, length: Duration, sizes: Sizes, groups: &[Group]) 
             let (kind, bits) = (draw.between(0, 8), draw.bits());
             let fault = match kind {
                 0 if files => return flip(targets[0], bits, within, length, rot),
-                1 | 2 if power => Fault::PowerLoss(targets, bits),
+                1 | 2 if power => lose(targets, bits),
                 _ if processes => match kind % 2 {
                     0 => Fault::Kill(targets),
                     _ => Fault::Pause(targets),
                 },
-                _ if power => Fault::PowerLoss(targets, bits),
+                _ if power => lose(targets, bits),
                 _ => return flip(targets[0], bits, within, length, rot),
             };
             within.of(fault)
@@ -284,6 +294,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill(nodes) => write!(f, "kill {}", Numbers(nodes)),
             Fault::PowerLoss(nodes, _) => write!(f, "take the power from {}", Numbers(nodes)),
+            Fault::Shutdown(nodes) => write!(f, "shut down the file systems of {}", Numbers(nodes)),
             Fault::Flip(node, place) => write!(f, "flip {place} of {}", Numbers(&[*node])),
             Fault::FlipAlone { node, away, place } => {
                 let is = if away.len() == 1 { "is" } else { "are" };
@@ -317,6 +328,8 @@ mod tests {
         assert_eq!(of(7, 5, &all), apart, "one group hangs on another");
         let is_loss = |episode: &&Episode| matches!(episode.fault, Fault::PowerLoss(..));
         assert_eq!(apart.iter().filter(is_loss).count(), 0);
+        let shutdown = |episode: &Episode| matches!(episode.fault, Fault::Shutdown(..));
+        assert!(of(7, 5, &[Group::Ext4]).iter().all(shutdown));
         let power = of(7, 5, &[Group::Power]);
         assert_eq!(power.iter().filter(is_loss).count(), power.len());
         let both = of(7, 5, &[Group::Power, Group::Processes]);
@@ -340,9 +353,10 @@ mod tests {
     fn every_number_of_nodes_is_struck() {
         let counts = |nodes| {
             let count = |episode: &Episode| match &episode.fault {
-                Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) | Fault::Pause(nodes) => {
-                    nodes.len()
-                }
+                Fault::Kill(nodes)
+                | Fault::PowerLoss(nodes, _)
+                | Fault::Shutdown(nodes)
+                | Fault::Pause(nodes) => nodes.len(),
                 Fault::Network { .. } | Fault::Flip(..) | Fault::FlipAlone { .. } => 0,
             };
             of(1, nodes, &[Group::Processes]).iter().map(count).collect::<BTreeSet<usize>>()

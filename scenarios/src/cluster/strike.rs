@@ -9,6 +9,7 @@ use super::system::{Slot, System};
 use super::tally;
 use squall::choice::mix;
 use squall_real::faults;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How long a node may take to refuse its journal.
@@ -29,21 +30,47 @@ enum Opened {
 impl System {
     /// Kills all nodes, and takes their power if that can be.
     pub(super) fn kill_all(&mut self) -> Result<(), Error> {
+        let all = 0..self.nodes.len();
+        if !self.disks.is_empty() {
+            all.clone().try_for_each(|number| self.shut_down(number))?;
+            all.clone().try_for_each(|number| self.come_back(number))?;
+        }
         // What was there is dropped, and with it the process.
         self.nodes.fill_with(|| Slot::Down);
-        (0..self.nodes.len()).try_for_each(|number| self.lose_power(number, self.seed))
+        all.into_iter().try_for_each(|number| self.lose_power(number, self.seed))
     }
 
     /// Makes of the disk of a node that was killed what a loss of power may leave.
     fn lose_power(&mut self, number: usize, seed: u64) -> Result<(), Error> {
         let name = self.name(number);
         let (data, undo) = (self.data(&name), self.undo(&name));
-        let Some(power) = &mut self.power else { return Ok(()) };
+        let Some(all) = &mut self.power else { return Ok(()) };
         let lost = faults::lose_power(&data, &undo, mix(seed ^ number as u64))?;
-        power.lost.pending += lost.pending;
-        power.lost.files += lost.files;
-        power.lost.names += lost.names;
+        all.pending += lost.pending;
+        all.files += lost.files;
+        all.names += lost.names;
         Ok(())
+    }
+
+    /// Shuts the disk of a node down and kills the node, which may have noticed.
+    fn shut_down(&mut self, number: usize) -> Result<(), Error> {
+        let running = self.take(number);
+        self.disks[number].shut_down()?;
+        drop(running);
+        Ok(())
+    }
+
+    /// Gives a node that was killed its disk back.
+    fn come_back(&mut self, number: usize) -> Result<(), Error> {
+        self.disks[number].come_back()?;
+        // Nothing is undone on a disk that has lost something itself.
+        let undo = self.undo(&self.name(number));
+        match std::fs::remove_dir_all(&undo) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(undo.display().to_string())(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn take(&mut self, number: usize) -> Slot {
@@ -113,6 +140,9 @@ impl System {
             Fault::Kill(nodes) | Fault::PowerLoss(nodes, _) => {
                 nodes.iter().for_each(|number| drop(self.take(*number)));
             }
+            Fault::Shutdown(nodes) => {
+                nodes.iter().try_for_each(|number| self.shut_down(*number))?;
+            }
             Fault::Flip(number, place) => {
                 drop(self.take(*number));
                 self.flip(*number, *place)?;
@@ -145,6 +175,12 @@ impl System {
             Fault::PowerLoss(nodes, seed) => {
                 for number in nodes {
                     self.lose_power(*number, *seed)?;
+                    self.start(*number)?;
+                }
+            }
+            Fault::Shutdown(nodes) => {
+                for number in nodes {
+                    self.come_back(*number)?;
                     self.start(*number)?;
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::certificates::Authority;
 use super::demo::Demo;
+use super::ext4::Ext4;
 use super::flip::Flip;
 use super::judge::Judged;
 use super::kind::Kind;
@@ -26,6 +27,9 @@ const LAST_MAX: Duration = Duration::from_secs(60);
 
 /// After how long a node that ended for want of space is started again.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// The directory of a node's data on a disk of its own.
+const DATA: &str = "data";
 
 /// What the cluster is called.
 const CLUSTER: &str = "demo";
@@ -63,29 +67,23 @@ pub(super) struct System {
     /// It goes when all that use it have gone.
     pub(super) net: Net,
     pub(super) seed: u64,
-    pub(super) power: Option<Power>,
+    /// What nodes lost whose power can be lost.
+    pub(super) power: Option<Lost>,
+    /// Syncs that they leave out.
+    skip: Option<SkipSync>,
     pub(super) flips: Flips,
+    pub(super) disks: Vec<Ext4>,
     tight: Option<Tight>,
     /// How often the node on it ended by itself, and when it is started again.
     full: u64,
     again: Option<Instant>,
 }
 
-/// Nodes whose power can be lost.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Power {
-    /// Syncs that they leave out.
-    pub(super) skip: Option<SkipSync>,
-    /// What they have lost so far.
-    pub(super) lost: Lost,
-}
-
 impl System {
     /// Chooses ports and writes down who is who.
     pub(super) fn prepare(demo: &Demo, dir: &Path) -> Result<System, Error> {
         let (count, seed) = (demo.nodes, demo.seed);
-        let power = Power { skip: demo.skip_sync, ..Power::default() };
-        let power = demo.groups.contains(&Group::Power).then_some(power);
+        let power = demo.groups.contains(&Group::Power).then(Lost::default);
         let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
         let sources = count + CLIENTS as usize + 1;
         let net = match demo.netns {
@@ -93,7 +91,7 @@ impl System {
             false => Net::of_links(sources, count, seed)?,
         };
         let nodes = (0..count).map(|_| Slot::Down).collect();
-        let system = System {
+        let mut system = System {
             kind: demo.kind,
             trusts: demo.trust_torn_tails,
             dir: dir.to_owned(),
@@ -102,11 +100,17 @@ impl System {
             nodes,
             seed,
             power,
+            skip: demo.skip_sync,
             flips: Flips::default(),
+            disks: Vec::new(),
             tight: None,
             full: 0,
             again: None,
         };
+        if demo.groups.contains(&Group::Ext4) {
+            let paths = (0..count).map(|node| dir.join(system.name(node)));
+            system.disks = paths.map(|path| Ext4::make(&path, DATA)).collect::<Result<_, _>>()?;
+        }
         let authority = demo.tls.then(|| Authority::new(dir)).transpose()?;
         let sources = 0..system.sizes().sources;
         sources
@@ -169,11 +173,15 @@ impl System {
     }
 
     pub(super) fn data(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        // What is mounted has a directory of its own in it.
+        if self.disks.is_empty() { self.dir.join(name) } else { self.dir.join(name).join(DATA) }
     }
 
     pub(super) fn undo(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.undo"))
+        match self.disks.is_empty() {
+            true => self.dir.join(format!("{name}.undo")),
+            false => self.dir.join(name).join("undo"),
+        }
     }
 
     pub(super) fn metrics(&self, number: usize) -> PathBuf {
@@ -205,11 +213,12 @@ impl System {
         if self.trusts {
             arguments.push(OsStr::new("--trust-torn-tails"));
         }
-        if let Some(power) = &self.power {
+        let has_disks = !self.disks.is_empty();
+        if self.power.is_some() || has_disks && self.skip.is_some() {
             arguments.extend([OsStr::new("--undo"), undo.as_ref()]);
-            if let Some(skip) = power.skip {
-                arguments.extend([OsStr::new("--skip-sync"), skip.name().as_ref()]);
-            }
+        }
+        if let Some(skip) = self.skip.filter(|_| has_disks || self.power.is_some()) {
+            arguments.extend([OsStr::new("--skip-sync"), skip.name().as_ref()]);
         }
         self.nodes[number] =
             Slot::Up(self.net.start(&self.program, (&name, number), &arguments)?);
@@ -326,12 +335,12 @@ impl System {
 
     /// What the nodes have lost with their power.
     pub(super) fn lost(&self) -> Lost {
-        self.power.as_ref().map_or(Lost::default(), |power| power.lost)
+        self.power.unwrap_or_default()
     }
 
     /// Whether the power of nodes can be lost.
     pub(super) fn has_power(&self) -> bool {
-        self.power.is_some()
+        self.power.is_some() || !self.disks.is_empty()
     }
 
     /// What the nodes made of journals with a byte that is another.
