@@ -14,8 +14,13 @@ mod loads;
 mod streams;
 
 use criterion::{Criterion, Throughput};
+use mimalloc::MiMalloc;
 use std::hint::black_box;
 use std::time::Duration;
+
+/// As in the `squall` command.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How many seeds of the register one measurement runs: enough that their mean has settled.
 const SEEDS: u64 = 200;

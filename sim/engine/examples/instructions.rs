@@ -35,7 +35,12 @@ mod loads;
 #[path = "../benches/world/streams.rs"]
 mod streams;
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// As in the `squall` command.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs what the arguments say, and gives how many operations that were. Without a length it is
 /// that of the benchmark.

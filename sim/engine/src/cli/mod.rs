@@ -8,6 +8,16 @@
 //! }
 //! ```
 //!
+//! Runs make and drop many small things, for which another allocator than the system's takes less:
+//! sweeps of `register/atomic` took a twentieth less time with `mimalloc`. It changes no run, and a
+//! program that wants it says so in two lines:
+//!
+//! ```no_run
+//! #[global_allocator]
+//! static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+//! # fn main() {}
+//! ```
+//!
 //! With `--trace` a run prints everything that happens, and with it the events of `tracing` that
 //! the code under test emits, with virtual time, node and boot. The environment's variable
 //! `SQUALL_LOG` filters them (`SQUALL_LOG=info,my_crate::raft=trace`; without it `RUST_LOG` does),
