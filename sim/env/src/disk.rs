@@ -3,7 +3,7 @@
 //! Data, length and directory entry of a file become durable apart from each other: a file that
 //! was written and synced can still be missing after a power loss if its directory was not synced.
 
-use crate::platform::Disk;
+use crate::platform::{Disk, DiskSlot};
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
@@ -161,6 +161,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Completion {
+    /// For an operation that nobody waits for.
+    pub fn unobserved() -> Completion {
+        Completion(None)
+    }
+
     /// Hands the result to whoever waits. This wakes a task: an adapter calls it outside of any
     /// lock of its own.
     pub fn complete(mut self, result: Result<Done, DiskError>) {
@@ -194,24 +199,52 @@ impl fmt::Debug for Completion {
     }
 }
 
-/// A place for one operation at a time, to be used again and again without allocating.
-pub struct Slot(Arc<Mutex<State>>);
+/// A place for one operation at a time on one disk, to be used again and again without allocating.
+#[derive(Default)]
+pub struct Slot(Kept);
 
-impl Default for Slot {
-    fn default() -> Slot {
-        Slot(Arc::new(Mutex::new(State::Idle)))
+#[derive(Default)]
+enum Kept {
+    #[default]
+    Unused,
+    /// The disk keeps the answer, if an operation was started since the last one.
+    Own {
+        slot: Box<dyn DiskSlot>,
+        asked: bool,
+    },
+    Shared(Arc<Mutex<State>>),
+}
+
+impl Kept {
+    fn of<D: Disk + ?Sized>(disk: &D) -> Kept {
+        match disk.disk_slot() {
+            Some(slot) => Kept::Own { slot, asked: false },
+            None => Kept::Shared(Arc::new(Mutex::new(State::Idle))),
+        }
     }
 }
 
 impl Slot {
     /// Starts an operation. One that is still under way in this slot goes on unobserved.
     pub fn submit<D: Disk + ?Sized>(&mut self, disk: &D, operation: Operation) {
-        let before = mem::replace(&mut *lock(&self.0), State::Pending(None));
-        if let State::Pending(waker) = before {
-            *lock(&self.0) = State::Pending(waker);
-            self.0 = Arc::new(Mutex::new(State::Pending(None)));
+        if let Kept::Unused = self.0 {
+            self.0 = Kept::of(disk);
         }
-        disk.submit(operation, Completion(Some(Arc::clone(&self.0))));
+        match &mut self.0 {
+            Kept::Unused => {}
+            Kept::Own { slot, asked } => {
+                *asked = true;
+                slot.submit(operation);
+            }
+            Kept::Shared(shared) => {
+                let before = mem::replace(&mut *lock(shared), State::Pending(None));
+                if let State::Pending(waker) = before {
+                    *lock(shared) = State::Pending(waker);
+                    *shared = Arc::new(Mutex::new(State::Pending(None)));
+                }
+                disk.submit(operation, Completion(Some(Arc::clone(shared))));
+            }
+        }
     }
 
     /// The result of the operation that was started last; each result is handed out once.
@@ -219,19 +252,30 @@ impl Slot {
     /// # Panics
     /// If no operation was started since the last result.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Done, DiskError>> {
-        let mut guard = lock(&self.0);
-        match mem::replace(&mut *guard, State::Idle) {
-            State::Ready(result) => Poll::Ready(result),
-            State::Idle => panic!("a disk slot was polled without an operation in it"),
-            State::Pending(Some(old)) if old.will_wake(cx.waker()) => {
-                *guard = State::Pending(Some(old));
-                Poll::Pending
+        const IDLE: &str = "a disk slot was polled without an operation in it";
+        match &mut self.0 {
+            Kept::Unused | Kept::Own { asked: false, .. } => panic!("{IDLE}"),
+            Kept::Own { slot, asked } => {
+                let polled = slot.poll(cx);
+                *asked = polled.is_pending();
+                polled
             }
-            State::Pending(old) => {
-                *guard = State::Pending(Some(cx.waker().clone()));
-                drop(guard);
-                drop(old);
-                Poll::Pending
+            Kept::Shared(shared) => {
+                let mut guard = lock(shared);
+                match mem::replace(&mut *guard, State::Idle) {
+                    State::Ready(result) => Poll::Ready(result),
+                    State::Idle => panic!("{IDLE}"),
+                    State::Pending(Some(old)) if old.will_wake(cx.waker()) => {
+                        *guard = State::Pending(Some(old));
+                        Poll::Pending
+                    }
+                    State::Pending(old) => {
+                        *guard = State::Pending(Some(cx.waker().clone()));
+                        drop(guard);
+                        drop(old);
+                        Poll::Pending
+                    }
+                }
             }
         }
     }
@@ -258,6 +302,32 @@ mod tests {
 
     struct Keep(Mutex<Vec<Completion>>);
 
+    /// A disk with slots of its own, each of which answers at the second time of asking.
+    struct Own;
+
+    struct Twice(u32);
+
+    impl Disk for Own {
+        fn submit(&self, _operation: Operation, _done: Completion) {
+            panic!("a disk with slots of its own is asked through them");
+        }
+
+        fn disk_slot(&self) -> Option<Box<dyn DiskSlot>> {
+            Some(Box::new(Twice(0)))
+        }
+    }
+
+    impl DiskSlot for Twice {
+        fn submit(&mut self, _operation: Operation) {
+            self.0 = 0;
+        }
+
+        fn poll(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Done, DiskError>> {
+            self.0 += 1;
+            if self.0 < 2 { Poll::Pending } else { Poll::Ready(Ok(Done::Unit)) }
+        }
+    }
+
     impl Disk for Keep {
         fn submit(&self, _operation: Operation, done: Completion) {
             self.0.lock().unwrap().push(done);
@@ -276,6 +346,32 @@ mod tests {
         assert!(slot.poll(&mut cx).is_pending());
         disk.0.lock().unwrap().clear();
         assert!(matches!(slot.poll(&mut cx), Poll::Ready(Err(DiskError::Stopped))));
+    }
+
+    #[test]
+    fn a_disk_with_slots_of_its_own_is_asked_through_them() {
+        let (mut slot, mut cx) = (Slot::default(), Context::from_waker(Waker::noop()));
+        for _ in 0..2 {
+            slot.submit(&Own, list());
+            assert!(slot.poll(&mut cx).is_pending());
+            assert!(matches!(slot.poll(&mut cx), Poll::Ready(Ok(Done::Unit))));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "without an operation")]
+    fn a_slot_of_the_disks_own_answers_once() {
+        let (mut slot, mut cx) = (Slot::default(), Context::from_waker(Waker::noop()));
+        slot.submit(&Own, list());
+        assert!(slot.poll(&mut cx).is_pending());
+        assert!(slot.poll(&mut cx).is_ready());
+        let _ = slot.poll(&mut cx);
+    }
+
+    #[test]
+    #[should_panic(expected = "without an operation")]
+    fn a_slot_without_an_operation_has_no_answer() {
+        let _ = Slot::default().poll(&mut Context::from_waker(Waker::noop()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Files of a node, opened and used one operation at a time.
 
 use crate::Env;
-use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
+use crate::disk::{Completion, DiskError, Done, FileToken, Operation, Slot};
 
 impl Env {
     /// Opens a file, and creates it if `create` is set. A created file is durable once it and its
@@ -11,9 +11,10 @@ impl Env {
     /// What the disk answers.
     pub async fn open_file(&self, path: &str, create: bool) -> Result<File, DiskError> {
         let operation = Operation::Open { path: path.to_owned(), create };
-        match Slot::default().run(self.platform(), operation).await? {
+        let mut slot = Slot::default();
+        match slot.run(self.platform(), operation).await? {
             Done::Opened { file, length } => {
-                Ok(File { env: self.clone(), slot: Slot::default(), file, length, kept: false })
+                Ok(File { env: self.clone(), slot, file, length, kept: false })
             }
             _ => Err(unexpected()),
         }
@@ -98,9 +99,9 @@ impl Env {
             file.truncate(0).await?;
         }
         file.write_and_sync(0, content).await?;
-        self.rename(&fresh, path).await?;
+        file.run(Operation::Rename { from: fresh, to: path.to_owned() }).await?;
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        self.sync_directory(directory).await?;
+        file.run(Operation::SyncDirectory { path: directory.to_owned() }).await?;
         Ok(file)
     }
 }
@@ -233,6 +234,6 @@ impl Drop for File {
             return;
         }
         let close = Operation::Close { file: self.file };
-        Slot::default().submit(self.env.platform(), close);
+        self.env.platform().submit(close, Completion::unobserved());
     }
 }

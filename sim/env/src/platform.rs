@@ -5,7 +5,7 @@
 //! receive allocates nothing.
 
 use crate::address::{Address, NodeId, Port, Roster};
-use crate::disk::{Completion, Operation};
+use crate::disk::{Completion, DiskError, Done, Operation};
 use crate::shown::Exhibit;
 use crate::stream::ConnectError;
 use crate::time::{Instant, WallTime};
@@ -132,6 +132,11 @@ pub trait Disk: Send + Sync {
     /// Starts an operation, which goes on even if nobody waits for it. Operations on one file take
     /// effect in the order in which they are submitted, so a sync covers every earlier write.
     fn submit(&self, operation: Operation, done: Completion);
+    /// A slot of the disk's own, which a [`Slot`](crate::disk::Slot) then goes by. A disk whose
+    /// answers come from other threads has none: they come by [`Completion`].
+    fn disk_slot(&self) -> Option<Box<dyn DiskSlot>> {
+        None
+    }
     /// Ready once there is room for another operation, which whoever is ready then submits. An
     /// operation that is submitted without asking is taken all the same. A disk without a bound
     /// always has room.
@@ -139,6 +144,17 @@ pub trait Disk: Send + Sync {
         let _ = cx;
         Poll::Ready(())
     }
+}
+
+/// A place for one operation at a time, whose answer the disk keeps until it is asked for. Dropping
+/// it leaves an operation that is under way to itself.
+pub trait DiskSlot: Send + Sync {
+    /// Starts an operation, as [`Disk::submit`] does. One that is still under way goes on
+    /// unobserved.
+    fn submit(&mut self, operation: Operation);
+    /// The answer to the operation that was started last. It is given once, and nobody asks before
+    /// an operation was started or after its answer was given.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Done, DiskError>>;
 }
 
 /// Tasks of the node: they run on its thread and die with it.

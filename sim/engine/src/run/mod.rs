@@ -289,6 +289,7 @@ impl Run<'_> {
             Outside::DropWaker(waker) => guarded(|| drop(waker)),
             Outside::Complete(done, result) => guarded(|| done.complete(result)),
             Outside::DropCompletion(done) => guarded(|| drop(done)),
+            Outside::Answered => {}
             Outside::DropFuture(future) => drop_quietly(future),
             Outside::DropTask(slot) => self.bodies.drop_of(slot, false),
             Outside::Work(work) => guarded(work),

@@ -4,6 +4,7 @@ use super::files::Files;
 use super::net::draw_latency;
 use super::perform::{CODE_CLOSE, CODE_READ, CODE_WRITE, Health, name, perform};
 use super::queue::{Event, Kind};
+use super::tasks::Waiter;
 use super::{Outside, World};
 use crate::choice::{Domain, Entity, Occasion, below, chance, hash_text, mix};
 use crate::digest::{Code, hash_bytes};
@@ -13,16 +14,31 @@ use squall_env::disk::{Completion, DiskError, Done, Operation};
 /// An operation on its way.
 #[derive(Default)]
 pub(crate) struct DiskOperation {
+    /// Which of those that used its slot.
+    pub(super) era: u32,
     node: u32,
-    token: u64,
+    pub(super) token: u64,
     code: u64,
-    done: Option<Completion>,
-    result: Option<Result<Done, DiskError>>,
+    pub(super) way: Way,
+    pub(super) result: Option<Result<Done, DiskError>>,
+    /// Whether the answer has been told and is kept.
+    pub(super) over: bool,
     effect: Effect,
     /// Whether the answer is an error that a fault has made.
     fails: bool,
     /// Of a write with its sync, whether each of them went well.
     both: Option<[bool; 2]>,
+}
+
+/// The way of an operation's answer to whoever asked.
+#[derive(Default)]
+pub(super) enum Way {
+    /// There is none.
+    #[default]
+    Unobserved,
+    Given(Completion),
+    /// The world keeps it until it is asked for.
+    Kept(Waiter),
 }
 
 /// What was decided about an operation when it began.
@@ -47,8 +63,17 @@ impl Begun {
 }
 
 impl DiskOperation {
-    pub(crate) fn into_completion(self) -> Option<Completion> {
-        self.done
+    /// What has to be dropped of it outside.
+    pub(super) fn left(way: Way) -> Option<Outside> {
+        match way {
+            Way::Given(done) => Some(Outside::DropCompletion(done)),
+            Way::Kept(Waiter::Foreign(waker)) => Some(Outside::DropWaker(waker)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_left(self) -> Option<Outside> {
+        DiskOperation::left(self.way)
     }
 }
 
@@ -83,16 +108,23 @@ pub(crate) struct NodeDisk {
 
 impl World {
     /// Takes an operation. Its effect on what programs see is at once; what it makes durable, and
-    /// the answer, come after the drawn time.
-    pub(crate) fn submit(&mut self, node: u32, operation: Operation, done: Completion) {
+    /// the answer, come after the drawn time. Gives the slot of the operation and which of those
+    /// it is that used the slot; nothing if the node goes down before it is all begun.
+    #[inline]
+    pub(super) fn submit(
+        &mut self,
+        node: u32,
+        operation: Operation,
+        way: Way,
+    ) -> Option<(u32, u32)> {
         let token = self.nodes[node as usize].boot;
         let begun = match operation {
             Operation::WriteSync { file, offset, data } => {
                 let write = self.begin_operation(node, Operation::Write { file, offset, data });
                 self.strike_at_step(node);
                 if !self.alive(node, token) {
-                    self.outside.push(Outside::DropCompletion(done));
-                    return;
+                    self.outside.push(DiskOperation::left(way).unwrap_or(Outside::Answered));
+                    return None;
                 }
                 write.and(self.begin_operation(node, Operation::Sync { file }))
             }
@@ -101,11 +133,12 @@ impl World {
         let Begun { code, result, both, effect, fails, after, tie } = begun;
         self.nodes[node as usize].failing += u32::from(fails);
         let slot = self.disk_operations.take();
-        let (done, result) = (Some(done), Some(result));
+        let (era, result) = (self.disk_operations[slot].era, Some(result));
         self.disk_operations[slot] =
-            DiskOperation { node, token, code, done, result, both, effect, fails };
+            DiskOperation { era, node, token, code, way, result, over: false, both, effect, fails };
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
         self.strike_at_step(node);
+        Some((slot, era))
     }
 
     fn begin_operation(&mut self, node: u32, mut operation: Operation) -> Begun {
@@ -245,16 +278,19 @@ impl World {
         }
         self.advance(event.time());
         let operation = &mut self.disk_operations[slot];
-        let (done, code, both) = (operation.done.take(), operation.code, operation.both);
-        let result = operation.result.take().unwrap_or(Err(DiskError::Stopped));
+        let (code, both) = (operation.code, operation.both);
+        let well = both.map_or(matches!(operation.result, Some(Ok(_))), |[_, synced]| synced);
+        let content = match &operation.result {
+            Some(Ok(Done::Buffer(bytes))) if code == CODE_READ => hash_bytes(bytes),
+            Some(Ok(Done::Opened { length, .. })) => *length,
+            _ => u64::from(!well),
+        };
         let effect = std::mem::take(&mut operation.effect);
         let fails = std::mem::take(&mut operation.fails);
-        self.disk_operations.give_back(slot);
         let owner = &mut self.nodes[node as usize];
         owner.failing -= u32::from(fails);
         owner.owes_ready |= fails;
         let files = &mut owner.disk.files;
-        let well = both.map_or(result.is_ok(), |[_, synced]| synced);
         match effect {
             Effect::None => {}
             Effect::Sync { inode, mark } => files.synced(inode, mark, well),
@@ -263,24 +299,16 @@ impl World {
         if let Some([wrote, _]) = both {
             self.note(node, Code::DiskDone, [CODE_WRITE, u64::from(!wrote)]);
         }
-        let content = match &result {
-            Ok(Done::Buffer(bytes)) if code == CODE_READ => hash_bytes(bytes),
-            Ok(Done::Opened { length, .. }) => *length,
-            _ => u64::from(!well),
-        };
         self.note(node, Code::DiskDone, [code, content]);
-        if let Some(done) = done {
-            self.outside.push(Outside::Complete(done, result));
-        }
+        self.tell_answer(slot);
     }
 
-    /// Drops an operation whose node went down. Its completion is dropped outside.
+    /// Drops an operation whose node went down. Whoever waits for it is dropped outside.
     fn forget_disk_operation(&mut self, slot: u32) {
-        let done = self.disk_operations[slot].done.take();
-        self.disk_operations[slot] = DiskOperation::default();
-        self.disk_operations.give_back(slot);
-        if let Some(done) = done {
-            self.outside.push(Outside::DropCompletion(done));
-        }
+        let operation = &mut self.disk_operations[slot];
+        (operation.result, operation.effect) = (None, Effect::None);
+        let left = DiskOperation::left(std::mem::take(&mut operation.way));
+        self.free_operation(slot);
+        self.outside.push(left.unwrap_or(Outside::Answered));
     }
 }

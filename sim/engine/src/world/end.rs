@@ -17,7 +17,7 @@ impl World {
         }
         left.extend(self.remove_tasks());
         for operation in self.disk_operations.drain() {
-            left.extend(operation.into_completion().map(Outside::DropCompletion));
+            left.extend(operation.into_left());
         }
         for work in self.work.drain().flatten() {
             left.push(Outside::Work(Box::new(move || drop(work))));

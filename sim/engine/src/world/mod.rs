@@ -29,6 +29,7 @@ mod queue;
 mod receive;
 mod recorded;
 mod runaway;
+mod slot;
 mod spare;
 mod steps;
 mod streams;
@@ -127,6 +128,8 @@ pub(crate) enum Outside {
     DropWaker(Waker),
     Complete(Completion, Result<Done, DiskError>),
     DropCompletion(Completion),
+    /// A disk operation is over of which nobody is told.
+    Answered,
     DropFuture(BoxFuture<'static, ()>),
     /// The future of the task that had this slot, which was polled before.
     DropTask(u32),

@@ -1,6 +1,8 @@
 //! The environment's traits over the world. A platform holds numbers only; whatever a boot asks
 //! after its end has no effect and no answer.
 
+use super::disk::Way;
+use super::slot::BootSlot;
 use super::streams::{Attempt, Holder, ListeningPort};
 use super::{World, clock, halt, receive, with};
 use crate::choice::{Domain, Entity, chance, hash_text};
@@ -11,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use squall_env::disk::{Completion, Operation};
 use squall_env::platform::{
-    BindError, BoxFuture, ByteStream, Clock, Closed, Datagrams, Disk, Listening, Network, Observer,
-    Random, Spawner, Wait,
+    BindError, BoxFuture, ByteStream, Clock, Closed, Datagrams, Disk, DiskSlot, Listening, Network,
+    Observer, Random, Spawner, Wait,
 };
 use squall_env::shown::{AuditMoment, Exhibit, Place};
 use squall_env::stream::ConnectError;
@@ -145,9 +147,13 @@ impl Disk for Platform {
         let mut given = Some((operation, done));
         self.enter(|world, node| {
             if let Some((operation, done)) = given.take() {
-                world.submit(node, operation, done);
+                world.submit(node, operation, Way::Given(done));
             }
         });
+    }
+
+    fn disk_slot(&self) -> Option<Box<dyn DiskSlot>> {
+        Some(Box::new(BootSlot::new(self.node, self.token)))
     }
 }
 

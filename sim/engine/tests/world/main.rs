@@ -16,6 +16,7 @@ mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
 mod script; // What each verb of a script does, and that nothing happens without it.
+mod slots; // Which answers a slot for disk operations hands out.
 mod steps; // How the I/O steps of a node are counted.
 mod stream_faults; // What each fault of streams does to connections.
 mod streams; // What a stream promises.

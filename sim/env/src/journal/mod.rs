@@ -23,7 +23,7 @@ pub use seal::CLAIM_MAX;
 pub use snapshot::encode_snapshot;
 
 use crate::Env;
-use crate::disk::{DiskError, Done, FileToken, Operation, Slot};
+use crate::disk::{Completion, DiskError, Done, FileToken, Operation, Slot};
 use crate::platform::BoxFuture;
 use format::{PLAIN, SEALED, SegmentHeader, segment_path, snapshot_path};
 use seal::encode_seal;
@@ -286,7 +286,8 @@ impl Journal {
         self.roll = None;
         if let Some(file) = self.file.replace(file) {
             self.older.push((self.segment, Position(self.durable)));
-            Slot::default().submit(self.env.platform(), Operation::Close { file });
+            let close = Operation::Close { file };
+            self.env.platform().submit(close, Completion::unobserved());
         }
         self.segment += 1;
         self.offset = offset;
