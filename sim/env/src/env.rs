@@ -2,6 +2,7 @@
 
 use crate::address::{Address, NodeId, Port, Roster};
 use crate::combination::Combination;
+use crate::machine::Tail;
 use crate::net::{Messages, Socket};
 use crate::platform::{BindError, Platform, Wait};
 use crate::rng::Rng;
@@ -197,7 +198,7 @@ impl Env {
     /// Puts a value on show for properties. It takes the place of what this node showed under the
     /// same name.
     pub fn show<T: Send + 'static>(&self, name: &'static str, value: T) -> Shown<T> {
-        let shown = Shown::new(value);
+        let shown = Shown::new(value, Tail::default());
         self.0.show(Exhibit::new(name, &shown, None));
         shown
     }

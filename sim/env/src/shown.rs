@@ -3,6 +3,7 @@
 use crate::Env;
 use crate::address::{NodeId, Roster};
 use crate::journal::Identity;
+use crate::machine::Tail;
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,15 @@ pub struct Shown<T> {
 }
 
 struct Inner<T> {
-    value: Mutex<T>,
+    held: Mutex<Held<T>>,
     number: AtomicU64,
+}
+
+/// What is behind the lock: the value, and of a machine what may not be durable yet. Both change
+/// together.
+pub(crate) struct Held<T> {
+    pub(crate) value: T,
+    pub(crate) tail: Tail,
 }
 
 impl<T> Clone for Shown<T> {
@@ -26,13 +34,13 @@ impl<T> Clone for Shown<T> {
 }
 
 impl<T: Send + 'static> Shown<T> {
-    pub(crate) fn new(value: T) -> Shown<T> {
-        let inner = Inner { value: Mutex::new(value), number: AtomicU64::new(0) };
+    pub(crate) fn new(value: T, tail: Tail) -> Shown<T> {
+        let inner = Inner { held: Mutex::new(Held { value, tail }), number: AtomicU64::new(0) };
         Shown { inner: Arc::new(inner) }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.inner.value.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Held<T>> {
+        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -41,12 +49,12 @@ impl<T: Send + 'static> Shown<T> {
 
     /// Looks at the value.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        look(&self.lock())
+        look(&self.lock().value)
     }
 
     /// Changes the value and lets the properties that look at it run again.
     pub fn update<R>(&self, env: &Env, change: impl FnOnce(&mut T) -> R) -> R {
-        let result = change(&mut self.lock());
+        let result = change(&mut self.lock().value);
         env.platform().touched(self.number());
         result
     }
@@ -270,12 +278,12 @@ pub struct Up<'a, T> {
     pub name: &'static str,
     /// Which exhibit it is: another number for the same node means another boot.
     pub number: u64,
-    guard: MutexGuard<'a, T>,
+    guard: MutexGuard<'a, Held<T>>,
 }
 
 impl<T> std::ops::Deref for Up<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.guard
+        &self.guard.value
     }
 }

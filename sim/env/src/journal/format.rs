@@ -196,6 +196,8 @@ impl Batch {
 
     pub(super) fn start(&mut self, mut buffer: Vec<u8>, first: u64) {
         buffer.clear();
+        // It is filled up to whole sectors in the end.
+        buffer.reserve(SECTOR);
         buffer.resize(BATCH_HEADER, 0);
         *self = Batch { bytes: buffer, first, count: 0 };
     }

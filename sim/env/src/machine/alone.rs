@@ -1,11 +1,10 @@
 //! Turns of a machine without a driver, one at a time: for whoever goes through all of them.
 
-use super::turn::{Held, Tail, Turn};
+use super::turn::{Held, Turn};
 use super::{Machine, RequestId};
 use crate::Env;
 use crate::address::{Address, Port};
 use crate::journal::{Journal, Position};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a machine may be given.
 pub enum Input<M: Machine> {
@@ -77,10 +76,8 @@ pub fn turn<M: Machine>(
     input: Input<M>,
 ) -> Taken<M> {
     let (last, durable) = (standing.last.0, standing.durable.0);
-    // What is durable needs no watching, so the tail holds this turn's records alone.
-    let tail = Arc::new(Mutex::new(Tail { last, durable: last, bytes: Vec::new() }));
     let journal = Journal::without_disk(env, last, durable);
-    let mut turn = Turn::new(env, port, journal, Arc::clone(&tail));
+    let mut turn = Turn::new(env, port, journal);
     let now = turn.now();
     turn.timers = standing.timers.drain(..).map(|timer| (now, timer)).collect();
     match input {
@@ -104,8 +101,7 @@ pub fn turn<M: Machine>(
         Held::Reply { id, reply } => Effect::Reply { id, reply },
     });
     let effects = effects.collect();
-    let records = tail.lock().unwrap_or_else(PoisonError::into_inner).records();
-    Taken { records, effects, compacts: turn.compact }
+    Taken { records: turn.take_records(), effects, compacts: turn.compact }
 }
 
 /// The machine that a snapshot and the records behind it give, encoded as they would be on disk.

@@ -14,12 +14,12 @@ use crate::disk::DiskError;
 use crate::journal::{Damage, Identity, Journal, JournalError, Position, recover};
 use crate::net::Messages;
 use crate::platform::{BindError, BoxFuture, Wait};
-use crate::shown::{Audit, Exhibit, Image, Shown};
+use crate::shown::{Audit, Exhibit, Held, Image, Shown};
 use crate::sync::OneshotSender;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Why a machine did not start.
@@ -86,13 +86,11 @@ pub async fn open<M: Machine>(
     machine.claim(&mut claim);
     let claims = !claim.is_empty();
     let last = journal.last().0;
-    let tail = Arc::new(Mutex::new(Tail { last, durable: last, bytes: Vec::new() }));
-    let live = Shown::new(machine);
+    let live = Shown::new(machine, Tail::behind(last));
     let audit = JournalAudit {
         identity: journal.identity().clone(),
         config: Arc::new(config),
         live: live.clone(),
-        tail: Arc::clone(&tail),
     };
     env.platform().show(Exhibit::new(name, &live, Some(Arc::new(audit))));
     let messages = env.messages(Port::named(name))?;
@@ -100,7 +98,7 @@ pub async fn open<M: Machine>(
     let mut driver = Driver {
         env: env.clone(),
         live,
-        turn: Turn::new(env, messages.port(), journal, tail),
+        turn: Turn::new(env, messages.port(), journal),
         messages,
         requests: Arc::clone(&handle.requests),
         waits_for: None,
@@ -225,8 +223,16 @@ impl<M: Machine> Driver<M> {
     }
 
     fn take_turn(&mut self, handle: impl FnOnce(&mut M, &mut Turn<M>)) {
+        self.take_turn_with(|held, turn| handle(&mut held.value, turn));
+    }
+
+    fn take_turn_with(&mut self, handle: impl FnOnce(&mut Held<M>, &mut Turn<M>)) {
         self.turn.now.set(None);
-        handle(&mut self.live.lock(), &mut self.turn);
+        {
+            let mut held = self.live.lock();
+            handle(&mut held, &mut self.turn);
+            self.turn.hand_over(&mut held.tail);
+        }
         self.turn.finish();
         self.env.platform().touched(self.live.number());
         self.release();
@@ -317,12 +323,16 @@ impl<M: Machine> Driver<M> {
     fn poll_disk(&mut self, cx: &mut Context<'_>) -> Result<bool, DiskError> {
         self.poll_compaction(cx)?;
         let live = self.claims.then_some(&self.live);
-        self.turn.journal.start_sealed(|into| live.iter().for_each(|live| live.lock().claim(into)));
+        self.turn
+            .journal
+            .start_sealed(|into| live.iter().for_each(|live| live.lock().value.claim(into)));
         let Poll::Ready(result) = self.turn.journal.poll(cx) else { return Ok(false) };
         let upto = result?;
-        self.turn.tail.lock().unwrap_or_else(PoisonError::into_inner).durable(upto.0);
         self.release();
-        self.take_turn(|machine, turn| machine.on_durable(upto, turn));
+        self.take_turn_with(|held, turn| {
+            held.tail.durable(upto.0);
+            held.value.on_durable(upto, turn);
+        });
         Ok(true)
     }
 
@@ -330,7 +340,7 @@ impl<M: Machine> Driver<M> {
         if self.turn.compact && self.compaction.is_none() {
             self.turn.compact = false;
             let upto = self.turn.journal.last();
-            let work = replace_snapshot(&*self.live.lock(), &mut self.turn.journal, upto);
+            let work = replace_snapshot(&self.live.lock().value, &mut self.turn.journal, upto);
             self.compaction = Some(work);
         }
         let Some(work) = &mut self.compaction else { return Ok(()) };
@@ -361,7 +371,6 @@ struct JournalAudit<M: Machine> {
     identity: Identity,
     config: Arc<M::Config>,
     live: Shown<M>,
-    tail: Arc<Mutex<Tail>>,
 }
 
 impl<M: Machine> Audit for JournalAudit<M> {
@@ -372,7 +381,8 @@ impl<M: Machine> Audit for JournalAudit<M> {
         if let Some(damage) = recovered.damage {
             return Err(format!("{name}: recovery would find damage: {}", damage.reason));
         }
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live.lock();
+        let tail = &live.tail;
         let reached = recovered.last().0;
         if reached < tail.durable || reached > tail.last {
             return Err(format!(
@@ -385,16 +395,12 @@ impl<M: Machine> Audit for JournalAudit<M> {
         let records = recovered.records.into_iter();
         let mut machine =
             rebuild::<M>(&self.config, snapshot, records).map_err(|e| e.to_string())?;
-        let (mut rest, mut position) = (tail.bytes.as_slice(), tail.durable);
-        while let Some((length, after)) = rest.split_first_chunk::<4>() {
-            let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
-            position += 1;
+        for (record, position) in tail.records().zip(tail.durable + 1..) {
             if position > reached {
                 machine.apply(&postcard::from_bytes(record).map_err(|e| e.to_string())?);
             }
-            rest = after;
         }
-        if encode(&machine) == encode(&*self.live.lock()) {
+        if encode(&machine) == encode(&live.value) {
             return Ok(());
         }
         Err(format!("{name}: recovery would give another state than the live one"))

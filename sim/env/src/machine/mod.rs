@@ -12,6 +12,7 @@ mod turn;
 pub(crate) use driver::recover_image;
 pub use driver::{OpenError, StopReason, open};
 pub use handle::{Handle, RequestError};
+pub(crate) use turn::Tail;
 pub use turn::Turn;
 
 pub use crate::journal::{Damage, Position};

@@ -10,7 +10,6 @@ use crate::{Combination, Env, WallTime};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The surroundings of one handler call.
@@ -24,7 +23,8 @@ pub struct Turn<M: Machine> {
     /// The time of the turn, once it was asked for.
     pub(super) now: Cell<Option<Instant>>,
     pub(super) journal: Journal,
-    pub(super) tail: Arc<Mutex<Tail>>,
+    /// The records of the turn under way, as a [`Tail`] has them.
+    records: Vec<u8>,
     effects: VecDeque<Effect<M>>,
     /// Effects of the turn under way have no position yet.
     stamped: usize,
@@ -37,10 +37,10 @@ pub struct Turn<M: Machine> {
 
 /// Records that may not be durable yet, for the audit: each as a length and its bytes.
 #[derive(Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     pub(super) last: u64,
     pub(super) durable: u64,
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 struct Effect<M: Machine> {
@@ -60,13 +60,13 @@ enum What<M: Machine> {
 }
 
 impl<M: Machine> Turn<M> {
-    pub(super) fn new(env: &Env, port: Port, journal: Journal, tail: Arc<Mutex<Tail>>) -> Self {
+    pub(super) fn new(env: &Env, port: Port, journal: Journal) -> Self {
         Turn {
             env: env.clone(),
             port,
             now: Cell::default(),
             journal,
-            tail,
+            records: Vec::new(),
             effects: VecDeque::new(),
             stamped: 0,
             outbox: Vec::new(),
@@ -81,12 +81,13 @@ impl<M: Machine> Turn<M> {
     /// of this turn wait for it.
     pub fn persist(&mut self, machine: &mut M, record: M::Record) -> Position {
         machine.apply(&record);
-        let tail = &self.tail;
+        let records = &mut self.records;
         self.journal.append_with(|into| {
             let start = into.len();
             codec::append(&record, into).expect("a machine's records can be encoded");
-            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.push(&into[start..]);
+            records.reserve(4 + into.len() - start);
+            records.extend_from_slice(&((into.len() - start) as u32).to_le_bytes());
+            records.extend_from_slice(&into[start..]);
         })
     }
 
@@ -224,6 +225,26 @@ impl<M: Machine> Turn<M> {
         self.env.mutant(name)
     }
 
+    /// Puts the records of the turn to those that may not be durable yet.
+    pub(super) fn hand_over(&mut self, tail: &mut Tail) {
+        if !self.records.is_empty() {
+            if tail.bytes.is_empty() {
+                std::mem::swap(&mut tail.bytes, &mut self.records);
+            } else {
+                tail.bytes.extend_from_slice(&self.records);
+                self.records.clear();
+            }
+            tail.last = self.journal.last().0;
+        }
+    }
+
+    /// Takes the records of the turn.
+    pub(super) fn take_records(&mut self) -> Vec<Vec<u8>> {
+        let records = split(&self.records).map(<[u8]>::to_vec).collect();
+        self.records.clear();
+        records
+    }
+
     /// Stamps the effects of the turn with the records they wait for.
     pub(super) fn finish(&mut self) {
         let after = self.journal.last();
@@ -264,22 +285,26 @@ impl<M: Machine> Turn<M> {
     }
 }
 
+/// The records in these bytes, each behind its length.
+fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+        rest = after;
+        Some(record)
+    })
+}
+
 impl Tail {
-    fn push(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(record);
-        self.last += 1;
+    /// No records, behind this one.
+    pub(super) fn behind(last: u64) -> Tail {
+        Tail { last, durable: last, bytes: Vec::new() }
     }
 
     /// The records.
-    pub(super) fn records(&self) -> Vec<Vec<u8>> {
-        let (mut rest, mut records) = (self.bytes.as_slice(), Vec::new());
-        while let Some((length, after)) = rest.split_first_chunk::<4>() {
-            let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
-            records.push(record.to_vec());
-            rest = after;
-        }
-        records
+    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
+        split(&self.bytes)
     }
 
     /// Drops the records up to this one, which need no watching any more.
