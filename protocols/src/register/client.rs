@@ -87,7 +87,7 @@ impl RegisterClient {
     ///
     /// # Errors
     /// If no majority answered within `limit`.
-    pub async fn read(&mut self, limit: Duration) -> Result<Option<Vec<u8>>, RegisterError> {
+    pub async fn read(&mut self, limit: Duration) -> Result<Option<Value>, RegisterError> {
         let deadline = self.env.now() + limit;
         let newest = self.query(deadline).await?;
         let Newest { tag, value, everywhere, asked_again } = newest;
@@ -100,20 +100,25 @@ impl RegisterClient {
                 other => other?,
             }
         }
-        Ok((tag != Tag::default()).then(|| value.to_vec()))
+        Ok((tag != Tag::default()).then_some(value))
     }
 
     /// Writes the register.
     ///
     /// # Errors
     /// If no majority answered within `limit`. The error knows whether the write may take effect.
-    pub async fn write(&mut self, value: Vec<u8>, limit: Duration) -> Result<(), RegisterError> {
+    pub async fn write(
+        &mut self,
+        value: impl Into<Value>,
+        limit: Duration,
+    ) -> Result<(), RegisterError> {
+        let value = value.into();
         let deadline = self.env.now() + limit;
         let Newest { tag, .. } = self.query(deadline).await?;
         // A tag of an earlier write of its own may have reached only a minority.
         let sequence = tag.sequence.max(self.last_sequence) + 1;
         self.last_sequence = sequence;
-        self.store(Tag { sequence, writer: self.writer }, value.into(), deadline).await
+        self.store(Tag { sequence, writer: self.writer }, value, deadline).await
     }
 
     async fn query(&mut self, deadline: Instant) -> Result<Newest, RegisterError> {

@@ -58,6 +58,13 @@ impl From<Vec<u8>> for Value {
     }
 }
 
+impl<const LENGTH: usize> From<[u8; LENGTH]> for Value {
+    #[inline]
+    fn from(from: [u8; LENGTH]) -> Value {
+        Value::from(from.as_slice())
+    }
+}
+
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
         **self == **other

@@ -6,7 +6,9 @@ use squall::{Client, Operation, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
 use squall_env::platform::BindError;
 use squall_env::{HasOutcome, NodeId, View};
-use squall_protocols::register::{RegisterClient, RegisterError, Replica, Tag, invariants, serve};
+use squall_protocols::register::{
+    RegisterClient, RegisterError, Replica, Tag, Value, invariants, serve,
+};
 use std::time::Duration;
 
 /// The property of what clients see.
@@ -137,7 +139,7 @@ pub async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), 
     let work = async {
         let value = register.read(OPERATION_MAX).await?;
         // What is no number was written by none of these clients, which no write explains.
-        let number = |bytes: Vec<u8>| bytes.try_into().map_or(u64::MAX, u64::from_le_bytes);
+        let number = |value: Value| (*value).try_into().map_or(u64::MAX, u64::from_le_bytes);
         Ok(RegisterReturn::Value(value.map(number)))
     };
     client.perform::<Model, RegisterError>(RegisterCall::Read, work).await.map(drop)
@@ -146,7 +148,7 @@ pub async fn read(client: &Client, register: &mut RegisterClient) -> Result<(), 
 /// Writes and records it, whatever comes of it.
 pub async fn write(client: &Client, register: &mut RegisterClient, value: u64) {
     let work = async {
-        register.write(value.to_le_bytes().to_vec(), OPERATION_MAX).await?;
+        register.write(value.to_le_bytes(), OPERATION_MAX).await?;
         Ok(RegisterReturn::Written)
     };
     let written: Result<_, RegisterError> =

@@ -62,7 +62,7 @@ pub fn encode<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<u8, Fram
 }
 
 /// So much room is made for a frame at least, in bytes: most need no more.
-const ROOM: usize = 64;
+pub(crate) const ROOM: usize = 64;
 
 /// As [`encode`], behind what the buffer holds; if the message is refused, nothing is added.
 pub(crate) fn append_frame<M: Serialize>(

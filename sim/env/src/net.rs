@@ -73,7 +73,8 @@ pub struct MessageSender<M> {
 
 impl<M: Serialize + DeserializeOwned> Messages<M> {
     pub(crate) fn new(socket: Socket) -> Messages<M> {
-        Messages { socket, received: Vec::new(), frame: Vec::new(), of: PhantomData }
+        let received = Vec::with_capacity(codec::ROOM);
+        Messages { socket, received, frame: Vec::new(), of: PhantomData }
     }
 
     /// The port.
