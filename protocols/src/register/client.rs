@@ -4,8 +4,11 @@ use super::machine::{Message, NAME, Tag};
 use super::value::Value;
 use squall_env::platform::{BindError, Closed};
 use squall_env::{
-    Address, Either, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, Sleep, mutant, race,
+    Address, Env, HasOutcome, Instant, Messages, Outcome, Port, Shown, Sleep, mutant,
 };
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// The greatest tag of which a client knows that a majority has stored it.
@@ -127,18 +130,18 @@ impl RegisterClient {
         let mut least = None;
         let quorum = self.quorum();
         let mut question = self.question(Message::Query { round }, deadline);
-        while question.answered < quorum {
-            let Some((from, answer)) = question.answer().await? else {
-                return Err(RegisterError::NoQuorum);
-            };
-            let Message::Newest { round: of, tag, value } = answer else { continue };
-            if of != round || !question.answered_by(from) {
-                continue;
+        let heed = |answer: &Message| match answer {
+            Message::Newest { round: of, tag, value } if *of == round => {
+                least = Some(least.map_or(*tag, |least: Tag| least.min(*tag)));
+                if *tag > newest.0 {
+                    newest = (*tag, value.clone());
+                }
+                true
             }
-            least = Some(least.map_or(tag, |least: Tag| least.min(tag)));
-            if tag > newest.0 {
-                newest = (tag, value);
-            }
+            _ => false,
+        };
+        if !question.is_answered_by(quorum, heed).await? {
+            return Err(RegisterError::NoQuorum);
         }
         let everywhere = least == Some(newest.0);
         let asked_again = question.asked > 1;
@@ -154,13 +157,9 @@ impl RegisterClient {
         let round = self.next_round();
         let quorum = self.quorum();
         let mut question = self.question(Message::Store { round, tag, value }, deadline);
-        while question.answered < quorum {
-            let Some((from, answer)) = question.answer().await? else {
-                return Err(RegisterError::Unconfirmed);
-            };
-            if answer == (Message::Stored { round }) {
-                question.answered_by(from);
-            }
+        let heed = |answer: &Message| *answer == Message::Stored { round };
+        if !question.is_answered_by(quorum, heed).await? {
+            return Err(RegisterError::Unconfirmed);
         }
         drop(question);
         self.acknowledged.update(&self.env, |newest| newest.0 = newest.0.max(tag));
@@ -217,36 +216,49 @@ impl Question<'_> {
         self.messages.send_all(silent, &self.message);
     }
 
-    /// Says whether the answer is this replica's first.
-    fn answered_by(&mut self, place: usize) -> bool {
-        let first = std::mem::take(&mut self.silent[place]);
-        self.answered += usize::from(first);
-        first
+    /// Waits until so many replicas have answered; `false` if the deadline comes first. `heed`
+    /// hears what comes from those who have not, and says whether it is an answer. Every now and
+    /// then they are asked again.
+    async fn is_answered_by(
+        &mut self,
+        quorum: usize,
+        mut heed: impl FnMut(&Message) -> bool,
+    ) -> Result<bool, RegisterError> {
+        poll_fn(|cx| self.poll_answers(quorum, &mut heed, cx)).await
     }
 
-    /// The next answer of a replica. Every now and then those who have not answered are asked
-    /// again. `None` once the deadline is over.
-    async fn answer(&mut self) -> Result<Option<(usize, Message)>, RegisterError> {
-        loop {
-            match race(self.messages.receive(), &mut self.again).await {
-                Either::Left(received) => {
-                    let (from, message) = received?;
-                    self.env.trace(|| format!("is answered {message:?}"));
-                    // Whoever else answers is no replica and does not count.
-                    if let Some(place) = self.replicas.iter().position(|r| *r == from) {
-                        return Ok(Some((place, message)));
-                    }
+    fn poll_answers(
+        &mut self,
+        quorum: usize,
+        heed: &mut impl FnMut(&Message) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, RegisterError>> {
+        while self.answered < quorum {
+            let heard = self.messages.poll_look(cx, |from, message| {
+                self.env.trace(|| format!("is answered {message:?}"));
+                // Whoever else answers is no replica and does not count.
+                let place = self.replicas.iter().position(|replica| *replica == from);
+                place.filter(|place| self.silent[*place] && heed(message))
+            });
+            match heard {
+                Poll::Ready(Ok(Some(place))) => {
+                    self.silent[place] = false;
+                    self.answered += 1;
                 }
-                Either::Right(()) => {
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(closed)) => return Poll::Ready(Err(closed.into())),
+                Poll::Pending => {
+                    ready!(Pin::new(&mut self.again).poll(cx));
                     let now = self.env.now();
                     if now >= self.deadline {
-                        return Ok(None);
+                        return Poll::Ready(Ok(false));
                     }
                     self.ask();
                     self.again = self.env.sleep_until(self.deadline.min(now + RETRY));
                 }
             }
         }
+        Poll::Ready(Ok(true))
     }
 }
 

@@ -10,6 +10,7 @@ use squall_env::{Env, HasOutcome, Instant, Outcome, observe};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -165,6 +166,8 @@ impl Client {
         input: M::Input,
         work: impl Future<Output = Result<M::Output, E>>,
     ) -> Result<M::Output, E> {
+        // It is large, and would be moved along.
+        let work = pin!(work);
         let recorder = self.recorder::<M>();
         self.name(|| encode(&input), || format!("{input:?}"));
         let Some((process, at)) = self.moment(Code::Invoke, &input, 0) else {

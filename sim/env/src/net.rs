@@ -2,14 +2,14 @@
 
 use crate::Env;
 use crate::address::{Address, Port};
-use crate::codec;
+use crate::codec::{self, FrameError};
 use crate::named::name_of;
 use crate::platform::{BindError, Closed, Datagrams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A bound port for raw datagrams.
 pub struct Socket {
@@ -119,18 +119,50 @@ impl<M: Serialize + DeserializeOwned> Messages<M> {
     }
 
     /// The next message, as [`Messages::receive`] gives it.
+    #[inline]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Address, M), Closed>> {
         loop {
-            let from = match self.socket.inner.poll_receive(&mut self.received, cx) {
-                Poll::Ready(Ok(from)) => from,
-                Poll::Ready(Err(closed)) => return Poll::Ready(Err(closed)),
-                Poll::Pending => return Poll::Pending,
-            };
-            match codec::decode(&self.received) {
+            let from = ready!(self.poll_frame(cx))?;
+            match self.decode() {
                 Ok(message) => return Poll::Ready(Ok((from, message))),
-                Err(error) => self.socket.env.platform().rejected(from, error.reason()),
+                Err(error) => self.reject(from, error),
             }
         }
+    }
+
+    /// As [`Messages::poll_receive`], for a message that is only looked at: it gives what `look`
+    /// makes of it.
+    #[inline]
+    pub fn poll_look<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(Address, &M) -> R,
+    ) -> Poll<Result<R, Closed>> {
+        loop {
+            let from = ready!(self.poll_frame(cx))?;
+            match self.decode() {
+                Ok(ref message) => return Poll::Ready(Ok(look(from, message))),
+                Err(error) => self.reject(from, error),
+            }
+        }
+    }
+
+    /// The next frame, whatever is in it: [`Messages::decode`] says what.
+    #[inline]
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Address, Closed>> {
+        self.socket.inner.poll_receive(&mut self.received, cx)
+    }
+
+    /// The message in the last frame.
+    #[inline]
+    pub(crate) fn decode(&self) -> Result<M, FrameError> {
+        codec::decode(&self.received)
+    }
+
+    /// Counts and drops what is no message.
+    #[cold]
+    pub(crate) fn reject(&self, from: Address, error: FrameError) {
+        self.socket.env.platform().rejected(from, error.reason());
     }
 }
 

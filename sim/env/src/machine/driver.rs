@@ -199,13 +199,18 @@ impl<M: Machine> Driver<M> {
             self.started = true;
             self.take_turn(|machine, turn| machine.on_start(turn));
         }
+        let mut hears = true;
         loop {
+            // Once none waits, the next message wakes the task, and nobody need ask before.
+            if hears {
+                hears = match self.poll_messages(cx) {
+                    Ok(more) => more,
+                    Err(reason) => return Poll::Ready(Err(reason)),
+                };
+            }
+            let mut busy = hears;
             // A turn of one kind may make work for the kinds before it only by way of a timer that
             // has run out already, which is why timers come last but for the disk.
-            let mut busy = match self.poll_messages(cx) {
-                Ok(busy) => busy,
-                Err(reason) => return Poll::Ready(Err(reason)),
-            };
             busy |= self.poll_requests(cx);
             busy |= self.poll_timers(cx);
             if std::mem::take(&mut self.turn.settle) {
@@ -228,11 +233,15 @@ impl<M: Machine> Driver<M> {
 
     fn take_turn_with(&mut self, handle: impl FnOnce(&mut Held<M>, &mut Turn<M>)) {
         self.turn.now.set(None);
-        {
-            let mut held = self.live.lock();
-            handle(&mut held, &mut self.turn);
-            self.turn.hand_over(&mut held.tail);
-        }
+        let mut held = self.live.lock();
+        handle(&mut held, &mut self.turn);
+        self.turn.hand_over(&mut held.tail);
+        drop(held);
+        self.end_turn();
+    }
+
+    #[inline]
+    fn end_turn(&mut self) {
         self.turn.finish();
         self.env.platform().touched(self.live.number());
         self.release();
@@ -250,17 +259,28 @@ impl<M: Machine> Driver<M> {
     /// Takes what waits, and says whether more does.
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Result<bool, StopReason> {
         for _ in 0..TURNS_MAX {
-            match self.messages.poll_receive(cx) {
+            let from = match self.messages.poll_frame(cx) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(_)) => return Err(StopReason::Closed),
-                Poll::Ready(Ok((from, message))) => self.take_message(from, message),
+                Poll::Ready(Ok(from)) => from,
+            };
+            match self.messages.decode() {
+                Ok(message) => self.take_message(from, message),
+                Err(error) => self.messages.reject(from, error),
             }
         }
         Ok(true)
     }
 
+    /// A turn of the most frequent kind. In a closure the message would be moved once more.
+    #[inline]
     fn take_message(&mut self, from: Address, message: M::Message) {
-        self.take_turn(|machine, turn| machine.on_message(from, message, turn));
+        self.turn.now.set(None);
+        let mut held = self.live.lock();
+        held.value.on_message(from, message, &mut self.turn);
+        self.turn.hand_over(&mut held.tail);
+        drop(held);
+        self.end_turn();
     }
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
