@@ -1,7 +1,7 @@
 //! The clocks of a node, and its timers.
 
 use super::queue::{Event, Kind};
-use super::tasks::{TaskId, Waiter};
+use super::tasks::Waiter;
 use super::{World, with};
 use crate::choice::{Domain, below, chance, mix};
 use crate::digest::Code;
@@ -77,14 +77,6 @@ pub(crate) struct Timer {
     waiter: Waiter,
 }
 
-impl Timer {
-    /// Whether it is this task that it wakes.
-    #[inline]
-    fn wakes(&self, id: TaskId) -> bool {
-        matches!(self.waiter, Waiter::Task(other) if other == id)
-    }
-}
-
 const NONE: u32 = u32::MAX;
 
 /// The node's parked timer.
@@ -114,18 +106,19 @@ impl World {
             return Some(Poll::Ready(()));
         }
         let id = self.own_waker(cx)?;
-        let known = self.timer_of(wait).is_some_and(|slot| self.timers[slot].wakes(id));
-        if !known {
-            self.sleep_until(node, until, wait, Waiter::Task(id));
-        }
+        let slot = self.timer(node, until, wait);
+        let before = self.timers[slot].waiter.replace_by(id);
+        self.drop_foreign(before);
         self.waits("sleep", "");
         Some(Poll::Pending)
     }
 
-    fn sleep_until(&mut self, node: u32, until: Instant, wait: &mut Wait, waiter: Waiter) {
+    /// The timer of a sleep, which is started if there is none yet.
+    #[inline]
+    fn timer(&mut self, node: u32, until: Instant, wait: &mut Wait) -> u32 {
         match self.timer_of(wait) {
-            Some(slot) => self.drop_waiter(slot, waiter),
-            None => wait.token = self.start_timer(node, until.as_nanos(), waiter),
+            Some(slot) => slot,
+            None => self.start_timer(node, until.as_nanos(), wait),
         }
     }
 
@@ -143,7 +136,8 @@ impl World {
         (timer.era == era && timer.deadline != 0).then_some(slot)
     }
 
-    fn start_timer(&mut self, node: u32, until: u64, waiter: Waiter) -> u64 {
+    /// A timer that wakes nobody yet.
+    fn start_timer(&mut self, node: u32, until: u64, wait: &mut Wait) -> u32 {
         self.note(node, Code::SleepUntil, [until, 0]);
         let owner = &mut self.nodes[node as usize];
         owner.timer_count += 1;
@@ -159,11 +153,11 @@ impl World {
             timer.era = timer.era.wrapping_add(1);
             timer.deadline = deadline;
             timer.count = count;
-            timer.waiter = waiter;
+            wait.token = u64::from(timer.era) << 32 | u64::from(parked + 1);
             if let Some(causes) = &mut self.queue.causes {
                 causes.renewed(parked);
             }
-            return u64::from(timer.era) << 32 | u64::from(parked + 1);
+            return parked;
         }
         let tie = self.timer_tie(node, count);
         let slot = self.timers.take();
@@ -173,11 +167,9 @@ impl World {
         timer.deadline = deadline;
         timer.queued = deadline;
         timer.count = count;
-        // Whoever was told last has been taken out.
-        timer.waiter = waiter;
-        let token = u64::from(timer.era) << 32 | u64::from(slot + 1);
+        wait.token = u64::from(timer.era) << 32 | u64::from(slot + 1);
         self.queue.push(Event::new(deadline, tie, Kind::Timer, slot));
-        token
+        slot
     }
 
     /// How late a timer is.
@@ -302,7 +294,8 @@ fn sleep_with(
         if world.alive(node, token)
             && let Some(waker) = waker.take()
         {
-            world.sleep_until(node, until, wait, Waiter::Foreign(waker));
+            let slot = world.timer(node, until, wait);
+            world.drop_waiter(slot, Waiter::Foreign(waker));
             world.waits("sleep", "");
         }
     });

@@ -62,6 +62,20 @@ impl Message {
         if length <= INLINE { &self.inline[..length] } else { &self.large }
     }
 
+    /// Copies the payload, which replaces what `into` held.
+    #[inline]
+    pub(super) fn copy_to(&self, into: &mut Vec<u8>) {
+        into.clear();
+        let length = self.length as usize;
+        if length <= INLINE {
+            // To copy some bytes more costs less than to copy as many as there happen to be.
+            into.extend_from_slice(&self.inline);
+            into.truncate(length);
+        } else {
+            into.extend_from_slice(&self.large);
+        }
+    }
+
     #[inline]
     fn set_payload(&mut self, payload: &[u8]) {
         self.length = payload.len() as u32;

@@ -36,15 +36,13 @@ impl World {
         if let Some(causes) = &mut self.queue.causes {
             causes.receives(head);
         }
-        into.clear();
-        into.extend_from_slice(message.payload());
+        message.copy_to(into);
         self.free_message(head);
         self.note(node, Code::Receive, [0, hash]);
         Received::From(from)
     }
 
-    /// Nothing is there yet for the task or waker.
-    #[inline]
+    /// Nothing is there yet for a waker.
     fn wait_at(&mut self, slot: u32, waiter: Waiter) {
         let old = std::mem::replace(&mut self.sockets[slot].waiter, waiter);
         if let Waiter::Foreign(waker) = old {
@@ -76,7 +74,9 @@ pub(crate) fn poll_receive(
         if matches!(received, Received::Wait)
             && let Some(id) = world.own_waker(cx)
         {
-            world.wait_at(socket.0, Waiter::Task(id));
+            let before = world.sockets[socket.0].waiter.replace_by(id);
+            world.drop_foreign(before);
+            world.waits("a datagram", "");
             return Received::Nothing;
         }
         received

@@ -53,6 +53,17 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
+    /// Puts a task in the place of whoever waited. A foreign waker is given back: its destructor is
+    /// user code.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn replace_by(&mut self, id: TaskId) -> Option<Waker> {
+        match std::mem::replace(self, Waiter::Task(id)) {
+            Waiter::Foreign(waker) => Some(waker),
+            _ => None,
+        }
+    }
+
     /// Whether both stand for the same one.
     pub(crate) fn is_same(&self, other: &Waiter) -> bool {
         match (self, other) {
@@ -203,6 +214,14 @@ impl World {
         let task = &self.tasks[id.slot];
         let draw = self.task_order(task.entity, task.wakes);
         self.ready.several.push(Reverse((draw, id)));
+    }
+
+    /// A foreign waker that nobody needs any more is dropped once the world is left.
+    #[inline]
+    pub(crate) fn drop_foreign(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.outside.push(Outside::DropWaker(waker));
+        }
     }
 
     /// Tells a waiter. A foreign waker is user code: it runs once the world is left.
