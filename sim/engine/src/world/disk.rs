@@ -54,11 +54,14 @@ struct Begun {
 
 impl Begun {
     /// A write and the sync behind it, which have one answer when both are done.
-    fn and(self, sync: Begun) -> Begun {
-        let both = Some([self.result.is_ok(), sync.result.is_ok()]);
-        let result = self.result.and_then(|wrote| sync.result.map(|_| wrote));
-        let (fails, after) = (self.fails || sync.fails, self.after.max(sync.after));
-        Begun { result, both, fails, after, ..sync }
+    fn and(&mut self, sync: Begun) {
+        self.both = Some([self.result.is_ok(), sync.result.is_ok()]);
+        if let (Ok(_), Err(error)) = (&self.result, sync.result) {
+            self.result = Err(error);
+        }
+        self.fails |= sync.fails;
+        self.after = self.after.max(sync.after);
+        (self.code, self.effect, self.tie) = (sync.code, sync.effect, sync.tie);
     }
 }
 
@@ -107,50 +110,47 @@ pub(crate) struct NodeDisk {
 }
 
 impl World {
-    /// Takes an operation. Its effect on what programs see is at once; what it makes durable, and
-    /// the answer, come after the drawn time. Gives the slot of the operation and which of those
-    /// it is that used the slot; nothing if the node goes down before it is all begun.
-    #[inline]
-    pub(super) fn submit(
-        &mut self,
-        node: u32,
-        operation: Operation,
-        way: Way,
-    ) -> Option<(u32, u32)> {
+    /// Takes an operation, and out of it what it holds. Its effect on what programs see is at once;
+    /// what it makes durable, and the answer, come after the drawn time. Gives the operation's
+    /// number: its slot, and in the upper half which of those it is that used the slot; nothing if
+    /// the node goes down before it is all begun.
+    pub(super) fn submit(&mut self, node: u32, operation: &mut Operation, way: Way) -> Option<u64> {
         let token = self.nodes[node as usize].boot;
-        let begun = match operation {
-            Operation::WriteSync { file, offset, data } => {
-                let write = self.begin_operation(node, Operation::Write { file, offset, data });
-                self.strike_at_step(node);
-                if !self.alive(node, token) {
-                    self.outside.push(DiskOperation::left(way).unwrap_or(Outside::Answered));
-                    return None;
-                }
-                write.and(self.begin_operation(node, Operation::Sync { file }))
+        let mut begun = self.begin_operation(node, operation);
+        if let Operation::WriteSync { file, .. } = *operation {
+            self.strike_at_step(node);
+            if !self.alive(node, token) {
+                self.outside.push(DiskOperation::left(way).unwrap_or(Outside::Answered));
+                return None;
             }
-            other => self.begin_operation(node, other),
-        };
+            begun.and(self.begin_operation(node, &mut Operation::Sync { file }));
+        }
         let Begun { code, result, both, effect, fails, after, tie } = begun;
         self.nodes[node as usize].failing += u32::from(fails);
         let slot = self.disk_operations.take();
-        let (era, result) = (self.disk_operations[slot].era, Some(result));
-        self.disk_operations[slot] =
-            DiskOperation { era, node, token, code, way, result, over: false, both, effect, fails };
+        let entry = &mut self.disk_operations[slot];
+        let era = entry.era;
+        (entry.node, entry.token, entry.code, entry.way) = (node, token, code, way);
+        (entry.both, entry.fails) = (both, fails);
+        (entry.result, entry.effect) = (Some(result), effect);
         self.queue.push(Event::new(self.now + after.max(1), tie, Kind::Disk, slot));
         self.strike_at_step(node);
-        Some((slot, era))
+        Some(u64::from(era) << 32 | u64::from(slot))
     }
 
-    fn begin_operation(&mut self, node: u32, mut operation: Operation) -> Begun {
+    /// Begins an operation; of a write with its sync, the write.
+    fn begin_operation(&mut self, node: u32, operation: &mut Operation) -> Begun {
         let owner = &mut self.nodes[node as usize];
         if matches!(operation, Operation::Open { create: true, .. }) {
             // A file takes up to three buffers.
             let more = self.buffers.len().saturating_sub(3);
             owner.disk.files.spare.extend(self.buffers.drain(more..));
         }
-        let (code, subject) = name(&owner.disk, &operation);
-        let content = match &operation {
-            Operation::Write { data, offset, .. } => hash_bytes(data) ^ mix(*offset),
+        let (code, subject) = name(&owner.disk, operation);
+        let content = match &*operation {
+            Operation::Write { data, offset, .. } | Operation::WriteSync { data, offset, .. } => {
+                hash_bytes(data) ^ mix(*offset)
+            }
             Operation::Read { offset, length, .. } => mix(*offset) ^ *length as u64,
             Operation::Truncate { length, .. } => *length,
             Operation::Open { create, .. } => u64::from(*create),
@@ -163,7 +163,7 @@ impl World {
         let occasion = self.choices.occasion(entity, n);
         let sync = matches!(operation, Operation::Sync { .. } | Operation::SyncDirectory { .. });
         let failing = self.draw_disk_fault(node, sync, occasion, code);
-        self.twist(node, &mut operation, occasion);
+        self.twist(node, operation, occasion);
         let latency = if sync { &self.weather.sync_latency } else { &self.weather.disk_latency };
         let after = match operation {
             Operation::Close { .. } => 1,
@@ -174,7 +174,7 @@ impl World {
                 usual.saturating_mul(u64::from(owner.slow_disk)).saturating_add(slow)
             }
         };
-        let (result, effect) = match self.astray(node, &operation, occasion) {
+        let (result, effect) = match self.astray(node, operation, occasion) {
             Some(result) => (result, Effect::None),
             None => {
                 let owner = &mut self.nodes[node as usize];
@@ -209,9 +209,8 @@ impl World {
         operation: &Operation,
         occasion: Occasion,
     ) -> Option<Result<Done, DiskError>> {
-        let (Operation::Write { data, .. }, Some(slot)) =
-            (operation, self.nodes[node as usize].misdirect)
-        else {
+        let slot = self.nodes[node as usize].misdirect?;
+        let (Operation::Write { data, .. } | Operation::WriteSync { data, .. }) = operation else {
             return None;
         };
         if !self.nodes[node as usize].disk.files.holds_something() {

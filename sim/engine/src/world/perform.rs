@@ -4,6 +4,7 @@ use super::disk::{Effect, Handle, NodeDisk};
 use super::files::parent;
 use crate::choice::{Entity, below, hash_text};
 use squall_env::disk::{DiskError, Done, FileToken, Operation};
+use std::mem;
 
 pub(super) const CODE_CLOSE: u64 = 2;
 pub(super) const CODE_READ: u64 = 3;
@@ -52,13 +53,14 @@ impl Health {
     }
 }
 
+/// Takes out of an operation what it holds.
 pub(super) fn perform(
     disk: &mut NodeDisk,
-    operation: Operation,
+    operation: &mut Operation,
     failing: Option<u64>,
     health: Health,
 ) -> (Result<Done, DiskError>, Effect) {
-    if health.full && grows(disk, &operation) {
+    if health.full && grows(disk, operation) {
         return (Err(DiskError::NoSpace), Effect::None);
     }
     match operation {
@@ -76,6 +78,7 @@ pub(super) fn perform(
             (if failed { Err(DiskError::Io) } else { Ok(Done::Unit) }, effect)
         }
         Operation::SyncDirectory { path } => {
+            let path = mem::take(path);
             if !disk.files.directory_exists(&path) {
                 return (Err(DiskError::NotFound(path)), Effect::None);
             }
@@ -116,11 +119,11 @@ fn not_open() -> DiskError {
 }
 
 /// An operation that answers with an error may have taken effect all the same, or in part.
-fn fail(disk: &mut NodeDisk, operation: Operation, bits: u64) -> DiskError {
+fn fail(disk: &mut NodeDisk, operation: &mut Operation, bits: u64) -> DiskError {
     match operation {
-        Operation::Write { file, offset, mut data } => {
+        Operation::Write { data, .. } | Operation::WriteSync { data, .. } => {
             data.truncate(below(bits, data.len() as u64 + 1) as usize);
-            let _ = change(disk, Operation::Write { file, offset, data });
+            let _ = change(disk, operation);
         }
         Operation::Truncate { .. } | Operation::Rename { .. } | Operation::Remove { .. }
             if bits & 1 == 0 =>
@@ -132,52 +135,52 @@ fn fail(disk: &mut NodeDisk, operation: Operation, bits: u64) -> DiskError {
     DiskError::Io
 }
 
-fn change(disk: &mut NodeDisk, operation: Operation) -> Result<Done, DiskError> {
-    let handle = |disk: &NodeDisk, file: FileToken| {
+fn change(disk: &mut NodeDisk, operation: &mut Operation) -> Result<Done, DiskError> {
+    let handle = |disk: &NodeDisk, file: &FileToken| {
         disk.handles.get(file.0 as usize).copied().flatten().ok_or_else(not_open)
     };
     match operation {
-        Operation::Open { path, create } => open(disk, path, create),
+        Operation::Open { path, create } => open(disk, mem::take(path), *create),
         Operation::Close { file } => {
             let handle = handle(disk, file)?;
             disk.handles[file.0 as usize] = None;
             disk.files.closed(handle.inode);
             Ok(Done::Unit)
         }
-        Operation::Read { file, offset, length, mut buffer } => {
+        Operation::Read { file, offset, length, buffer } => {
             let handle = handle(disk, file)?;
-            disk.files.read(handle.inode, offset, length, &mut buffer);
-            Ok(Done::Buffer(buffer))
+            disk.files.read(handle.inode, *offset, *length, buffer);
+            Ok(Done::Buffer(mem::take(buffer)))
         }
-        // What follows a write is an operation of its own by now.
+        // The sync behind a write is an operation of its own.
         Operation::Write { file, offset, data } | Operation::WriteSync { file, offset, data } => {
             let handle = handle(disk, file)?;
-            disk.files.write(handle.inode, offset, &data);
-            Ok(Done::Buffer(data))
+            disk.files.write(handle.inode, *offset, data);
+            Ok(Done::Buffer(mem::take(data)))
         }
         Operation::Truncate { file, length } => {
             let handle = handle(disk, file)?;
-            disk.files.truncate(handle.inode, length);
+            disk.files.truncate(handle.inode, *length);
             Ok(Done::Unit)
         }
         Operation::CreateDirectory { path } => {
-            check_path(&path)?;
-            if !disk.files.directory_exists(parent(&path)) {
-                return Err(DiskError::NotFound(path));
+            check_path(path)?;
+            if !disk.files.directory_exists(parent(path)) {
+                return Err(DiskError::NotFound(mem::take(path)));
             }
-            if !disk.files.directory_exists(&path) {
-                disk.files.make(&path, true);
+            if !disk.files.directory_exists(path) {
+                disk.files.make(path, true);
             }
             Ok(Done::Unit)
         }
         Operation::Rename { from, to } => {
-            check_path(&to)?;
-            if disk.files.find(&from).is_none() || !disk.files.directory_exists(parent(&to)) {
-                return Err(DiskError::NotFound(from));
+            check_path(to)?;
+            if disk.files.find(from).is_none() || !disk.files.directory_exists(parent(to)) {
+                return Err(DiskError::NotFound(mem::take(from)));
             }
-            disk.files.rename(&from, &to);
+            disk.files.rename(from, to);
             // A file that is open goes by its new name from now on.
-            let (inode, entity) = (disk.files.find(&to), Entity(hash_text(&to)));
+            let (inode, entity) = (disk.files.find(to), Entity(hash_text(to)));
             let renamed = disk.handles.iter_mut().flatten();
             renamed.filter(|handle| Some(handle.inode) == inode).for_each(|handle| {
                 handle.entity = entity;
@@ -185,17 +188,17 @@ fn change(disk: &mut NodeDisk, operation: Operation) -> Result<Done, DiskError> 
             Ok(Done::Unit)
         }
         Operation::Remove { path } => {
-            if disk.files.find(&path).is_none() {
-                return Err(DiskError::NotFound(path));
+            if disk.files.find(path).is_none() {
+                return Err(DiskError::NotFound(mem::take(path)));
             }
-            disk.files.remove(&path);
+            disk.files.remove(path);
             Ok(Done::Unit)
         }
         Operation::List { path } => {
-            if !disk.files.directory_exists(&path) {
-                return Err(DiskError::NotFound(path));
+            if !disk.files.directory_exists(path) {
+                return Err(DiskError::NotFound(mem::take(path)));
             }
-            Ok(Done::Names(disk.files.list(&path)))
+            Ok(Done::Names(disk.files.list(path)))
         }
         Operation::Sync { .. } | Operation::SyncDirectory { .. } => Ok(Done::Unit),
     }

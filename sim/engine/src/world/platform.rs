@@ -142,12 +142,12 @@ impl Network for Platform {
 }
 
 impl Disk for Platform {
-    fn submit(&self, operation: Operation, done: Completion) {
+    fn submit(&self, mut operation: Operation, done: Completion) {
         // Outside of the world, the completion of a dead boot is dropped and answers by itself.
-        let mut given = Some((operation, done));
+        let mut done = Some(done);
         self.enter(|world, node| {
-            if let Some((operation, done)) = given.take() {
-                world.submit(node, operation, Way::Given(done));
+            if let Some(done) = done.take() {
+                world.submit(node, &mut operation, Way::Given(done));
             }
         });
     }

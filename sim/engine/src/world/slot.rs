@@ -20,8 +20,8 @@ enum Asked {
     Nothing,
     /// By a boot that was over, which has no effect.
     TooLate,
-    /// The slot and era of the operation. There is none if the node went down in the middle of it.
-    Number(Option<(u32, u32)>),
+    /// The number of the operation. It has none if the node went down in the middle of it.
+    Number(Option<u64>),
 }
 
 impl BootSlot {
@@ -37,14 +37,14 @@ impl BootSlot {
 }
 
 impl DiskSlot for BootSlot {
-    fn submit(&mut self, operation: Operation) {
+    fn submit(&mut self, mut operation: Operation) {
         if let Asked::Number(Some(_)) = self.asked {
             self.abandon();
         }
         let (node, token) = (self.node, self.token);
         let number = with(|world| {
             let way = Way::Kept(Waiter::Nobody);
-            world.alive(node, token).then(|| world.submit(node, operation, way))
+            world.alive(node, token).then(|| world.submit(node, &mut operation, way))
         });
         self.asked = number.flatten().map_or(Asked::TooLate, Asked::Number);
     }
@@ -93,12 +93,13 @@ impl World {
     fn poll_operation(
         &mut self,
         (node, token): (u32, u64),
-        (slot, era): (u32, u32),
+        number: u64,
         cx: &Context<'_>,
     ) -> Polled {
         if !self.alive(node, token) {
             return Polled::Waits;
         }
+        let (slot, era) = (number as u32, (number >> 32) as u32);
         let operation = &mut self.disk_operations[slot];
         if operation.over && operation.era == era {
             let result = operation.result.take().unwrap_or(Err(DiskError::Stopped));
@@ -106,12 +107,18 @@ impl World {
             return Polled::Over(result);
         }
         let Some(id) = self.own_waker(cx) else { return Polled::Foreign };
-        self.wait_for_operation((slot, era), Waiter::Task(id));
+        let operation = &mut self.disk_operations[slot];
+        if operation.era == era
+            && let Way::Kept(waiter) = &mut operation.way
+        {
+            let before = waiter.replace_by(id);
+            self.drop_foreign(before);
+        }
         Polled::Waits
     }
 
-    #[inline]
-    fn wait_for_operation(&mut self, (slot, era): (u32, u32), waiter: Waiter) {
+    fn wait_for_operation(&mut self, number: u64, waiter: Waiter) {
+        let (slot, era) = (number as u32, (number >> 32) as u32);
         let operation = self.disk_operations.get_mut(slot).filter(|o| o.era == era);
         let before = operation.map(|o| mem::replace(&mut o.way, Way::Kept(waiter)));
         if let Some(Way::Kept(Waiter::Foreign(waker))) = before {
@@ -120,7 +127,8 @@ impl World {
     }
 
     /// Nobody will ask what came of an operation. It goes on all the same.
-    fn abandon_operation(&mut self, token: u64, (slot, era): (u32, u32)) {
+    fn abandon_operation(&mut self, token: u64, number: u64) {
+        let (slot, era) = (number as u32, (number >> 32) as u32);
         let operation = self.disk_operations.get_mut(slot);
         let Some(operation) = operation.filter(|o| o.era == era && o.token == token) else {
             return;
