@@ -67,11 +67,14 @@ use squall_env::platform::BoxFuture;
 use squall_env::shown::{AuditMoment, Place};
 use squall_env::{NodeId, Roster};
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
 
 thread_local! {
-    static WORLD: RefCell<Option<Box<World>>> = const { RefCell::new(None) };
+    // What needs no destructor is reached without asking whether it has run: [`Installed`] takes
+    // the world out.
+    static WORLD: RefCell<Option<ManuallyDrop<Box<World>>>> = const { RefCell::new(None) };
     static NUMBERS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -106,7 +109,7 @@ impl Installed {
         WORLD.with(|cell| {
             let mut cell = cell.borrow_mut();
             assert!(cell.is_none(), "a run cannot be started from within a run");
-            *cell = Some(world);
+            *cell = Some(ManuallyDrop::new(world));
         });
         Installed
     }
@@ -117,7 +120,7 @@ impl Drop for Installed {
         let world = WORLD.with(|cell| cell.borrow_mut().take());
         // What the world holds is user code's; its destructors find no world any more.
         if let Some(world) = world {
-            Spare::keep(world);
+            Spare::keep(ManuallyDrop::into_inner(world));
         }
     }
 }
