@@ -23,7 +23,11 @@ use std::time::Duration;
 /// It is cheap to clone, `Send` and `Sync`, and has no type parameters: `async fn serve(env: Env)`
 /// runs in the simulated world and in production alike.
 #[derive(Clone)]
-pub struct Env(Arc<dyn Platform>);
+pub struct Env {
+    platform: Arc<dyn Platform>,
+    /// Whether somebody may read what is traced and named.
+    told: bool,
+}
 
 /// The deadline came first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -42,22 +46,29 @@ pub enum Either<A, B> {
 impl Env {
     /// The handle of a node on this platform.
     pub fn new(platform: Arc<dyn Platform>) -> Env {
-        Env(platform)
+        Env { told: platform.is_told(), platform }
     }
 
     /// The platform beneath, for those who write adapters and primitives.
     pub fn platform(&self) -> &dyn Platform {
-        &*self.0
+        &*self.platform
+    }
+
+    /// Says what is sent next in these bytes is called, to whoever tells what happened.
+    pub(crate) fn names(&self, payload: &[u8], name: impl Fn() -> String) {
+        if self.told {
+            self.platform.names(payload, &name);
+        }
     }
 
     /// This node.
     pub fn me(&self) -> NodeId {
-        self.0.me()
+        self.platform.me()
     }
 
     /// All nodes.
     pub fn roster(&self) -> &Roster {
-        self.0.roster()
+        self.platform.roster()
     }
 
     /// The nodes of a role in order, this one too if it is of the role.
@@ -72,12 +83,12 @@ impl Env {
 
     /// The monotonic clock of this node.
     pub fn now(&self) -> Instant {
-        self.0.now()
+        self.platform.now()
     }
 
     /// The wall clock of this node: it drifts, steps and goes back.
     pub fn wall(&self) -> WallTime {
-        self.0.wall()
+        self.platform.wall()
     }
 
     /// Waits for a while: perhaps longer, never shorter.
@@ -169,19 +180,19 @@ impl Env {
         F: FnOnce() -> T + Send + 'static,
     {
         let (sender, receiver) = crate::sync::oneshot(self, "blocking");
-        self.0.run_blocking(Box::new(move || sender.send(work())));
+        self.platform.run_blocking(Box::new(move || sender.send(work())));
         receiver.await
     }
 
     /// Waits until the node is asked to stop, as by an operator's signal. Whoever does not return
     /// soon after that is stopped.
     pub async fn stopping(&self) {
-        poll_fn(|cx| self.0.poll_stop(cx)).await;
+        poll_fn(|cx| self.platform.poll_stop(cx)).await;
     }
 
     /// The next 64 random bits.
     pub fn random(&self) -> u64 {
-        self.0.next_u64()
+        self.platform.next_u64()
     }
 
     /// A random number below `bound` (zero if `bound` is zero), by multiplication, so that every
@@ -199,51 +210,53 @@ impl Env {
     /// same name.
     pub fn show<T: Send + 'static>(&self, name: &'static str, value: T) -> Shown<T> {
         let shown = Shown::new(value, Tail::default());
-        self.0.show(Exhibit::new(name, &shown, None));
+        self.platform.show(Exhibit::new(name, &shown, None));
         shown
     }
 
     /// The node is whole: it has recovered and may bear its share of faults elsewhere.
     pub fn ready(&self) {
-        self.0.ready();
+        self.platform.ready();
     }
 
     /// A situation was reached that a good test reaches now and then.
     pub fn sometimes(&self, name: &'static str) {
-        self.0.sometimes(name);
+        self.platform.sometimes(name);
     }
 
     /// A situation with several sides was reached, each combination of which a good test reaches
     /// now and then.
     pub fn sometimes_each<C: Combination>(&self, name: &'static str, combination: &C) {
-        combination.show(|values| self.0.sometimes_each(name, values));
+        combination.show(|values| self.platform.sometimes_each(name, values));
     }
 
     /// Something has come to this height, as a queue or the gap between two logs. A test reports
     /// the greatest of many runs. It is no part of what happens: to call it changes no run.
     pub fn watermark(&self, name: &'static str, height: u64) {
-        self.0.watermark(name, height);
+        self.platform.watermark(name, height);
     }
 
     /// Whether to do the rare thing at this place; see [`buggify!`](crate::buggify).
     pub fn buggify(&self, name: &'static str) -> bool {
-        self.0.buggify(name)
+        self.platform.buggify(name)
     }
 
     /// The value of a tuning constant: `default`, or in a test perhaps another one from `low` to
     /// `high`.
     pub fn knob(&self, name: &'static str, default: u64, low: u64, high: u64) -> u64 {
-        self.0.knob(name, default, low, high)
+        self.platform.knob(name, default, low, high)
     }
 
     /// Whether a deliberate bug is switched on; see [`mutant!`](crate::mutant).
     pub fn mutant(&self, name: &'static str) -> bool {
-        self.0.mutant(name)
+        self.platform.mutant(name)
     }
 
     /// A line for whoever reads the trace of a run. The text is made only if somebody reads it.
     pub fn trace(&self, text: impl Fn() -> String) {
-        self.0.trace(&text);
+        if self.told {
+            self.platform.trace(&text);
+        }
     }
 }
 
@@ -279,14 +292,14 @@ impl Future for Sleep<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.env.0.poll_sleep(this.until, &mut this.wait, cx)
+        this.env.platform.poll_sleep(this.until, &mut this.wait, cx)
     }
 }
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         if self.wait.token != 0 || self.wait.own.is_some() {
-            self.env.0.cancel(&mut self.wait);
+            self.env.platform.cancel(&mut self.wait);
         }
     }
 }

@@ -93,7 +93,7 @@ impl<M: Serialize + DeserializeOwned> Messages<M> {
         let env = &self.socket.env;
         match codec::encode(message, &mut self.frame) {
             Ok(kind) => {
-                env.platform().names(&self.frame, &|| name_of(message));
+                env.names(&self.frame, || name_of(message));
                 for to in to {
                     env.platform().send(self.socket.port, to, kind, &self.frame);
                 }
@@ -186,7 +186,7 @@ impl<M: Serialize> MessageSender<M> {
 fn send<M: Serialize>(env: &Env, from: Port, to: Address, message: &M, frame: &mut Vec<u8>) {
     match codec::encode(message, frame) {
         Ok(kind) => {
-            env.platform().names(frame, &|| name_of(message));
+            env.names(frame, || name_of(message));
             env.platform().send(from, to, kind, frame);
         }
         Err(error) => env.platform().rejected(Address::new(env.me(), from), error.reason()),

@@ -227,6 +227,11 @@ pub trait Observer: Send + Sync {
         let _ = name;
         false
     }
+    /// Whether somebody may read what is traced and named. Whoever makes an
+    /// [`Env`](crate::Env) asks this once.
+    fn is_told(&self) -> bool {
+        true
+    }
     /// A line for whoever reads the trace of a run. It never changes what happens.
     fn trace(&self, text: &dyn Fn() -> String) {
         let _ = text;

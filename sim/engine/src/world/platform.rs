@@ -256,6 +256,10 @@ impl Observer for Platform {
         self.mutated && self.enter(is_on).unwrap_or_default()
     }
 
+    fn is_told(&self) -> bool {
+        self.told
+    }
+
     fn trace(&self, text: &dyn Fn() -> String) {
         if self.told && self.enter(|world, _| world.is_traced()).unwrap_or_default() {
             let text = text();

@@ -96,7 +96,7 @@ impl<M: Machine> Turn<M> {
         let start = self.outbox.len();
         match codec::append_frame(&message, &mut self.outbox) {
             Ok(kind) => {
-                self.env.platform().names(&self.outbox[start..], &|| name_of(&message));
+                self.env.names(&self.outbox[start..], || name_of(&message));
                 let what = What::Send { to, kind, frame: start..self.outbox.len() };
                 self.effects.push_back(Effect { after: Position(0), what });
             }
@@ -108,7 +108,7 @@ impl<M: Machine> Turn<M> {
     pub fn send_early(&mut self, to: Address, message: M::Message) {
         match codec::encode(&message, &mut self.scratch) {
             Ok(kind) => {
-                self.env.platform().names(&self.scratch, &|| name_of(&message));
+                self.env.names(&self.scratch, || name_of(&message));
                 self.env.platform().send(self.port, to, kind, &self.scratch);
             }
             Err(error) => self.env.platform().rejected(self.my_address(), error.reason()),
