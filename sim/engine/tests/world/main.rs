@@ -12,6 +12,7 @@ mod kinds; // Each kind of property: shown state, audits, watermarks, combinatio
 mod ledger; // Never more impaired nodes than the scenario tolerates.
 mod ledger_pressure; // The same, when everything strikes at once.
 mod ledger_weather; // The same under weather that is drawn, and what each fault takes.
+mod messages; // What arrives of typed messages.
 mod overrides; // A message is found by its hash, else its count, else its time.
 mod probe; // A small system that uses everything a node has.
 mod reports; // Each kind of failure is reported as what it is.
