@@ -1,5 +1,6 @@
+use crate::assert_found;
 use squall::plan::Forecast;
-use squall::{Client, Scenario, run};
+use squall::{Client, Scenario};
 use squall_env::Env;
 use squall_env::platform::BindError;
 use squall_protocols::raft::{ClientError, Config, RaftClient, ServeError, serve};
@@ -26,11 +27,7 @@ fn over_http_it_is_the_same_store() {
 
 #[test]
 fn every_mutant_breaks_the_property_that_it_names() {
-    for mutant in mutants() {
-        let property = mutant.broken_property().expect("a mutant names what it breaks");
-        let breaks = |seed| run(&mutant, seed).failure.is_some_and(|f| f.property == property);
-        assert!((0..200).any(breaks), "{} was not found", mutant.name());
-    }
+    assert_found(mutants(), 200);
 }
 
 async fn member(env: Env) -> Result<(), ServeError> {

@@ -19,3 +19,14 @@ mod register; // The atomic register under every fault that it survives, and its
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
+
+/// Each of them breaks the property that it names, in one of so many runs at least.
+fn assert_found(broken: Vec<squall::Scenario>, seeds: u64) {
+    for scenario in broken {
+        let property = scenario.broken_property().expect("it names what it breaks");
+        let breaks = |seed| {
+            squall::run(&scenario, seed).failure.is_some_and(|failure| failure.property == property)
+        };
+        assert!((0..seeds).any(breaks), "{} was not found", scenario.name());
+    }
+}

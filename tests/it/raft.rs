@@ -1,3 +1,4 @@
+use crate::assert_found;
 use squall::run;
 use squall_scenarios::raft::{leases, membership, mutants, register, snapshots, transfers};
 
@@ -28,11 +29,7 @@ fn a_cluster_whose_leaders_have_leases_keeps_the_register_as_well() {
 
 #[test]
 fn every_mutant_breaks_the_property_that_it_names() {
-    for mutant in mutants() {
-        let property = mutant.broken_property().expect("a mutant names what it breaks");
-        let breaks = |seed| run(&mutant, seed).failure.is_some_and(|f| f.property == property);
-        assert!((0..2_000).any(breaks), "{} was not found", mutant.name());
-    }
+    assert_found(mutants(), 2_000);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use crate::assert_found;
 use squall::run;
 use squall_scenarios::register::{atomic, mutants};
 
@@ -8,11 +9,7 @@ fn a_read_sees_the_newest_finished_write() {
 
 #[test]
 fn every_mutant_breaks_the_property_that_it_names() {
-    for mutant in mutants() {
-        let property = mutant.broken_property().expect("a mutant names what it breaks");
-        let breaks = |seed| run(&mutant, seed).failure.is_some_and(|f| f.property == property);
-        assert!((0..1_500).any(breaks), "{} was not found", mutant.name());
-    }
+    assert_found(mutants(), 1_500);
 }
 
 #[test]
