@@ -90,7 +90,7 @@ fn a_written_test_fails_until_the_bug_is_mended() {
     let why = || format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("3 passed; 3 failed"), "{}", why());
     for (at, (specimen, breaks)) in SPECIMENS.iter().enumerate() {
-        let began = format!("{specimen} fails: ");
+        let began = format!("{specimen} breaks: ");
         let report = said.lines().find(|line| line.starts_with(&began));
         assert!(report.is_some_and(|line| line.contains(breaks)), "{}", why());
         let mut lines = said.lines().filter(|line| line.starts_with("test "));

@@ -61,7 +61,8 @@ pub(super) enum Seen<O> {
 
 /// How many bytes an answer has, encoded.
 fn size<O: Serialize>(answer: &O) -> usize {
-    postcard::experimental::serialized_size(answer).expect("an answer can be encoded")
+    let size = postcard::ser_flavors::Size::default();
+    postcard::serialize_with_flavor(answer, size).expect("an answer can be encoded")
 }
 
 impl<O: Clone + Serialize> Sessions<O> {

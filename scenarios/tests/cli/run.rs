@@ -66,7 +66,7 @@ fn a_trace_reaches_up_to_the_moment_of_a_hang_or_an_abort() {
         let (seed, output) = traced_until(class);
         let said = stdout(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        let (trace, report) = said.split_once("fails: ").unwrap();
+        let (trace, report) = said.split_once("breaks: ").unwrap();
         let last: Vec<&str> = trace.lines().rev().skip(1).take(3).collect();
         // A second into the run the client wakes up and draws its lot, and that is the end.
         assert!(last[0].contains("client-1 draws "), "{last:?}");

@@ -18,7 +18,7 @@ fn a_trace_is_exported_in_each_format() {
         let line = format!("run {BROKEN} --seed 8 --export {format}");
         let output = squall(&format!("{line} -o {}", file.display()));
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        assert!(stderr(&output).contains("fails: the history is linearizable"));
+        assert!(stderr(&output).contains("breaks: the history is linearizable"));
         assert!(stderr(&output).contains("each event because of the one before"));
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with(begins), "{text}");
@@ -40,7 +40,7 @@ fn a_report_is_written_of_a_seed_or_a_file() {
     let (page, repro) = (folder.path().join("a").join("page.html"), folder.path().join("r.json"));
     let output = squall(&format!("report {BROKEN} --seed 8 -o {}", page.display()));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stdout(&output).contains("fails at") && stdout(&output).contains("what led there"));
+    assert!(stdout(&output).contains("breaks at") && stdout(&output).contains("what led there"));
     let of_seed = fs::read_to_string(&page).unwrap();
     assert!(of_seed.contains(&format!("squall run {BROKEN} --seed 8")));
     squall(&format!("run {BROKEN} --seed 8 --save {}", repro.display()));

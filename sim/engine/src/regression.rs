@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "test/bad fails: no node panics")]
+    #[should_panic(expected = "test/bad breaks: no node panics")]
     fn what_is_not_mended_fails_with_its_report() {
         holds(&scenarios(), "test/bad", 7, &plan(true));
     }

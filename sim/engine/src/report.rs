@@ -26,7 +26,7 @@ pub(crate) fn lines(
     plan: &Plan,
     story: &[Sentence],
 ) -> Vec<String> {
-    let what = format!("{name} fails: {}", failure.property);
+    let what = format!("{name} breaks: {}", failure.property);
     let class = failure.class;
     let mut lines = vec![what];
     // Of a run that did not end nobody knows how far it came.

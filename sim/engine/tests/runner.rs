@@ -50,7 +50,7 @@ fn a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it() {
     assert_eq!(repro.expected.property.as_deref(), Some("no wrong number is drawn"));
     let name = "a_failing_seed_is_reported_with_its_plan_and_the_commands_that_show_it";
     for wanted in [
-        "test/fails fails: no wrong number is drawn".to_owned(),
+        "test/fails breaks: no wrong number is drawn".to_owned(),
         format!("seed {}, at 0.000000 s of the run, class property", repro.seed),
         "3 was drawn".to_owned(),
         "nodes: 1 client; the world heals at 0.000000 s".to_owned(),

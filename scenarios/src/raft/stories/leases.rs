@@ -2,8 +2,9 @@
 
 use super::{APPEND, Value, ms, read_from_the_first, survived, told, write};
 use squall::plan::{Forecast, Kind};
-use squall::script::Strike;
-use squall::script::{crash, cue, end, fault, hold, pause, ready, release, returned, sent, synced};
+use squall::script::{
+    Strike, crash, cue, end, fault, hold, pause, ready, release, returned, sent, synced,
+};
 use squall::{Client, Fault, Scenario, Script};
 use squall_env::platform::BindError;
 use squall_env::{Env, NodeId};

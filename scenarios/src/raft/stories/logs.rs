@@ -112,19 +112,25 @@ pub fn votes() -> Scenario {
         .under(lossy)
 }
 
-/// A leader that nobody hears takes entries that are never committed, and so many that its log
-/// reaches beyond the snapshot which the next leader sends it.
-fn a_snapshot_for_a_deposed_leader() -> Script {
+/// The first member leads and answers a write. Then nobody hears it any more.
+pub(super) fn a_leader_that_nobody_hears() -> Script {
     Script::new()
         .nodes("member", 3)
         .then(crash("member-3").named("third is down"))
         .when(sent("member-1", "member-2").of_kind(APPEND), cue("write 1"))
         .when(returned("writer-1"), end("third is down"))
         .when(synced("member-3"), hold("writer-1", "member-1"))
+        // Until the third has what is committed.
         .after(ms(500), hold("member-1", "member-2"))
         .then(hold("member-1", "member-3"))
         .then(hold("member-2", "member-1"))
         .then(hold("member-3", "member-1"))
+}
+
+/// A leader that nobody hears takes entries that are never committed, and so many that its log
+/// reaches beyond the snapshot which the next leader sends it.
+fn a_snapshot_for_a_deposed_leader() -> Script {
+    a_leader_that_nobody_hears()
         .then(cue("ask the first"))
         .then(crash("member-2").lasting(ms(10)))
         .when(sent("member-3", "member-2").of_kind(APPEND), cue("write 2"))

@@ -1,8 +1,8 @@
 //! Reads from a leader that is none any more.
 
-use super::logs::quick_third;
+use super::logs::{a_leader_that_nobody_hears, quick_third};
 use super::{APPEND, Value, ms, read_from_the_first, told, write};
-use squall::script::{crash, cue, end, hold, release, returned, sent, synced};
+use squall::script::{crash, cue, release, returned, sent};
 use squall::{Client, Scenario, Script};
 use squall_env::platform::BindError;
 use squall_protocols::raft::RaftClient;
@@ -17,20 +17,9 @@ pub(super) async fn write_twice(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-/// The first member leads and answers a write. Then nobody hears it any more, another leader
-/// answers another write, and somebody reads from the first.
+/// Another leader answers another write, and somebody reads from the one that nobody hears.
 fn a_deposed_leader() -> Script {
-    Script::new()
-        .nodes("member", 3)
-        .then(crash("member-3").named("third is down"))
-        .when(sent("member-1", "member-2").of_kind(APPEND), cue("write 1"))
-        .when(returned("writer-1"), end("third is down"))
-        .when(synced("member-3"), hold("writer-1", "member-1"))
-        // Until the third has what is committed.
-        .after(ms(500), hold("member-1", "member-2"))
-        .then(hold("member-1", "member-3"))
-        .then(hold("member-2", "member-1"))
-        .then(hold("member-3", "member-1"))
+    a_leader_that_nobody_hears()
         .then(crash("member-2").lasting(ms(10)))
         .when(sent("member-3", "member-2").of_kind(APPEND), cue("write 2"))
         .when(returned("writer-1"), cue("read"))

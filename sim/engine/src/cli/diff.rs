@@ -60,7 +60,7 @@ pub(super) fn diff(library: &Library, args: &DiffArgs, out: &mut Out) -> Result<
         out.lines(&one.difference(&two, [&names[0], &names[1]]))?;
         for (trace, name) in [(&one, &names[0]), (&two, &names[1])] {
             let ended = match &trace.about.failure {
-                Some(failure) => format!("fails: {}", failure.property),
+                Some(failure) => format!("breaks: {}", failure.property),
                 None => "does not fail".to_owned(),
             };
             out.line(&format!("{name} {ended}"))?;

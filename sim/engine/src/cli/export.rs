@@ -219,7 +219,7 @@ pub(super) fn report(library: &Library, args: &ReportArgs, out: &mut Out) -> Res
     match done.found.first() {
         Some(found) => {
             let (property, at) = (&found.failure.property, seconds(found.failure.at_ns));
-            out.line(&format!("{name} seed {} fails at {at}: {property}", subject.seed))?;
+            out.line(&format!("{name} seed {} breaks at {at}: {property}", subject.seed))?;
         }
         None => out.line(&format!("{name} seed {}: nothing failed", subject.seed))?,
     }

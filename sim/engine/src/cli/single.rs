@@ -96,7 +96,7 @@ fn export(
     let done = subject.export(format, file, out)?;
     let found = done.found.first();
     let ended = found
-        .map_or("nothing failed".to_owned(), |found| format!("fails: {}", found.failure.property));
+        .map_or("nothing failed".to_owned(), |found| format!("breaks: {}", found.failure.property));
     note(&format!("{} seed {}: {ended}", subject.scenario.name(), subject.seed));
     done.chain.iter().for_each(|line| note(line));
     Ok(exit(found))

@@ -77,7 +77,7 @@ pub(super) fn why(library: &Library, args: &WhyArgs, out: &mut Out) -> Result<u8
         return Ok(CLEAN);
     }
     let property = &found.failure.property;
-    out.line(&format!("{name} fails: {property}"))?;
+    out.line(&format!("{name} breaks: {property}"))?;
     out.line(&format!("  seed {seed}, at {}; {} futures were run", seconds(at_ns), why.runs))?;
     out.line("")?;
     out.lines(&why.lines())?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::{Episode, Fate, Kind, RoleNodes, When};
-use crate::script::{Script, hold, power_loss, release, sent, sync};
+use crate::script::{Script, TOLD, hold, power_loss, release, sent, sync};
 use crate::world::RecordedMessage;
 use crate::{Client, Tolerance};
 use squall_env::Env;
@@ -186,6 +186,20 @@ fn steps_of_a_script_go_if_what_is_left_can_be_played() {
     let shrunk = shrink(&scenario(), (&plan, WANTED), 20_000, &mut oracle, &mut |_, _, _| {});
     // What is released must have been held.
     assert_eq!(shrunk.unwrap().plan.script, [plan.script[1].clone(), wanted.clone()]);
+}
+
+#[test]
+fn of_a_story_that_is_not_told_only_goes_what_disturbs_it() {
+    let mut plan = stormy();
+    plan.script = Script::new().when(sync("node-3"), power_loss("node-3")).steps().to_vec();
+    let fingerprint: &'static str = format!("property/{TOLD}/").leak();
+    let fails = |plan: &Plan| has(plan, &[3]).then_some(fingerprint);
+    let mut oracle = Says { fails, asked: 0 };
+    let shrunk = shrink(&scenario(), (&plan, fingerprint), 20_000, &mut oracle, &mut |_, _, _| {});
+    let left = shrunk.unwrap().plan;
+    assert_eq!((left.script, left.heal_at_ns), (plan.script, plan.heal_at_ns));
+    assert_eq!((left.nodes, left.episodes.len()), (plan.nodes, 1));
+    assert_eq!(left.weather.loss_ppm, 0);
 }
 
 #[test]

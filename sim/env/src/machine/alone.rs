@@ -75,20 +75,34 @@ pub fn turn<M: Machine>(
     standing: &mut Standing<M::Timer>,
     input: Input<M>,
 ) -> Taken<M> {
+    turns(env, port, machine, standing, [input])
+}
+
+/// Takes a turn for each input, as [`turn`] does, and only then has the machine settle: so a driver
+/// takes inputs that wait together.
+pub fn turns<M: Machine>(
+    env: &Env,
+    port: Port,
+    machine: &mut M,
+    standing: &mut Standing<M::Timer>,
+    inputs: impl IntoIterator<Item = Input<M>>,
+) -> Taken<M> {
     let (last, durable) = (standing.last.0, standing.durable.0);
     let journal = Journal::without_disk(env, last, durable);
     let mut turn = Turn::new(env, port, journal);
     let now = turn.now();
     turn.timers = standing.timers.drain(..).map(|timer| (now, timer)).collect();
-    match input {
-        Input::Start => machine.on_start(&mut turn),
-        Input::Message(from, message) => machine.on_message(from, message, &mut turn),
-        Input::Request(id, request) => machine.on_request(id, request, &mut turn),
-        Input::Timer(timer) => {
-            turn.disarm(&timer);
-            machine.on_timer(timer, &mut turn);
+    for input in inputs {
+        match input {
+            Input::Start => machine.on_start(&mut turn),
+            Input::Message(from, message) => machine.on_message(from, message, &mut turn),
+            Input::Request(id, request) => machine.on_request(id, request, &mut turn),
+            Input::Timer(timer) => {
+                turn.disarm(&timer);
+                machine.on_timer(timer, &mut turn);
+            }
+            Input::Durable(upto) => machine.on_durable(upto, &mut turn),
         }
-        Input::Durable(upto) => machine.on_durable(upto, &mut turn),
     }
     // No other input waits.
     if std::mem::take(&mut turn.settle) {

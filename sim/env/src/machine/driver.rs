@@ -35,10 +35,18 @@ pub enum OpenError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// Committed records are unreadable and the machine would not go on without them.
-    #[error("committed records behind position {} are unreadable: {}", .0.after.0, .0.reason)]
+    #[error(
+        "committed records behind position {} are unreadable: {}; nothing was changed: give the \
+         node its files back from a copy, or put a new one in its place if others have the data",
+        .0.after.0, .0.reason
+    )]
     Damaged(Damage),
     /// Records may be missing that others count on, and the machine would not go on without them.
-    #[error("the last records are torn, and nobody can tell whether they were committed")]
+    #[error(
+        "the last records are torn, and nobody can tell whether they were committed; nothing was \
+         changed: give the node its files back from a copy, or put a new one in its place if \
+         others have the data"
+    )]
     Doubtful,
     /// A record or the snapshot is intact but is none of this machine's.
     #[error("the journal holds records of another kind of machine: {0}")]

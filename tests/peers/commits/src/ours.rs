@@ -6,14 +6,13 @@ use crate::{COMPACTED, KEPT};
 use squall_env::codec;
 use squall_env::disk::{Completion, Operation};
 use squall_env::machine::RequestId;
-use squall_env::machine::alone::{Effect, Input, Standing, turn};
+use squall_env::machine::alone::{Effect, Input, Standing, turns};
 use squall_env::platform::{
     BindError, BoxFuture, Clock, Datagrams, Disk, Network, Observer, Platform, Random, Spawner,
     Wait,
 };
 use squall_env::{Address, Env, Instant, Machine, NodeId, Port, Roster, WallTime};
 use squall_protocols::raft::{Config, NAME, Raft, Reply, Request, Timer};
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -100,7 +99,7 @@ struct Member {
     machine: Raft<Count>,
     standing: Standing<Timer>,
     held: Vec<Effect<Reply<Count>>>,
-    inbox: VecDeque<Letter>,
+    inbox: Vec<Letter>,
 }
 
 struct Cluster {
@@ -116,15 +115,14 @@ struct Cluster {
 pub fn run(entries: u64, under_way: u64) {
     let mut cluster = Cluster::new();
     let session = cluster.session;
-    for made in 0..entries {
-        let sequence = made + 1;
-        let command = Bytes::of(made);
-        cluster.ask(Request::Propose { session, sequence, command });
-        if sequence % under_way == 0 {
-            cluster.settle();
-        }
+    for made in (0..entries).step_by(under_way as usize) {
+        let some = made..entries.min(made + under_way);
+        cluster.ask(some.map(|made| {
+            let (sequence, command) = (made + 1, Bytes::of(made));
+            Request::Propose { session, sequence, command }
+        }));
+        cluster.settle();
     }
-    cluster.settle();
     assert_eq!(cluster.applied, entries, "every proposal was applied");
 }
 
@@ -140,36 +138,41 @@ impl Cluster {
             let env = Env::new(Arc::new(Desk { me: *me, roster: roster.clone(), now, early }));
             let machine = Raft::restore(&config, None);
             let (standing, held) = (Standing::default(), Vec::new());
-            Member { env, machine, standing, held, inbox: VecDeque::new() }
+            Member { env, machine, standing, held, inbox: Vec::new() }
         };
         let members = nodes.iter().map(member).collect();
         let mut cluster = Cluster { members, now, early, session: 0, requests: 0, applied: 0 };
         for at in 0..cluster.members.len() {
-            cluster.give(at, Input::Start);
+            cluster.give(at, [Input::Start]);
         }
         cluster.settle();
         cluster.now.store(60_000_000_000, Ordering::Relaxed);
-        cluster.give(0, Input::Timer(Timer::Election));
+        cluster.give(0, [Input::Timer(Timer::Election)]);
         cluster.settle();
         assert!(cluster.members[0].machine.is_leader(), "nobody else campaigned");
-        cluster.ask(Request::OpenSession);
+        cluster.ask([Request::OpenSession].into_iter());
         cluster.settle();
         assert!(cluster.session > 0, "the session is open");
         cluster
     }
 
-    fn ask(&mut self, request: Request<Count>) {
-        self.requests += 1;
-        self.give(0, Input::Request(RequestId(self.requests), request));
+    /// Asks the first member for these, which wait for it together.
+    fn ask(&mut self, requests: impl Iterator<Item = Request<Count>>) {
+        let numbered = requests.zip(self.requests + 1..);
+        let asked: Vec<Input<_>> =
+            numbered.map(|(request, id)| Input::Request(RequestId(id), request)).collect();
+        self.requests += asked.len() as u64;
+        self.give(0, asked);
     }
 
-    fn give(&mut self, at: usize, input: Input<Raft<Count>>) {
+    /// Gives a member inputs that wait for it together, as its driver would.
+    fn give(&mut self, at: usize, inputs: impl IntoIterator<Item = Input<Raft<Count>>>) {
         let member = &mut self.members[at];
         let port = Port::named(NAME);
-        let taken = turn(&member.env, port, &mut member.machine, &mut member.standing, input);
+        let taken = turns(&member.env, port, &mut member.machine, &mut member.standing, inputs);
         member.held.extend(taken.effects);
         for letter in self.early.lock().expect("nobody panicked").drain(..) {
-            self.members[usize::from(letter.to) - 1].inbox.push_back(letter);
+            self.members[usize::from(letter.to) - 1].inbox.push(letter);
         }
     }
 
@@ -182,7 +185,7 @@ impl Cluster {
                 match effect {
                     Effect::Send { to, frame } => {
                         let letter = Letter { from, to: to.node.ordinal(), frame };
-                        self.members[usize::from(letter.to) - 1].inbox.push_back(letter);
+                        self.members[usize::from(letter.to) - 1].inbox.push(letter);
                     }
                     Effect::Reply { reply: Reply::Session(session), .. } => self.session = session,
                     Effect::Reply { reply: Reply::Applied(()), .. } => self.applied += 1,
@@ -195,8 +198,14 @@ impl Cluster {
             }
             standing.durable = standing.last;
             let upto = standing.last;
-            self.give(at, Input::Durable(upto));
+            self.give(at, [Input::Durable(upto)]);
         }
+    }
+
+    fn opened(&self, letter: &Letter) -> Input<Raft<Count>> {
+        let from = self.members[usize::from(letter.from) - 1].env.me();
+        let message = codec::decode(&letter.frame).expect("a member's own message");
+        Input::Message(Address::new(from, Port::named(NAME)), message)
     }
 
     /// Delivers all that waits for a member, member after member, until nothing waits.
@@ -204,12 +213,12 @@ impl Cluster {
         loop {
             let mut rests = true;
             for at in 0..self.members.len() {
-                while let Some(letter) = self.members[at].inbox.pop_front() {
+                let waiting = std::mem::take(&mut self.members[at].inbox);
+                if !waiting.is_empty() {
                     rests = false;
-                    let from = self.members[usize::from(letter.from) - 1].env.me();
-                    let message = codec::decode(&letter.frame).expect("a member's own message");
-                    let from = Address::new(from, Port::named(NAME));
-                    self.give(at, Input::Message(from, message));
+                    let inputs: Vec<Input<_>> =
+                        waiting.into_iter().map(|letter| self.opened(&letter)).collect();
+                    self.give(at, inputs);
                 }
                 self.sync(at);
             }
