@@ -2,6 +2,7 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
+//! | [`aggregate`] | what may be done is decided on what has happened, and recorded |
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
@@ -9,6 +10,7 @@
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
+pub mod aggregate;
 pub mod breaker;
 pub mod event_store;
 pub mod limiter;

@@ -1,10 +1,12 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+pub mod aggregate;
 pub mod breaker;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
 pub mod console;
+pub mod event_store;
 pub mod http;
 pub mod kv;
 pub mod models;
@@ -24,7 +26,8 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
+    let events = [event_store::streams(), event_store::exact(), aggregate::bank()];
+    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(events);
     all.chain(weather::scenarios()).collect()
 }
 
@@ -33,10 +36,9 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let systems = [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()];
+        let events = [event_store::mutants(), aggregate::mutants()];
+        systems.into_iter().chain(events).flatten().collect()
     } else {
         Vec::new()
     };
@@ -44,7 +46,8 @@ pub fn specimens() -> Vec<Scenario> {
         .chain(mutants)
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front()])
+        .chain([specimens::truncation::from_the_front(), specimens::sequence::skips()])
+        .chain([specimens::tutorial_events::overdraws(), specimens::tutorial_events::forgets()])
         .chain(weather::specimens())
         .collect()
 }

@@ -3,4 +3,6 @@
 pub mod engine;
 pub mod recovery;
 pub mod repair;
+pub mod sequence;
 pub mod truncation;
+pub mod tutorial_events;
