@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let locks = [lock::single(), lock::fenced()];
+    let locks = [lock::single(), lock::raft(), lock::fenced()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(locks);
     all.chain(weather::scenarios()).collect()
 }

@@ -25,6 +25,7 @@ mod guarded;
 pub mod invariants;
 mod lease;
 mod machine;
+mod raft;
 mod single;
 mod table;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use fence::{
 pub use guarded::{GuardedClient, GuardedError, Under, Written};
 pub use lease::{Lease, Lost, ReleaseError};
 pub use machine::{Ask, Due, LockServer, NAME, ServeError, Tell, serve};
+pub use raft::{OnRaft, serve_on_raft};
 pub use single::Single;
 pub use table::{
     Command, ENDED_MAX, LOCKS_MAX, NAME_BYTES_MAX, Output, TTL_MAX_MS, TTL_MIN_MS, Table, Term,

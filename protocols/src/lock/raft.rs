@@ -6,7 +6,7 @@ use crate::raft::{
     self, ClientError, Config, Expires, Index, Lessor, RaftClient, ServeError, StateMachine,
 };
 use squall_env::platform::BoxFuture;
-use squall_env::{Either, Env, NodeId, race};
+use squall_env::{Env, NodeId};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,10 +56,8 @@ impl Expires for Table {
 pub async fn serve_on_raft(env: Env, config: Config) -> Result<(), ServeError> {
     let lessor_env = env.clone();
     raft::serve_beside::<Table, _>(env, config, |member| async move {
-        match race(Lessor::new(&lessor_env, member).run(), std::future::pending()).await {
-            Either::Left(()) => Ok(()),
-            Either::Right(ended) => ended,
-        }
+        Lessor::new(&lessor_env, member).run().await;
+        Ok(())
     })
     .await
 }

@@ -4,7 +4,7 @@ use super::account::{Account, Balance, Deposits};
 use squall::{Client, Operation};
 use squall_env::platform::BindError;
 use squall_env::{Either, Env, Instant, Shown, race};
-use squall_protocols::lock::{Config, GuardedClient, Lease, LockClient, Single};
+use squall_protocols::lock::{Config, GuardedClient, Lease, LockClient, OnRaft, Single};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ struct Holder {
     deposits: Shown<Deposits>,
     wrong: Shown<Wrong>,
     conduct: Conduct,
+    ttl_min: Duration,
 }
 
 /// A client of locks on the node `lock-1`.
@@ -64,20 +65,32 @@ pub(super) async fn on_one_server(client: Client, conduct: Conduct) -> Result<()
             Config { drift_max_ppm: 0, margin: Duration::ZERO, ..Config::default() }
         }
     };
-    work(client, LockClient::new(&env, Arc::new(locks), config), conduct).await
+    let locks = LockClient::new(&env, Arc::new(locks), config);
+    work(client, locks, conduct, Duration::from_millis(150)).await
+}
+
+/// A client of locks on the nodes of the role `member`.
+pub(super) async fn on_a_cluster(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let locks = OnRaft::new(&env, env.peers("member"));
+    let locks = LockClient::new(&env, Arc::new(locks), Config::default());
+    // Shorter than an election nobody could renew it.
+    let ttl = Duration::from_millis(500);
+    work(client, locks, Conduct::Careful, ttl).await
 }
 
 /// Deposits under the lock while there are faults, and once more when they are over.
-pub(super) async fn work(
+async fn work(
     client: Client,
     locks: LockClient,
     conduct: Conduct,
+    ttl_min: Duration,
 ) -> Result<(), BindError> {
     let env = client.env().clone();
     let account = GuardedClient::open(&env, env.peers("account")[0])?;
     let deposits = env.show("deposits", Deposits::default());
     let wrong = env.show("wrong", Wrong::default());
-    let holder = Holder { client, env, locks, account, deposits, wrong, conduct };
+    let holder = Holder { client, env, locks, account, deposits, wrong, conduct, ttl_min };
     holder.run().await;
     Ok(())
 }
@@ -103,7 +116,7 @@ impl Holder {
     }
 
     async fn operate(&self, operation: Operation) {
-        let ttl = Duration::from_millis(150 + operation.draw(2, 600));
+        let ttl = self.ttl_min + Duration::from_millis(operation.draw(2, 600));
         let deadline = self.env.now() + Duration::from_millis(100 + operation.draw(3, 2_500));
         let name = if operation.draw(4, 4) == 0 { "another" } else { LOCK };
         let acquired = match operation.draw(5, 6) {

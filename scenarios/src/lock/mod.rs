@@ -9,8 +9,10 @@ pub use account::{Account, Balance};
 use account::deposits_count;
 use load::{Conduct, Wrong};
 use squall::{Fault, Most, Scenario, Tolerance};
-use squall_env::View;
-use squall_protocols::lock::{Config, guard, invariants, serve};
+use crate::raft;
+use squall_env::{Env, View};
+use squall_protocols::lock::{self, Table, guard, invariants, serve, serve_on_raft};
+use squall_protocols::raft::{Config, ServeError};
 use std::time::Duration;
 
 /// Mutual exclusion.
@@ -40,6 +42,23 @@ pub fn single() -> Scenario {
         .sometimes("a server started anew with leases")
 }
 
+/// Locks on a cluster of which a minority at a time fails.
+pub fn raft() -> Scenario {
+    let nodes = Scenario::new("lock/raft")
+        .nodes("member", 3..=5, member)
+        .nodes("account", 1..=1, guard::<Account>)
+        .clients("client", 2..=3, load::on_a_cluster);
+    within_bounds(raft::properties::<Table>(nodes))
+        .tolerates(tolerance("member", Most::Minority).but_not(Fault::Suspend))
+        .sometimes("a new leader inherited a lease")
+        .sometimes("leases expired")
+}
+
+async fn member(env: Env) -> Result<(), ServeError> {
+    let config = Config::of(raft::members(&env));
+    serve_on_raft(env, config).await
+}
+
 /// The same with holders that never look whether they still hold the lock, and clocks beyond any
 /// bound that was declared: there the tokens alone keep the account right.
 pub fn fenced() -> Scenario {
@@ -60,8 +79,9 @@ fn tolerance(role: &str, most: Most) -> Tolerance {
         .impaired("client", Most::Any)
         .any_network()
         .but_not(Fault::QueueOverflow)
-        .fault(Fault::ClockRate)
-        .fault(Fault::LateTimers)
+        .any_clock()
+        // Nobody asks for the time of day.
+        .but_not(Fault::WallDrift)
         .crashes()
         .lost_unsynced_writes()
         .failing_disks()
@@ -80,7 +100,7 @@ fn guarded(scenario: Scenario) -> Scenario {
 /// What holds besides if no clock is off by more than was declared.
 fn within_bounds(scenario: Scenario) -> Scenario {
     guarded(scenario)
-        .always(ONE, || invariants::one_holder(Config::default().drift_max_ppm))
+        .always(ONE, || invariants::one_holder(lock::Config::default().drift_max_ppm))
         .always(TOKENS, invariants::tokens_strictly_increase)
         .always(FIRST, invariants::first_come_first_served)
         .always(LOST, || holds(|wrong| wrong.never_lost))
@@ -100,7 +120,8 @@ fn holds(wrong: fn(&Wrong) -> bool) -> impl FnMut(&View<'_>) -> Result<(), Strin
 }
 
 fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> Scenario {
-    scenario.mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
+    let name = switch.replace("store/", "lock-on-raft-").replace('/', "-");
+    scenario.mutant(&format!("mutant/{name}"), switch, breaks)
 }
 
 /// One line gone wrong, each in its own way, under the plans of the good code.
@@ -117,6 +138,9 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("lock/ignores-refused-renewals", ONE),
         mutant("lock/never-says-that-it-is-lost", LOST),
         mutant("lock/renews-for-ever", ENDS),
+        mutant_of(raft(), "store/expires-leases-when-elected", ONE),
+        mutant_of(raft(), "store/expires-renewed-leases", ONE),
+        mutant_of(raft(), "store/forgets-leases-when-elected", SERVED),
         mutant_of(fenced(), "lock/guards-nothing", GUARDED),
         mutant_of(fenced(), "lock/reads-without-raising-the-fence", SUM),
     ]
