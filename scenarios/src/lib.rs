@@ -45,6 +45,7 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain([specimens::truncation::from_the_front()])
+        .chain(specimens::locks::specimens())
         .chain(weather::specimens())
         .collect()
 }

@@ -1,9 +1,14 @@
 use crate::assert_found;
-use squall_scenarios::lock::{fenced, mutants, single};
+use squall_scenarios::lock::{fenced, mutants, raft, single};
 
 #[test]
 fn a_lock_on_one_server_keeps_what_it_promises() {
     single().seeds(0..150).run();
+}
+
+#[test]
+fn a_lock_on_raft_keeps_it_over_changes_of_leaders() {
+    raft().seeds(0..100).run();
 }
 
 #[test]

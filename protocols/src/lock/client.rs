@@ -153,6 +153,9 @@ struct Attempt {
     ttl: Duration,
     /// Whether it may have arrived, and so is to be withdrawn.
     asked: bool,
+    /// How long one request is waited for: longer after each that nobody answered, for on a slow
+    /// network no answer at all might come within a fixed time.
+    patience: Duration,
 }
 
 impl Attempt {
@@ -163,7 +166,8 @@ impl Attempt {
         let ttl_ms = nanos(ttl) / 1_000_000;
         let ask = Acquire { claim, ttl_ms, wait_ms };
         shared.diary.asks(id, name, false);
-        Attempt { shared: Arc::clone(shared), ask, ttl, asked: false }
+        let patience = shared.patience(ttl);
+        Attempt { shared: Arc::clone(shared), ask, ttl, asked: false, patience }
     }
 
     async fn run(mut self, deadline: Instant) -> Result<Lease, AcquireError> {
@@ -174,7 +178,7 @@ impl Attempt {
             if asked >= deadline {
                 return Err(AcquireError::Deadline);
             }
-            let limit = shared.patience(self.ttl).min(deadline - asked);
+            let limit = self.patience.min(deadline - asked);
             self.asked = true;
             match shared.locks.acquire(&self.ask, limit).await {
                 Ok(Standing::Held(token)) => {
@@ -198,6 +202,8 @@ impl Attempt {
                 }
                 Err(LocksError::Unanswered | LocksError::Unavailable) => {
                     env.sometimes("an acquisition was asked for again");
+                    // An answer that takes as long as the lease lasts is of no use.
+                    self.patience = self.ttl.min(self.patience * 2);
                     if mutant!(env, "lock/asks-again-as-another") {
                         self.begin_anew();
                     }
@@ -221,7 +227,7 @@ impl Attempt {
             return None;
         }
         self.asked = false;
-        Some(Lease::begin(&self.shared, self.ask.claim.clone(), self.ttl, token, until))
+        Some(Lease::begin(&self.shared, self.ask.clone(), self.ttl, token, until))
     }
 
     /// Waits until the acquisition stands in the queue no more. What it has come to then has to be
@@ -239,7 +245,7 @@ impl Attempt {
             if asked >= deadline {
                 return None;
             }
-            let limit = shared.patience(self.ttl).min(deadline - asked);
+            let limit = self.patience.min(deadline - asked);
             match shared.locks.look(&claim, limit).await {
                 Ok(Standing::Held(token)) if mutant!(env, "lock/believes-what-it-waited-for") => {
                     return self.hold(asked, token);
@@ -263,21 +269,24 @@ impl Shared {
         AcquisitionId { owner: self.owner, number }
     }
 
-    /// How long one request is waited for: a lease is renewed several times before it is over.
+    /// How long one request is waited for at first: a lease can then be renewed several times before
+    /// it is over.
     pub(super) fn patience(&self, ttl: Duration) -> Duration {
         (ttl / 4).max(Duration::from_millis(2))
     }
 
     /// Ends an acquisition, if anybody answers by then.
     pub(super) async fn release(&self, claim: &Claim, ttl: Duration, by: Instant) -> Option<bool> {
+        let mut patience = self.patience(ttl);
         loop {
             let left = by - self.env.now();
             if left.is_zero() {
                 return None;
             }
-            if let Ok(held) = self.locks.release(claim, self.patience(ttl).min(left)).await {
+            if let Ok(held) = self.locks.release(claim, patience.min(left)).await {
                 return Some(held);
             }
+            patience *= 2;
             self.env.sleep((ttl / 10).min(left)).await;
         }
     }

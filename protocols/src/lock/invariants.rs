@@ -1,13 +1,13 @@
 //! What holds of locks at every moment, each with what it rests on. The oracles are what clients
 //! were told and believed, in the order of the world's time, which no client knows.
 
-use super::beliefs::Beliefs;
+use super::beliefs::{Belief, Beliefs};
 use super::fence::{GUARDED, Guarded, Resource};
 use super::guarded::Written;
 use super::types::{AcquisitionId, Token};
 use squall_env::shown::AuditView;
-use squall_env::{NodeId, View};
-use std::collections::BTreeMap;
+use squall_env::{Instant, NodeId, View};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A belief in the world's time.
@@ -64,14 +64,19 @@ fn shortest(left: Duration, drift_max_ppm: u32) -> u64 {
 /// believe so before, over restarts of whoever keeps the lock, too (Kleppmann, 2016). It holds only
 /// where [`one_holder`] does: else somebody may hear late of an earlier token.
 pub fn tokens_strictly_increase() -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut greatest: BTreeMap<String, (Token, NodeId, AcquisitionId)> = BTreeMap::new();
+    let mut known: BTreeSet<AcquisitionId> = BTreeSet::new();
+    let mut greatest: BTreeMap<String, Token> = BTreeMap::new();
     move |view| {
         for beliefs in view.changed::<Beliefs>() {
-            for (id, belief) in &beliefs.holds {
-                let now = (belief.token, beliefs.node, *id);
-                let Some(before) = greatest.insert(belief.name.clone(), now) else { continue };
-                if before.1 != now.1 || before.2 != now.2 {
-                    tokens_differ(before.0, now.0, before.0 < now.0, &belief.name)?;
+            for (id, Belief { name, token, .. }) in &beliefs.holds {
+                if !known.insert(*id) {
+                    continue;
+                }
+                let before = greatest.insert(name.clone(), *token);
+                if let Some(before) = before.filter(|before| token <= before) {
+                    return Err(format!(
+                        "{name:?} was held under token {before}, and then under {token}"
+                    ));
                 }
             }
         }
@@ -79,10 +84,31 @@ pub fn tokens_strictly_increase() -> impl FnMut(&View<'_>) -> Result<(), String>
     }
 }
 
-fn tokens_differ(before: Token, now: Token, holds: bool, name: &str) -> Result<(), String> {
-    match holds {
-        true => Ok(()),
-        false => Err(format!("{name:?} was held under token {before}, and then under {now}")),
+/// A lease is not renewed behind a later holder, whatever clocks do: at most once is somebody told
+/// so after another has come to hold the lock, by an answer that was on its way.
+pub fn no_renewal_behind_a_later_holder() -> impl FnMut(&View<'_>) -> Result<(), String> {
+    let mut greatest: BTreeMap<String, Token> = BTreeMap::new();
+    // When each lease was renewed last, by its holder's clock, and how often behind another.
+    let mut renewed: BTreeMap<AcquisitionId, (Instant, u32)> = BTreeMap::new();
+    move |view| {
+        for beliefs in view.changed::<Beliefs>() {
+            for (id, Belief { name, token, at, .. }) in &beliefs.holds {
+                let greatest = greatest.entry(name.clone()).or_default();
+                *greatest = (*greatest).max(*token);
+                let last = renewed.entry(*id).or_insert((*at, 0));
+                if last.0 != *at {
+                    last.0 = *at;
+                    last.1 += u32::from(token < greatest);
+                }
+                if last.1 > 1 {
+                    let node = beliefs.node;
+                    return Err(format!(
+                        "{node:?} goes on renewing token {token} of {name:?} behind {greatest}"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -96,7 +122,9 @@ pub fn a_token_is_given_once() -> impl FnMut(&View<'_>) -> Result<(), String> {
                 let first = *given.entry(token).or_insert(*id);
                 if first != *id {
                     let (token, name) = (belief.token, &belief.name);
-                    return Err(format!("{first:?} and {id:?} both have token {token} of {name:?}"));
+                    return Err(format!(
+                        "{first:?} and {id:?} both have token {token} of {name:?}"
+                    ));
                 }
             }
         }

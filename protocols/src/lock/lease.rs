@@ -1,7 +1,7 @@
 //! A lock that is held for a while, and its renewal in the background.
 
 use super::client::Shared;
-use super::types::{Claim, Token};
+use super::types::{Acquire, Claim, Token};
 use squall_env::sync::{Stop, Stopper, WatchReceiver, WatchSender, stop, watch};
 use squall_env::{Either, HasOutcome, Instant, Outcome, Task, mutant, race};
 use std::sync::Arc;
@@ -52,17 +52,16 @@ impl HasOutcome for ReleaseError {
 impl Lease {
     pub(super) fn begin(
         shared: &Arc<Shared>,
-        claim: Claim,
+        ask: Acquire,
         ttl: Duration,
         token: Token,
         until: Instant,
     ) -> Lease {
-        let env = &shared.env;
+        let (env, claim) = (&shared.env, ask.claim.clone());
         let (sender, standing) = watch(env, "lease", Held { until, lost: None });
         let (stopper, stopped) = stop(env, "lease");
         shared.diary.holds(claim.id, &claim.name, token, until);
-        let renewer =
-            Renewer { shared: Arc::clone(shared), claim: claim.clone(), token, ttl, until, sender };
+        let renewer = Renewer { shared: Arc::clone(shared), ask, token, ttl, until, sender };
         let ended = Some(env.spawn("renewal", renewer.run(stopped)));
         Lease { shared: Arc::clone(shared), claim, token, standing, stopper, ended }
     }
@@ -137,6 +136,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if mutant!(self.shared.env, "lock/renews-what-was-dropped") {
+            return;
+        }
         self.end();
     }
 }
@@ -144,7 +146,7 @@ impl Drop for Lease {
 /// Renews a lease until it ends.
 struct Renewer {
     shared: Arc<Shared>,
-    claim: Claim,
+    ask: Acquire,
     token: Token,
     ttl: Duration,
     until: Instant,
@@ -162,8 +164,8 @@ impl Renewer {
         };
         if let Some(lost) = lost {
             self.shared.env.sometimes("a lease was lost");
-            self.shared.env.trace(|| format!("{:?} is lost: {lost:?}", self.claim));
-            self.shared.diary.gives_up(self.claim.id);
+            self.shared.env.trace(|| format!("{:?} is lost: {lost:?}", self.ask.claim));
+            self.shared.diary.gives_up(self.ask.claim.id);
             self.sender.set(Held { until: self.until, lost: Some(lost) });
         }
         let held = match lost {
@@ -171,18 +173,13 @@ impl Renewer {
             // Whoever keeps it may believe in it for a little longer than its holder.
             _ => self.give_back().await,
         };
-        while mutant!(self.shared.env, "lock/renews-for-ever") {
-            self.shared.env.sleep(self.ttl / 3).await;
-            // Whether it is refused is nothing to it.
-            let _ = self.shared.locks.renew(&self.claim, self.ttl).await;
-        }
         drop(counted);
         held
     }
 
     async fn give_back(&self) -> Option<bool> {
         let by = self.shared.env.now() + self.ttl;
-        self.shared.release(&self.claim, self.ttl, by).await
+        self.shared.release(&self.ask.claim, self.ttl, by).await
     }
 
     /// Renews every third of the lease's time, and sooner after a try that failed.
@@ -190,14 +187,15 @@ impl Renewer {
         let shared = Arc::clone(&self.shared);
         let env = &shared.env;
         let mut next = env.now() + self.ttl / 3;
+        let mut patience = shared.patience(self.ttl);
         loop {
             env.sleep_until(next.min(self.until)).await;
             let asked = env.now();
             if asked >= self.until {
                 return Lost::Over;
             }
-            let limit = shared.patience(self.ttl).min(self.until - asked);
-            let renewed = shared.locks.renew(&self.claim, limit).await;
+            let limit = patience.min(self.until - asked);
+            let renewed = shared.locks.renew(&self.ask, limit).await;
             if env.now() >= self.until {
                 // Somebody may have been told already, and what is lost stays lost.
                 return Lost::Over;
@@ -215,6 +213,7 @@ impl Renewer {
                 // The pause is far shorter than the lease: who waits longer loses it unawares.
                 Err(_) => {
                     env.sometimes("a renewal was tried again");
+                    patience *= 2;
                     next = env.now() + self.ttl / 12;
                 }
             }
@@ -223,7 +222,8 @@ impl Renewer {
 
     fn extend(&mut self, until: Instant) {
         self.until = self.until.max(until);
-        self.shared.diary.holds(self.claim.id, &self.claim.name, self.token, self.until);
+        let Claim { name, id } = &self.ask.claim;
+        self.shared.diary.holds(*id, name, self.token, self.until);
         self.sender.set(Held { until: self.until, lost: None });
     }
 }

@@ -156,10 +156,10 @@ impl Locks for OnRaft {
 
     fn renew<'a>(
         &'a self,
-        claim: &'a Claim,
+        ask: &'a Acquire,
         limit: Duration,
     ) -> BoxFuture<'a, Result<bool, LocksError>> {
-        Box::pin(self.held(Command::Renew(claim.clone()), limit))
+        Box::pin(self.held(Command::Renew(ask.claim.clone()), limit))
     }
 
     fn release<'a>(

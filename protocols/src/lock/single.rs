@@ -67,10 +67,10 @@ impl Locks for Single {
 
     fn renew<'a>(
         &'a self,
-        claim: &'a Claim,
+        ask: &'a Acquire,
         limit: Duration,
     ) -> BoxFuture<'a, Result<bool, LocksError>> {
-        Box::pin(self.held(Ask::Renew(claim.clone()), limit))
+        Box::pin(self.held(Ask::Renew(ask.claim.clone()), limit))
     }
 
     fn release<'a>(

@@ -156,14 +156,14 @@ pub trait Locks: Send + Sync + 'static {
         limit: Duration,
     ) -> BoxFuture<'a, Result<Standing, LocksError>>;
 
-    /// Gives a lease its whole time anew. `false` if the acquisition does not hold the lock: nobody
-    /// else's lease is touched.
+    /// Gives the lease of what was asked for its whole time anew. `false` if the acquisition does
+    /// not hold the lock: nobody else's lease is touched.
     ///
     /// # Errors
     /// [`LocksError`].
     fn renew<'a>(
         &'a self,
-        claim: &'a Claim,
+        ask: &'a Acquire,
         limit: Duration,
     ) -> BoxFuture<'a, Result<bool, LocksError>>;
 

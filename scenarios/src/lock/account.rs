@@ -29,28 +29,31 @@ impl Resource for Account {
 
 /// What a client has deposited, a unit each time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Deposits {
+pub(crate) struct Deposits {
     /// So many it has asked for.
-    pub(super) asked: u64,
+    pub(crate) asked: u64,
     /// So many of these, it was told, are made.
-    pub(super) told: u64,
+    pub(crate) told: u64,
 }
 
 /// The balance has every deposit that was acknowledged, and none that nobody asked for.
 pub(super) fn deposits_count() -> impl FnMut(&View<'_>) -> Result<(), String> {
+    counts(|view| view.up::<Guarded<Account>>().map(|account| account.resource().0).next())
+}
+
+/// The same of any account.
+pub(crate) fn counts(
+    balance: fn(&View<'_>) -> Option<u64>,
+) -> impl FnMut(&View<'_>) -> Result<(), String> {
     // By boots: what a client did before it crashed counts as well.
     let mut all: BTreeMap<(NodeId, u64), Deposits> = BTreeMap::new();
     move |view| {
         for deposits in view.changed::<Deposits>() {
             all.insert((deposits.node, deposits.number), *deposits);
         }
-        let (asked, told) = all.values().fold((0, 0), |(asked, told), deposits| {
-            (asked + deposits.asked, told + deposits.told)
-        });
-        let wrong = view.up::<Guarded<Account>>().map(|account| account.resource().0).find(
-            |balance| *balance < told || asked < *balance,
-        );
-        match wrong {
+        let asked: u64 = all.values().map(|deposits| deposits.asked).sum();
+        let told: u64 = all.values().map(|deposits| deposits.told).sum();
+        match balance(view).filter(|balance| *balance < told || asked < *balance) {
             None => Ok(()),
             Some(balance) => Err(format!(
                 "the balance is {balance}, of {asked} deposits that were asked for and {told} that \

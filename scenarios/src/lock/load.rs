@@ -20,6 +20,9 @@ const LATE: Duration = Duration::from_secs(2);
 /// How long all that is going on when the faults end may hold up a client.
 const SERVED_MAX: Duration = Duration::from_secs(20);
 
+/// How long the last lease of each lasts: longer than a question and its answer over any link.
+const LAST_TTL: Duration = Duration::from_secs(3);
+
 /// The lock of the account.
 const LOCK: &str = "account";
 
@@ -54,16 +57,19 @@ struct Holder {
     ttl_min: Duration,
 }
 
+/// Who waits looks often, so that nobody holds the lock unseen for long.
+fn config() -> Config {
+    Config { poll: Duration::from_millis(10), ..Config::default() }
+}
+
 /// A client of locks on the node `lock-1`.
 pub(super) async fn on_one_server(client: Client, conduct: Conduct) -> Result<(), BindError> {
     let env = client.env().clone();
     let locks = Single::open(&env, env.peers("lock")[0])?;
     let config = match conduct {
-        Conduct::Careful => Config::default(),
+        Conduct::Careful => config(),
         // As if clocks were always right.
-        Conduct::Careless => {
-            Config { drift_max_ppm: 0, margin: Duration::ZERO, ..Config::default() }
-        }
+        Conduct::Careless => Config { drift_max_ppm: 0, margin: Duration::ZERO, ..config() },
     };
     let locks = LockClient::new(&env, Arc::new(locks), config);
     work(client, locks, conduct, Duration::from_millis(150)).await
@@ -73,10 +79,15 @@ pub(super) async fn on_one_server(client: Client, conduct: Conduct) -> Result<()
 pub(super) async fn on_a_cluster(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let locks = OnRaft::new(&env, env.peers("member"));
-    let locks = LockClient::new(&env, Arc::new(locks), Config::default());
+    let locks = LockClient::new(&env, Arc::new(locks), config());
     // Shorter than an election nobody could renew it.
     let ttl = Duration::from_millis(500);
     work(client, locks, Conduct::Careful, ttl).await
+}
+
+/// Deposits under locks that somebody else keeps, and never looks whether it holds them.
+pub(crate) async fn deposit_carelessly(client: Client, locks: LockClient) -> Result<(), BindError> {
+    work(client, locks, Conduct::Careless, Duration::from_millis(150)).await
 }
 
 /// Deposits under the lock while there are faults, and once more when they are over.
@@ -104,7 +115,7 @@ impl Holder {
         }
         self.client.after_heal().await;
         let deadline = self.env.now() + SERVED_MAX;
-        match self.locks.acquire(LOCK, Duration::from_millis(500), deadline).await {
+        match self.locks.acquire(LOCK, LAST_TTL, deadline).await {
             Ok(lease) => {
                 self.deposit(&lease, Duration::ZERO).await;
                 // Whether it was still held is nothing to it.
@@ -124,7 +135,7 @@ impl Holder {
             _ => self.locks.acquire(name, ttl, deadline).await,
         };
         let Ok(lease) = acquired else { return };
-        let work_max = if operation.draw(6, 4) == 0 { 4 * ttl } else { ttl / 3 };
+        let work_max = if operation.draw(6, 3) == 0 { 4 * ttl } else { ttl / 3 };
         let work = Duration::from_nanos(operation.draw(7, work_max.as_nanos() as u64));
         if name == LOCK {
             self.deposit(&lease, work).await;

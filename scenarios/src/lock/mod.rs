@@ -1,15 +1,16 @@
 //! Scenarios of locks: clients that deposit into an account under a lock, with all that can go
 //! wrong between them.
 
-mod account;
+pub(crate) mod account;
 mod load;
 
 pub use account::{Account, Balance};
 
+use crate::raft;
 use account::deposits_count;
+pub(crate) use load::deposit_carelessly;
 use load::{Conduct, Wrong};
 use squall::{Fault, Most, Scenario, Tolerance};
-use crate::raft;
 use squall_env::{Env, View};
 use squall_protocols::lock::{self, Table, guard, invariants, serve, serve_on_raft};
 use squall_protocols::raft::{Config, ServeError};
@@ -22,6 +23,7 @@ pub const TOKENS: &str = "later holders have greater tokens";
 const ONCE: &str = "a token is given once";
 /// The property of what is guarded.
 pub const GUARDED: &str = "tokens at the resource never go back";
+const BEHIND: &str = "no lease is renewed behind a later holder";
 /// What locks are for.
 pub const SUM: &str = "no deposit is lost or made twice";
 const DURABLE: &str = "tokens of acknowledged writes are durable";
@@ -37,21 +39,26 @@ pub fn single() -> Scenario {
         .nodes("lock", 1..=1, serve)
         .nodes("account", 1..=1, guard::<Account>)
         .clients("client", 2..=4, |client| load::on_one_server(client, Conduct::Careful));
-    within_bounds(nodes)
+    within_bounds(guarded(nodes))
         .tolerates(tolerance("lock", Most::Any).but_not(Fault::Suspend))
         .sometimes("a server started anew with leases")
 }
 
 /// Locks on a cluster of which a minority at a time fails.
 pub fn raft() -> Scenario {
-    let nodes = Scenario::new("lock/raft")
-        .nodes("member", 3..=5, member)
-        .nodes("account", 1..=1, guard::<Account>)
-        .clients("client", 2..=3, load::on_a_cluster);
-    within_bounds(raft::properties::<Table>(nodes))
+    within_bounds(cluster("lock/raft"))
         .tolerates(tolerance("member", Most::Minority).but_not(Fault::Suspend))
         .sometimes("a new leader inherited a lease")
         .sometimes("leases expired")
+}
+
+/// Locks on a cluster, with all that holds of them however clocks run.
+pub(crate) fn cluster(name: &str) -> Scenario {
+    let nodes = Scenario::new(name)
+        .nodes("member", 3..=5, member)
+        .nodes("account", 1..=1, guard::<Account>)
+        .clients("client", 2..=3, load::on_a_cluster);
+    guarded(raft::properties::<Table>(nodes)).finishes_within(Duration::from_secs(60))
 }
 
 async fn member(env: Env) -> Result<(), ServeError> {
@@ -88,9 +95,10 @@ fn tolerance(role: &str, most: Most) -> Tolerance {
 }
 
 /// What holds whatever clocks do.
-fn guarded(scenario: Scenario) -> Scenario {
+pub(crate) fn guarded(scenario: Scenario) -> Scenario {
     scenario
         .always(ONCE, invariants::a_token_is_given_once)
+        .always(BEHIND, invariants::no_renewal_behind_a_later_holder)
         .always(GUARDED, invariants::tokens_at_the_resource_never_go_back::<Account>)
         .always(SUM, deposits_count)
         .always(SERVED, || holds(|wrong| wrong.starved))
@@ -99,8 +107,7 @@ fn guarded(scenario: Scenario) -> Scenario {
 
 /// What holds besides if no clock is off by more than was declared.
 fn within_bounds(scenario: Scenario) -> Scenario {
-    guarded(scenario)
-        .always(ONE, || invariants::one_holder(lock::Config::default().drift_max_ppm))
+    exclusive(scenario)
         .always(TOKENS, invariants::tokens_strictly_increase)
         .always(FIRST, invariants::first_come_first_served)
         .always(LOST, || holds(|wrong| wrong.never_lost))
@@ -110,6 +117,11 @@ fn within_bounds(scenario: Scenario) -> Scenario {
         .sometimes("a renewal was tried again")
         .sometimes("an acquisition was asked for again")
         .finishes_within(Duration::from_secs(60))
+}
+
+/// Mutual exclusion, within the bound of clocks that is the default.
+pub(crate) fn exclusive(scenario: Scenario) -> Scenario {
+    scenario.always(ONE, || invariants::one_holder(lock::Config::default().drift_max_ppm))
 }
 
 fn holds(wrong: fn(&Wrong) -> bool) -> impl FnMut(&View<'_>) -> Result<(), String> {
@@ -135,12 +147,12 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("lock/shortens-leases-in-a-restart", ONE),
         mutant("lock/counts-from-the-answer", ONE),
         mutant("lock/believes-what-it-waited-for", ONE),
-        mutant("lock/ignores-refused-renewals", ONE),
         mutant("lock/never-says-that-it-is-lost", LOST),
-        mutant("lock/renews-for-ever", ENDS),
+        mutant("lock/renews-what-was-dropped", ENDS),
         mutant_of(raft(), "store/expires-leases-when-elected", ONE),
         mutant_of(raft(), "store/expires-renewed-leases", ONE),
         mutant_of(raft(), "store/forgets-leases-when-elected", SERVED),
+        mutant_of(fenced(), "lock/ignores-refused-renewals", BEHIND),
         mutant_of(fenced(), "lock/guards-nothing", GUARDED),
         mutant_of(fenced(), "lock/reads-without-raising-the-fence", SUM),
     ]

@@ -1,6 +1,7 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
 pub mod engine;
+pub mod locks;
 pub mod recovery;
 pub mod repair;
 pub mod truncation;
