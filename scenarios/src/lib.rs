@@ -9,6 +9,7 @@ pub mod console;
 pub mod event_store;
 pub mod http;
 pub mod kv;
+pub mod lock;
 pub mod models;
 pub mod raft;
 pub mod register;
@@ -22,34 +23,34 @@ use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
-    let more = [raft::membership(), raft::corruption(), raft::formats()];
-    let store = [config::store(), config::leases(), config::http()];
-    let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let events = [event_store::streams(), event_store::exact(), aggregate::bank()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(events);
-    all.chain(weather::scenarios()).collect()
+    let patterns = [
+        vec![raft::register(), raft::leases(), raft::snapshots(), raft::transfers()],
+        vec![raft::membership(), raft::corruption(), raft::formats()],
+        vec![config::store(), config::leases(), config::http()],
+        vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
+        vec![lock::single(), lock::raft(), lock::fenced()],
+        vec![event_store::streams(), event_store::exact(), aggregate::bank()],
+    ];
+    patterns.into_iter().flatten().chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
 /// are compiled in.
 pub fn specimens() -> Vec<Scenario> {
+    let mutants = [
+        raft::mutants(),
+        config::mutants(),
+        register::mutants(),
+        breaker::mutants(),
+        lock::mutants(),
+        event_store::mutants(),
+        aggregate::mutants(),
+    ];
+    let mutants = mutants.into_iter().flatten().filter(|_| cfg!(feature = "mutants"));
+    let stories = [raft::stories::standing_still(true), kv::specimen()];
     let engine = specimens::engine::specimens().into_iter();
-    let mutants = if cfg!(feature = "mutants") {
-        let systems = [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()];
-        let events = [event_store::mutants(), aggregate::mutants()];
-        systems.into_iter().chain(events).flatten().collect()
-    } else {
-        Vec::new()
-    };
-    engine
-        .chain(mutants)
-        .chain([raft::stories::standing_still(true), kv::specimen()])
-        .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front(), specimens::sequence::skips()])
-        .chain([specimens::tutorial_events::overdraws(), specimens::tutorial_events::forgets()])
-        .chain(weather::specimens())
-        .collect()
+    let all = engine.chain(mutants).chain(stories).chain(specimens::of_patterns());
+    all.chain(weather::specimens()).collect()
 }
 
 /// The commands that work with real processes and sockets. Those that run systems under test are
