@@ -1,15 +1,18 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
 pub mod breaker;
+pub mod bulkhead;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
 pub mod console;
 pub mod http;
 pub mod kv;
+pub mod limiter;
 pub mod models;
 pub mod raft;
 pub mod register;
+pub mod retry;
 pub mod serve;
 pub mod specimens;
 pub mod weather;
@@ -24,7 +27,8 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
+    let resilience = [limiter::keyed(), bulkhead::partitions(), retry::overload()];
+    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(resilience);
     all.chain(weather::scenarios()).collect()
 }
 
@@ -33,10 +37,10 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let systems = [raft::mutants(), config::mutants(), register::mutants()];
+        let resilience =
+            [breaker::mutants(), limiter::mutants(), bulkhead::mutants(), retry::mutants()];
+        systems.into_iter().chain(resilience).flatten().collect()
     } else {
         Vec::new()
     };
@@ -45,6 +49,7 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain([specimens::truncation::from_the_front()])
+        .chain([limiter::fixed_window(), retry::storm()])
         .chain(weather::specimens())
         .collect()
 }
