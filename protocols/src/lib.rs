@@ -4,18 +4,22 @@
 //! |---|---|
 //! | [`aggregate`] | what may be done is decided on what has happened, and recorded |
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
+//! | [`bulkhead`] | what is slow takes no more places than its own |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
+//! | [`retry`] | what fails is tried again, and what may be done already is not |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
 pub mod aggregate;
 pub mod breaker;
+pub mod bulkhead;
 pub mod event_store;
 pub mod limiter;
 pub mod lock;
 pub mod raft;
 pub mod register;
+pub mod retry;
 pub mod store;

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod breaker;
+pub mod bulkhead;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
@@ -9,10 +10,12 @@ pub mod console;
 pub mod event_store;
 pub mod http;
 pub mod kv;
+pub mod limiter;
 pub mod lock;
 pub mod models;
 pub mod raft;
 pub mod register;
+pub mod retry;
 pub mod serve;
 pub mod specimens;
 pub mod weather;
@@ -28,6 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![raft::membership(), raft::corruption(), raft::formats()],
         vec![config::store(), config::leases(), config::http()],
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
+        vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
@@ -42,15 +46,19 @@ pub fn specimens() -> Vec<Scenario> {
         config::mutants(),
         register::mutants(),
         breaker::mutants(),
+        limiter::mutants(),
+        bulkhead::mutants(),
+        retry::mutants(),
         lock::mutants(),
         event_store::mutants(),
         aggregate::mutants(),
     ];
     let mutants = mutants.into_iter().flatten().filter(|_| cfg!(feature = "mutants"));
     let stories = [raft::stories::standing_still(true), kv::specimen()];
+    let overload = [limiter::fixed_window(), retry::storm()];
     let engine = specimens::engine::specimens().into_iter();
     let all = engine.chain(mutants).chain(stories).chain(specimens::of_patterns());
-    all.chain(weather::specimens()).collect()
+    all.chain(overload).chain(weather::specimens()).collect()
 }
 
 /// The commands that work with real processes and sockets. Those that run systems under test are
