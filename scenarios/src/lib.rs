@@ -8,6 +8,7 @@ pub mod console;
 pub mod http;
 pub mod kv;
 pub mod models;
+pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod serve;
@@ -23,7 +24,14 @@ pub fn scenarios() -> Vec<Scenario> {
     let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
-    let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
+    let systems = [
+        register::atomic(),
+        breaker::calls(),
+        http::http1(),
+        http::http2(),
+        kv::kv(),
+        queue::work(),
+    ];
     let all = raft.into_iter().chain(more).chain(store).chain(systems);
     all.chain(weather::scenarios()).collect()
 }
@@ -33,10 +41,16 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            raft::mutants(),
+            config::mutants(),
+            register::mutants(),
+            breaker::mutants(),
+            queue::mutants(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     } else {
         Vec::new()
     };
