@@ -8,6 +8,7 @@
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
+//! | [`queue`] | work that was confirmed is done, or kept with the reason why not |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`retry`] | what fails is tried again, and what may be done already is not |
@@ -19,6 +20,7 @@ pub mod bulkhead;
 pub mod event_store;
 pub mod limiter;
 pub mod lock;
+pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod retry;

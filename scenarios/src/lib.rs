@@ -13,6 +13,7 @@ pub mod kv;
 pub mod limiter;
 pub mod lock;
 pub mod models;
+pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod retry;
@@ -33,6 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
         vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
+        vec![queue::work()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
     patterns.into_iter().flatten().chain(weather::scenarios()).collect()
@@ -50,6 +52,7 @@ pub fn specimens() -> Vec<Scenario> {
         bulkhead::mutants(),
         retry::mutants(),
         lock::mutants(),
+        queue::mutants(),
         event_store::mutants(),
         aggregate::mutants(),
     ];
