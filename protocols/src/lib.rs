@@ -6,10 +6,14 @@
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
+//! | [`specification`] | rules as data, that mean the same in memory and in SQL |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
+//! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
 
 pub mod breaker;
 pub mod limiter;
 pub mod raft;
 pub mod register;
+pub mod specification;
 pub mod store;
+pub mod unit_of_work;

@@ -12,6 +12,7 @@ pub mod raft;
 pub mod register;
 pub mod serve;
 pub mod specimens;
+pub mod unit_of_work;
 pub mod weather;
 
 use squall::Scenario;
@@ -25,7 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems);
-    all.chain(weather::scenarios()).collect()
+    all.chain([unit_of_work::transfers()]).chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
@@ -36,6 +37,7 @@ pub fn specimens() -> Vec<Scenario> {
         [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
             .into_iter()
             .flatten()
+            .chain(unit_of_work::mutants())
             .collect()
     } else {
         Vec::new()
@@ -44,7 +46,7 @@ pub fn specimens() -> Vec<Scenario> {
         .chain(mutants)
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front()])
+        .chain([specimens::truncation::from_the_front(), specimens::dirty_list::dirty_list()])
         .chain(weather::specimens())
         .collect()
 }
