@@ -12,7 +12,9 @@
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`retry`] | what fails is tried again, and what may be done already is not |
+//! | [`specification`] | rules as data, that mean the same in memory and in SQL |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
+//! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
 
 pub mod aggregate;
 pub mod breaker;
@@ -24,4 +26,6 @@ pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod retry;
+pub mod specification;
 pub mod store;
+pub mod unit_of_work;

@@ -19,6 +19,7 @@ pub mod register;
 pub mod retry;
 pub mod serve;
 pub mod specimens;
+pub mod unit_of_work;
 pub mod weather;
 
 use squall::Scenario;
@@ -35,6 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work()],
+        vec![unit_of_work::transfers()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
     patterns.into_iter().flatten().chain(weather::scenarios()).collect()
@@ -53,6 +55,7 @@ pub fn specimens() -> Vec<Scenario> {
         retry::mutants(),
         lock::mutants(),
         queue::mutants(),
+        unit_of_work::mutants(),
         event_store::mutants(),
         aggregate::mutants(),
     ];

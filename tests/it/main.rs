@@ -25,6 +25,7 @@ mod register_story; // Exact scenarios: known bugs of the register, told step by
 mod retry; // Retries before a service that has too much to do.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
+mod unit_of_work; // Tables on a journal and on SQLite, and transfers under crashes.
 
 /// Each of them breaks the property that it names, in one of so many runs at least.
 fn assert_found(broken: Vec<squall::Scenario>, seeds: u64) {

@@ -1,5 +1,6 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
+pub mod dirty_list;
 pub mod engine;
 pub mod locks;
 pub mod recovery;
@@ -16,6 +17,7 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         recovery::forgets(),
         repair::gives_up(),
         truncation::from_the_front(),
+        dirty_list::dirty_list(),
         sequence::skips(),
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
