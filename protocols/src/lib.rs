@@ -6,10 +6,12 @@
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
+//! | [`saga`] | steps on several services that are all done, or all undone, or visibly stuck |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
 pub mod breaker;
 pub mod limiter;
 pub mod raft;
 pub mod register;
+pub mod saga;
 pub mod store;
