@@ -55,6 +55,7 @@ mod definition;
 mod driver;
 mod effects;
 mod event;
+mod event_log;
 mod flaws;
 mod fold;
 mod log;
@@ -67,6 +68,7 @@ pub use definition::{
 };
 pub use effects::{Answer, Call, Effect, Effects, Mark, Served};
 pub use event::{Command, DecodeError, Ending, Entry, Event, SagaId, Why};
+pub use event_log::{EventStoreLog, stream_of};
 pub use log::{LogError, SagaLog};
 pub use orchestrator::{
     Attention, CommandError, Orchestrator, Participants, SAGAS_MAX, StartError, Stopped,
