@@ -5,6 +5,7 @@
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
+//! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`saga`] | steps on several services that are all done, or all undone, or visibly stuck |
@@ -13,6 +14,7 @@
 pub mod breaker;
 pub mod event_store;
 pub mod limiter;
+pub mod lock;
 pub mod raft;
 pub mod register;
 pub mod saga;

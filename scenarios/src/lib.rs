@@ -7,6 +7,7 @@ pub mod config;
 pub mod console;
 pub mod http;
 pub mod kv;
+pub mod lock;
 pub mod models;
 pub mod raft;
 pub mod register;
@@ -24,7 +25,8 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
+    let locks = [lock::single(), lock::fenced()];
+    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(locks);
     all.chain(weather::scenarios()).collect()
 }
 
@@ -33,10 +35,8 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let register = [register::mutants(), breaker::mutants(), lock::mutants()];
+        [raft::mutants(), config::mutants()].into_iter().chain(register).flatten().collect()
     } else {
         Vec::new()
     };
