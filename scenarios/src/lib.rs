@@ -11,6 +11,7 @@ pub mod lock;
 pub mod models;
 pub mod raft;
 pub mod register;
+pub mod saga;
 pub mod serve;
 pub mod specimens;
 pub mod weather;
@@ -27,7 +28,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
     let locks = [lock::single(), lock::fenced()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(locks);
-    all.chain(weather::scenarios()).collect()
+    all.chain([saga::orders()]).chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
@@ -36,7 +37,8 @@ pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
         let register = [register::mutants(), breaker::mutants(), lock::mutants()];
-        [raft::mutants(), config::mutants()].into_iter().chain(register).flatten().collect()
+        let raft = [raft::mutants(), config::mutants()].into_iter();
+        raft.chain(register).chain([saga::mutants()]).flatten().collect()
     } else {
         Vec::new()
     };

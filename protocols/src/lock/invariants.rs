@@ -96,7 +96,9 @@ pub fn a_token_is_given_once() -> impl FnMut(&View<'_>) -> Result<(), String> {
                 let first = *given.entry(token).or_insert(*id);
                 if first != *id {
                     let (token, name) = (belief.token, &belief.name);
-                    return Err(format!("{first:?} and {id:?} both have token {token} of {name:?}"));
+                    return Err(format!(
+                        "{first:?} and {id:?} both have token {token} of {name:?}"
+                    ));
                 }
             }
         }

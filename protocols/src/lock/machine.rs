@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use squall_env::machine::{OpenError, RequestError, RequestId, StopReason};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{ReplyTo, Responder};
-use squall_env::{
-    Either, Env, Handle, Machine, Never, Outcome, Port, Turn, mutant, open, race,
-};
+use squall_env::{Either, Env, Handle, Machine, Never, Outcome, Port, Turn, mutant, open, race};
 
 /// The name of the server's journal.
 pub const NAME: &str = "lock";

@@ -178,8 +178,7 @@ impl Table {
         }
         let Claim { name, id } = &ask.claim;
         self.turns += 1;
-        let party =
-            Party { id: *id, ttl_ms: ask.ttl_ms, wait_ms: ask.wait_ms, turn: self.turns };
+        let party = Party { id: *id, ttl_ms: ask.ttl_ms, wait_ms: ask.wait_ms, turn: self.turns };
         match self.locks.get_mut(name) {
             Some(lock) => lock.waiters.push_back(party),
             None => {

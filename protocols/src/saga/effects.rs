@@ -97,6 +97,7 @@ struct EffectFlaws {
     admits_overtaken: bool,
     leaves_no_tombstone: bool,
     forgets_refusals: bool,
+    does_again: bool,
 }
 
 impl Effects {
@@ -114,7 +115,11 @@ impl Effects {
             admits_overtaken: mutant!(turn, "saga/admits-overtaken-owners"),
             leaves_no_tombstone: mutant!(turn, "saga/undoes-without-tombstone"),
             forgets_refusals: mutant!(turn, "saga/forgets-refusals"),
+            does_again: mutant!(turn, "saga/does-again-what-was-done"),
         };
+        if !call.is_undo && self.effect(call.saga, &call.step) == Some(&Effect::Undone) {
+            turn.sometimes("a step came later than its undo");
+        }
         self.decide(call, flaws, act, undo)
     }
 
@@ -146,7 +151,7 @@ impl Effects {
         // Who owns the saga must be known before it is answered, also if nothing else is new.
         let newer = (call.token > token).then(|| mark(None));
         match (self.effect(call.saga, &call.step), call.is_undo) {
-            (Some(Effect::Done(output)), false) => {
+            (Some(Effect::Done(output)), false) if !flaws.does_again => {
                 Served::answer(Answer::Done(output.clone()), newer)
             }
             (Some(Effect::Refused(reason)), false) => {
@@ -155,7 +160,7 @@ impl Effects {
             (Some(Effect::Undone), false) => {
                 Served::answer(Answer::Refused("it was undone before".to_owned()), newer)
             }
-            (None, false) => match act() {
+            (None | Some(Effect::Done(_)), false) => match act() {
                 Ok((change, output)) => Served {
                     answer: Answer::Done(output.clone()),
                     mark: Some(mark(Some(Effect::Done(output)))),

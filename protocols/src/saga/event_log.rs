@@ -141,7 +141,11 @@ impl SagaLog for EventStoreLog {
                     seen.upto = slice.upto;
                 }
                 if seen.upto >= slice.head {
-                    return Ok(seen.unfinished.iter().map(|(id, version)| (*id, *version)).collect());
+                    return Ok(seen
+                        .unfinished
+                        .iter()
+                        .map(|(id, version)| (*id, *version))
+                        .collect());
                 }
             }
         })

@@ -8,10 +8,12 @@ use super::flaws::Flaws;
 use super::log::{LogError, SagaLog};
 use super::report::{Report, Status};
 use super::state::{Halt, NotAllowed, State, Unreadable};
+use crate::lock::{AcquireError, LockClient, Refused};
 use squall_env::platform::BoxFuture;
 use squall_env::sync::{Receiver, Sender, channel};
 use squall_env::{Either, Elapsed, Env, HasOutcome, Instant, Outcome, Shown, Task, mutant, race};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,6 +218,36 @@ impl Orchestrator {
         match race(lost, self.work(token)).await {
             Either::Left(()) => Stopped::Lost,
             Either::Right(()) => Stopped::Overtaken,
+        }
+    }
+
+    /// Acquires this lock again and again, and [runs](Orchestrator::run) sagas while it is held.
+    ///
+    /// # Errors
+    /// If the lock's name or `ttl` are none that a lock can have.
+    pub async fn run_under(
+        &self,
+        locks: &LockClient,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<Infallible, Refused> {
+        loop {
+            let deadline = self.0.env.now() + ttl.saturating_mul(8);
+            match locks.acquire(name, ttl, deadline).await {
+                Ok(lease) => {
+                    let token = lease.token().0;
+                    self.0.env.trace(|| format!("owns sagas under token {token}"));
+                    let stopped = self.run(token, async { _ = lease.lost().await }).await;
+                    self.0.env.trace(|| format!("owns sagas no more: {stopped:?}"));
+                    // Whether anybody hears of it is not waited for: it ends by itself.
+                    drop(lease);
+                }
+                Err(AcquireError::Deadline) => {}
+                Err(AcquireError::Refused(
+                    refused @ (Refused::NameTooLong { .. } | Refused::Ttl { .. }),
+                )) => return Err(refused),
+                Err(AcquireError::Refused(_)) => self.0.env.sleep(ttl).await,
+            }
         }
     }
 

@@ -5,8 +5,7 @@ use super::{
     Txn, TxnDone,
 };
 use crate::raft::{
-    Change, ChangeError, ClientError, Configuration, Expires, Index, Raft, RaftClient,
-    StateMachine,
+    Change, ChangeError, ClientError, Configuration, Expires, Index, Raft, RaftClient, StateMachine,
 };
 use squall_env::platform::BindError;
 use squall_env::{Env, Handle, HasOutcome, NodeId, Outcome, mutant};

@@ -44,12 +44,13 @@ pub(super) fn deposits_count() -> impl FnMut(&View<'_>) -> Result<(), String> {
         for deposits in view.changed::<Deposits>() {
             all.insert((deposits.node, deposits.number), *deposits);
         }
-        let (asked, told) = all.values().fold((0, 0), |(asked, told), deposits| {
-            (asked + deposits.asked, told + deposits.told)
-        });
-        let wrong = view.up::<Guarded<Account>>().map(|account| account.resource().0).find(
-            |balance| *balance < told || asked < *balance,
-        );
+        let (asked, told) = all
+            .values()
+            .fold((0, 0), |(asked, told), deposits| (asked + deposits.asked, told + deposits.told));
+        let wrong = view
+            .up::<Guarded<Account>>()
+            .map(|account| account.resource().0)
+            .find(|balance| *balance < told || asked < *balance);
         match wrong {
             None => Ok(()),
             Some(balance) => Err(format!(

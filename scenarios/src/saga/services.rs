@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The pieces of each item that there are at first.
-pub const ITEMS: [u32; 3] = [10, 5, 0];
+pub(super) const ITEMS: [u32; 3] = [10, 5, 0];
 
 /// What is on each account at first, in minor units.
-pub const ACCOUNTS: [u64; 2] = [100_000, 20_000];
+pub(super) const ACCOUNTS: [u64; 2] = [100_000, 20_000];
 
 /// What stands in the way of an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Trouble {
+pub(super) enum Trouble {
     /// Nothing.
     None,
     /// Whoever is to pay does not want to.
@@ -35,19 +35,21 @@ pub enum Trouble {
 
 /// What an order is started with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Order {
+pub(super) struct Order {
     /// Items and how many of each.
-    pub items: Vec<(u8, u32)>,
+    pub(super) items: Vec<(u8, u32)>,
     /// Who pays.
-    pub account: u8,
+    pub(super) account: u8,
     /// How much, in minor units.
-    pub price: u64,
+    pub(super) price: u64,
     /// What stands in the way.
-    pub trouble: Trouble,
+    pub(super) trouble: Trouble,
 }
 
 /// The books of a service: what its steps change.
-pub trait Books: Clone + PartialEq + Default + Send + Serialize + DeserializeOwned + 'static {
+pub(super) trait Books:
+    Clone + PartialEq + Default + Send + Serialize + DeserializeOwned + 'static
+{
     /// A change of them.
     type Change: Clone + PartialEq + Send + Serialize + DeserializeOwned + 'static;
 
@@ -66,11 +68,11 @@ pub trait Books: Clone + PartialEq + Default + Send + Serialize + DeserializeOwn
 
 /// Pieces on the shelf and reserved ones.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Stock {
+pub(super) struct Stock {
     /// How many pieces of each item are free.
-    pub shelf: [u32; 3],
+    pub(super) shelf: [u32; 3],
     /// What is reserved, in the order in which it was.
-    pub reserved: Vec<(SagaId, Vec<(u8, u32)>)>,
+    pub(super) reserved: Vec<(SagaId, Vec<(u8, u32)>)>,
     unpacked: BTreeSet<SagaId>,
 }
 
@@ -82,7 +84,7 @@ impl Default for Stock {
 
 /// A change of the stock.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum StockChange {
+pub(super) enum StockChange {
     /// Pieces are taken off the shelf for somebody.
     Reserve(SagaId, Vec<(u8, u32)>),
     /// They are put back.
@@ -135,13 +137,13 @@ impl Books for Stock {
 
 /// Accounts, what is held on them, and what was taken.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Payments {
+pub(super) struct Payments {
     /// What is free on each account, in minor units.
-    pub balances: [u64; 2],
+    pub(super) balances: [u64; 2],
     /// What is held: for which saga, on which account, how much.
-    pub holds: Vec<(SagaId, u8, u64)>,
+    pub(super) holds: Vec<(SagaId, u8, u64)>,
     /// What was taken, likewise.
-    pub taken: Vec<(SagaId, u8, u64)>,
+    pub(super) taken: Vec<(SagaId, u8, u64)>,
 }
 
 impl Default for Payments {
@@ -152,7 +154,7 @@ impl Default for Payments {
 
 /// A change of the accounts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum PaymentsChange {
+pub(super) enum PaymentsChange {
     /// Money is held.
     Hold(SagaId, u8, u64),
     /// It is free again.
@@ -177,7 +179,8 @@ impl Books for Payments {
         }
         let is_declined = matches!(order.trouble, Trouble::Declined | Trouble::Packed);
         // What was held is what came of an earlier step.
-        let held = call.outputs.get("credit").is_some_and(|held| **held == order.price.to_le_bytes());
+        let held =
+            call.outputs.get("credit").is_some_and(|held| **held == order.price.to_le_bytes());
         match is_declined || !held {
             true => Err("the payment was declined".to_owned()),
             false => Ok((PaymentsChange::Take(call.saga), b"receipt".to_vec())),
@@ -214,19 +217,19 @@ impl Books for Payments {
 
 /// Orders, and what was done about them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Shipping {
+pub(super) struct Shipping {
     /// Every order, and whether it is cancelled.
-    pub orders: Vec<(SagaId, bool)>,
+    pub(super) orders: Vec<(SagaId, bool)>,
     /// What was sent.
-    pub shipped: Vec<SagaId>,
+    pub(super) shipped: Vec<SagaId>,
     /// Whose customers know.
-    pub notified: Vec<SagaId>,
+    pub(super) notified: Vec<SagaId>,
     carriers: BTreeSet<SagaId>,
 }
 
 /// A change of the orders.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum ShippingChange {
+pub(super) enum ShippingChange {
     /// There is an order.
     Create(SagaId),
     /// It is cancelled.
@@ -281,7 +284,7 @@ impl Books for Shipping {
 
 /// What a service is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Ask {
+pub(super) enum Ask {
     /// By the owner of a saga.
     Call(Call),
     /// By an operator, who makes possible what was refused.
@@ -290,24 +293,24 @@ pub enum Ask {
 
 /// A service with its books.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Service<B> {
+pub(super) struct Service<B> {
     /// Its books.
-    pub books: B,
+    pub(super) books: B,
     effects: Effects,
     /// The calls of this boot that were not turned away: for which saga, under which token.
-    pub accepted: Vec<(SagaId, u64)>,
+    pub(super) accepted: Vec<(SagaId, u64)>,
 }
 
 /// What a service persists: a change with the mark that it was made, in one record.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Record<C> {
+pub(super) struct Record<C> {
     mark: Option<Mark>,
     change: Option<C>,
 }
 
 /// The mark of a change that is on disk already, in a mutant.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Late {
+pub(super) struct Late {
     id: RequestId,
     mark: Option<Mark>,
     answer: Answer,
@@ -346,7 +349,7 @@ impl<B: Books> Machine for Service<B> {
                 return turn.reply(id, Answer::Done(Vec::new()));
             }
         };
-        let Ok(order) = postcard::from_bytes::<Order>(&call.input) else {
+        let Ok(order) = serde_json::from_slice::<Order>(&call.input) else {
             return turn.reply(id, Answer::Refused("this is no order".to_owned()));
         };
         let act = || self.books.act(&call, &order);
@@ -376,7 +379,7 @@ impl<B: Books> Machine for Service<B> {
 
 /// Why a service stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(super) enum ServeError {
     /// It could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -394,7 +397,7 @@ pub enum ServeError {
 const PORT: Port = Port::named("service");
 
 /// A node that is a service.
-pub async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
+pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
     let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
     let mut asked = Responder::<Ask, Answer>::open(&env, PORT)?;
     env.ready();
@@ -417,23 +420,23 @@ pub async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
 
 /// A call that an owner has made.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Made {
+pub(super) struct Made {
     /// For which saga.
-    pub saga: SagaId,
+    pub(super) saga: SagaId,
     /// For which step.
-    pub step: String,
+    pub(super) step: String,
     /// Whether to undo it.
-    pub is_undo: bool,
+    pub(super) is_undo: bool,
     /// Under which token.
-    pub token: u64,
+    pub(super) token: u64,
 }
 
 /// Everything that was called from this node since it started.
 #[derive(Clone, Default)]
-pub struct Calls(pub Vec<Made>);
+pub(super) struct Calls(pub Vec<Made>);
 
 /// The services over the network.
-pub struct Remote {
+pub(super) struct Remote {
     env: Env,
     caller: Caller<Ask, Answer>,
     services: BTreeMap<&'static str, Address>,
@@ -442,7 +445,7 @@ pub struct Remote {
 
 impl Remote {
     /// The services, each the one node of its role.
-    pub fn open(env: &Env) -> Result<Remote, BindError> {
+    pub(super) fn open(env: &Env) -> Result<Remote, BindError> {
         let role_of = [
             ("create", "shipping"),
             ("reserve", "stock"),
@@ -462,7 +465,7 @@ impl Remote {
     }
 
     /// Has an operator make possible what a step was refused for; whether that was answered.
-    pub async fn mend(&self, saga: SagaId, step: &str, limit: Duration) -> bool {
+    pub(super) async fn mend(&self, saga: SagaId, step: &str, limit: Duration) -> bool {
         let Some(to) = self.services.get(step) else { return false };
         self.caller.call(*to, Ask::Mend(saga), limit).await.is_ok()
     }
