@@ -12,6 +12,7 @@
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`retry`] | what fails is tried again, and what may be done already is not |
+//! | [`saga`] | steps on several services that are all done, or all undone, or visibly stuck |
 //! | [`specification`] | rules as data, that mean the same in memory and in SQL |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 //! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
@@ -26,6 +27,7 @@ pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod retry;
+pub mod saga;
 pub mod specification;
 pub mod store;
 pub mod unit_of_work;

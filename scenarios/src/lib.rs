@@ -17,6 +17,7 @@ pub mod queue;
 pub mod raft;
 pub mod register;
 pub mod retry;
+pub mod saga;
 pub mod serve;
 pub mod specimens;
 pub mod unit_of_work;
@@ -36,7 +37,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work()],
-        vec![unit_of_work::transfers()],
+        vec![unit_of_work::transfers(), saga::orders()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
     patterns.into_iter().flatten().chain(weather::scenarios()).collect()
@@ -56,6 +57,7 @@ pub fn specimens() -> Vec<Scenario> {
         lock::mutants(),
         queue::mutants(),
         unit_of_work::mutants(),
+        saga::mutants(),
         event_store::mutants(),
         aggregate::mutants(),
     ];
