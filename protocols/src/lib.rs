@@ -2,14 +2,32 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
+//! | [`aggregate`] | what may be done is decided on what has happened, and recorded |
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
+//! | [`bulkhead`] | what is slow takes no more places than its own |
+//! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
+//! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
+//! | [`queue`] | work that was confirmed is done, or kept with the reason why not |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
+//! | [`retry`] | what fails is tried again, and what may be done already is not |
+//! | [`saga`] | steps on several services that are all done, or all undone, or visibly stuck |
+//! | [`specification`] | rules as data, that mean the same in memory and in SQL |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
+//! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
 
+pub mod aggregate;
 pub mod breaker;
+pub mod bulkhead;
+pub mod event_store;
 pub mod limiter;
+pub mod lock;
+pub mod queue;
 pub mod raft;
 pub mod register;
+pub mod retry;
+pub mod saga;
+pub mod specification;
 pub mod store;
+pub mod unit_of_work;

@@ -165,6 +165,23 @@ fn there_are_no_more_keys_than_allowed_and_none_gets_round_its_limit() {
     assert_eq!(keyed.len(), 3);
 }
 
+#[test]
+fn a_key_that_was_forgotten_is_not_given_its_burst_again_for_an_older_time() {
+    let mut keyed = Keyed::new(Quota::per(SECOND, 4).unwrap(), 1);
+    let mut through = |key: u8, at: u64| keyed.check(&key, ms(at)).is_allowed();
+    assert!((0..4).all(|_| through(0, 100)) && !through(0, 100));
+    assert!(through(1, 1_500), "the first key is idle, and forgotten");
+    assert!(through(0, 3_000), "as is the second");
+    assert!(!through(1, 100), "there is no room");
+    let mut keyed = Keyed::new(Quota::per(SECOND, 4).unwrap(), 2);
+    let mut through = |key: u8, at: u64| keyed.check(&key, ms(at)).is_allowed();
+    assert!((0..4).all(|_| through(0, 100)) && through(1, 100));
+    assert!(through(2, 1_500), "both are forgotten");
+    assert!(!through(0, 110), "what came then is not known any more");
+    assert!((0..2).all(|_| through(0, 1_200)), "from then on some of it may come");
+    assert!(!through(0, 1_200));
+}
+
 /// Steps of a clock in nanoseconds, some of them back.
 fn steps() -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(prop_oneof![0i64..50_000_000, -200_000_000i64..0], 1..300)

@@ -1,17 +1,26 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+pub mod aggregate;
 pub mod breaker;
+pub mod bulkhead;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
 pub mod console;
+pub mod event_store;
 pub mod http;
 pub mod kv;
+pub mod limiter;
+pub mod lock;
 pub mod models;
+pub mod queue;
 pub mod raft;
 pub mod register;
+pub mod retry;
+pub mod saga;
 pub mod serve;
 pub mod specimens;
+pub mod unit_of_work;
 pub mod weather;
 
 use squall::Scenario;
@@ -20,33 +29,44 @@ use squall::explore::{Subject, breadth_first};
 
 /// Every scenario whose properties must hold.
 pub fn scenarios() -> Vec<Scenario> {
-    let raft = [raft::register(), raft::leases(), raft::snapshots(), raft::transfers()];
-    let more = [raft::membership(), raft::corruption(), raft::formats()];
-    let store = [config::store(), config::leases(), config::http()];
-    let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
-    all.chain(weather::scenarios()).collect()
+    let patterns = [
+        vec![raft::register(), raft::leases(), raft::snapshots(), raft::transfers()],
+        vec![raft::membership(), raft::corruption(), raft::formats()],
+        vec![config::store(), config::leases(), config::http()],
+        vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
+        vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
+        vec![lock::single(), lock::raft(), lock::fenced()],
+        vec![queue::work()],
+        vec![unit_of_work::transfers(), saga::orders()],
+        vec![event_store::streams(), event_store::exact(), aggregate::bank()],
+    ];
+    patterns.into_iter().flatten().chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
 /// are compiled in.
 pub fn specimens() -> Vec<Scenario> {
+    let mutants = [
+        raft::mutants(),
+        config::mutants(),
+        register::mutants(),
+        breaker::mutants(),
+        limiter::mutants(),
+        bulkhead::mutants(),
+        retry::mutants(),
+        lock::mutants(),
+        queue::mutants(),
+        unit_of_work::mutants(),
+        saga::mutants(),
+        event_store::mutants(),
+        aggregate::mutants(),
+    ];
+    let mutants = mutants.into_iter().flatten().filter(|_| cfg!(feature = "mutants"));
+    let stories = [raft::stories::standing_still(true), kv::specimen()];
+    let overload = [limiter::fixed_window(), retry::storm()];
     let engine = specimens::engine::specimens().into_iter();
-    let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .collect()
-    } else {
-        Vec::new()
-    };
-    engine
-        .chain(mutants)
-        .chain([raft::stories::standing_still(true), kv::specimen()])
-        .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front()])
-        .chain(weather::specimens())
-        .collect()
+    let all = engine.chain(mutants).chain(stories).chain(specimens::of_patterns());
+    all.chain(overload).chain(weather::specimens()).collect()
 }
 
 /// The commands that work with real processes and sockets. Those that run systems under test are

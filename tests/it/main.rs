@@ -1,14 +1,19 @@
 //! Tests that need more than one crate.
 
 mod breaker;
+mod bulkhead; // Places for the calls of each service, one of which is slow.
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
+mod event_store; // What happened, kept for ever; and those who decide on it.
 mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
+mod limiter; // A limiter for each key, whatever clocks do.
+mod lock;
 mod parity; // The same checks against the simulated and the real world.
 mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
+mod queue; // Work on a reliable queue: done once, or kept with the reason why not.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
 mod raft_journal;
@@ -17,8 +22,10 @@ mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
+mod retry; // Retries before a service that has too much to do.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
+mod unit_of_work; // Tables on a journal and on SQLite, and transfers under crashes.
 
 /// Each of them breaks the property that it names, in one of so many runs at least.
 fn assert_found(broken: Vec<squall::Scenario>, seeds: u64) {

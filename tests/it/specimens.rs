@@ -2,7 +2,7 @@
 
 use crate::assert_found;
 use squall::Scenario;
-use squall_scenarios::specimens::{recovery, repair, truncation};
+use squall_scenarios::specimens::{locks, recovery, repair, truncation};
 
 /// No run breaks anything, and what the specimen stumbles over does happen.
 fn holds(right: Scenario, wrong: Scenario) {
@@ -23,4 +23,29 @@ fn a_store_that_repairs_its_log_until_it_is_done_keeps_everything() {
 #[test]
 fn a_log_that_is_truncated_from_the_back_has_no_hole() {
     holds(truncation::from_the_back(), truncation::from_the_front());
+}
+
+#[test]
+fn every_lock_of_a_tutorial_breaks_the_property_that_it_names() {
+    assert_found(locks::specimens(), 400);
+}
+
+#[test]
+fn an_account_that_asks_for_tokens_is_right_whoever_stands_still() {
+    locks::fenced().seeds(0..150).run();
+}
+
+#[test]
+fn who_deletes_only_his_own_key_frees_nobody_elses_lock() {
+    locks::tutorial(locks::Flaw::None).seeds(0..150).run();
+}
+
+#[test]
+fn servers_that_stay_out_after_they_have_started_forget_no_lock() {
+    locks::stays_out().seeds(0..150).run();
+}
+
+#[test]
+fn locks_on_a_cluster_outlast_its_leaders_and_know_no_time_of_day() {
+    locks::on_raft().seeds(0..150).run();
 }

@@ -1,5 +1,6 @@
 //! The generic cell rate algorithm (ITU-T I.371), which is a token bucket that remembers one time.
 
+use super::flaws::Flaws;
 use super::{Decision, LimitError};
 use squall_env::Instant;
 use std::time::Duration;
@@ -52,7 +53,8 @@ impl Quota {
 /// may (the theoretical arrival time).
 ///
 /// In any time `w` it lets at most `burst + w / interval` cells through, and it never looks at a
-/// clock: whoever has it says what time it is. A time before the last one counts as that one.
+/// clock: whoever has it says what time it is. Times may come in any order: the bound holds for the
+/// times that were said, and what was taken at a later one stays taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Gcra {
     quota: Quota,
@@ -65,6 +67,11 @@ impl Gcra {
         Gcra { quota, next_ns: 0 }
     }
 
+    /// One through which cells may have come until then, and nobody knows how many.
+    pub(super) fn unknown_until(quota: Quota, then: Instant) -> Gcra {
+        Gcra { quota, next_ns: then.as_nanos() }
+    }
+
     /// Whether a cell may come now; if so, it has.
     pub fn check(&mut self, now: Instant) -> Decision {
         self.check_all(1, now).unwrap_or(Decision::Limited { retry_at: Instant::NEVER })
@@ -75,6 +82,16 @@ impl Gcra {
     /// # Errors
     /// If they are more than may ever come at once: nothing has changed then.
     pub fn check_all(&mut self, cells: u32, now: Instant) -> Result<Decision, LimitError> {
+        self.check_flawed(cells, now, Flaws::default())
+    }
+
+    #[inline]
+    pub(super) fn check_flawed(
+        &mut self,
+        cells: u32,
+        now: Instant,
+        flaws: Flaws,
+    ) -> Result<Decision, LimitError> {
         let Quota { interval_ns, burst } = self.quota;
         if cells > burst {
             return Err(LimitError::Capacity { burst });
@@ -82,10 +99,21 @@ impl Gcra {
         if cells == 0 {
             return Ok(Decision::Allowed);
         }
+        let now = now.as_nanos();
+        let latest = now.saturating_add(interval_ns.saturating_mul(u64::from(burst)));
+        if flaws.follows_back {
+            self.next_ns = self.next_ns.min(latest);
+        }
+        if flaws.takes_back {
+            // Only if the clock went back is the next one so far away.
+            self.next_ns += self.next_ns.saturating_sub(latest);
+        }
         let ahead = interval_ns.saturating_mul(u64::from(burst - cells));
         let earliest = self.next_ns.saturating_sub(ahead);
-        let now = now.as_nanos();
         if now < earliest {
+            if flaws.counts_refused {
+                self.next_ns = self.next_ns.saturating_add(interval_ns);
+            }
             return Ok(Decision::Limited { retry_at: Instant::from_nanos(earliest) });
         }
         let taken = interval_ns.saturating_mul(u64::from(cells));

@@ -1,5 +1,6 @@
 //! A limiter for each key, and a bound on how many keys there are.
 
+use super::flaws::Flaws;
 use super::{Decision, Gcra, Quota};
 use squall_env::Instant;
 use std::collections::BTreeMap;
@@ -7,6 +8,9 @@ use std::collections::BTreeMap;
 /// A limiter for each key, all alike; at most so many. Keys that are idle go first, for to forget
 /// them changes nothing. If none is idle, a new key is refused: were another forgotten, whoever
 /// uses many keys would get round the limit of all of them.
+///
+/// Times may come in any order, as for a [`Gcra`]. A time so old that its key may have been
+/// forgotten since counts as if as much had come as might have.
 #[derive(Clone, Debug)]
 pub struct Keyed<K> {
     quota: Quota,
@@ -14,37 +18,59 @@ pub struct Keyed<K> {
     limiters: BTreeMap<K, Gcra>,
     /// When idle keys were looked for last, in vain.
     swept: Option<Instant>,
+    /// Until when cells may have come of keys that were forgotten.
+    forgotten: Instant,
+    flaws: Flaws,
 }
 
 impl<K: Ord + Clone> Keyed<K> {
     /// No keys yet, and `most` at a time.
     pub fn new(quota: Quota, most: usize) -> Keyed<K> {
-        Keyed { quota, most: most.max(1), limiters: BTreeMap::new(), swept: None }
+        Keyed {
+            quota,
+            most: most.max(1),
+            limiters: BTreeMap::new(),
+            swept: None,
+            forgotten: Instant::ORIGIN,
+            flaws: Flaws::default(),
+        }
+    }
+
+    pub(super) fn with_flaws(self, flaws: Flaws) -> Keyed<K> {
+        Keyed { flaws, ..self }
     }
 
     /// Whether a cell of this key may come now; if so, it has.
     pub fn check(&mut self, key: &K, now: Instant) -> Decision {
         if let Some(limiter) = self.limiters.get_mut(key) {
-            return limiter.check(now);
+            return check(limiter, now, self.flaws);
         }
         if self.limiters.len() >= self.most {
             self.sweep(now);
         }
-        if self.limiters.len() >= self.most {
+        if self.limiters.len() >= self.most && self.flaws.forgets_busy {
+            self.limiters.pop_first();
+        }
+        if self.limiters.len() >= self.most && !self.flaws.unbounded {
             return Decision::Limited { retry_at: now + self.quota.interval() };
         }
-        let mut limiter = Gcra::new(self.quota);
-        let decision = limiter.check(now);
+        let mut limiter = match self.flaws.forgets_forgetting {
+            true => Gcra::new(self.quota),
+            false => Gcra::unknown_until(self.quota, self.forgotten),
+        };
+        let decision = check(&mut limiter, now, self.flaws);
         self.limiters.insert(key.clone(), limiter);
         decision
     }
 
-    /// Forgets idle keys; not again before another one can have become idle.
+    /// Forgets idle keys. If there are none, not again within an interval: to look at all of them
+    /// for each new key would make many new keys expensive.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now < swept + self.quota.interval()) {
             return;
         }
         self.limiters.retain(|_, limiter| !limiter.is_idle(now));
+        self.forgotten = self.forgotten.max(now);
         self.swept = (self.limiters.len() >= self.most).then_some(now);
     }
 
@@ -57,4 +83,9 @@ impl<K: Ord + Clone> Keyed<K> {
     pub fn is_empty(&self) -> bool {
         self.limiters.is_empty()
     }
+}
+
+fn check(limiter: &mut Gcra, now: Instant, flaws: Flaws) -> Decision {
+    let never = Decision::Limited { retry_at: Instant::NEVER };
+    limiter.check_flawed(1, now, flaws).unwrap_or(never)
 }

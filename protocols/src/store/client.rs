@@ -5,7 +5,7 @@ use super::{
     Txn, TxnDone,
 };
 use crate::raft::{
-    Change, ChangeError, ClientError, Configuration, Index, Raft, RaftClient, StateMachine,
+    Change, ChangeError, ClientError, Configuration, Expires, Index, Raft, RaftClient, StateMachine,
 };
 use squall_env::platform::BindError;
 use squall_env::{Env, Handle, HasOutcome, NodeId, Outcome, mutant};
@@ -35,6 +35,19 @@ impl StateMachine for Store {
 
     fn restore(snapshot: Store) -> Store {
         snapshot
+    }
+}
+
+impl Expires for Store {
+    type Key = u64;
+
+    fn terms(&self) -> Vec<(u64, u64, Duration)> {
+        let lasts = |lease: &Lease| Duration::from_millis(lease.ttl_ms);
+        self.leases().map(|lease| (lease.id, lease.renewal, lasts(&lease))).collect()
+    }
+
+    fn expire(due: Vec<(u64, u64)>) -> Command {
+        Command::Lease(LeaseCommand::Expire(due))
     }
 }
 

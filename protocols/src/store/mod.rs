@@ -18,7 +18,6 @@ mod client;
 #[cfg(feature = "http")]
 pub mod http;
 mod leases;
-mod lessor;
 mod service;
 mod state;
 #[cfg(test)]

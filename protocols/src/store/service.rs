@@ -1,8 +1,7 @@
 //! A node that is a member of the store's cluster.
 
 use super::Store;
-use super::lessor::Lessor;
-use crate::raft::{self, Config, Raft, ServeError};
+use crate::raft::{self, Config, Lessor, Raft, ServeError};
 use squall_env::{Either, Env, Handle, race};
 
 /// A node that keeps a copy of the store, serves its clients, and lets leases expire while it

@@ -1,6 +1,8 @@
-//! Plain models, small enough to visit every state that they have.
+//! Plain models, small enough to visit every state that they have, and models of servers that do
+//! their own I/O and so never run in the world.
 
 pub mod paxos;
+pub mod redis;
 pub mod two_phase;
 
 pub use paxos::Paxos;

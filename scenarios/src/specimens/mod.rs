@@ -1,6 +1,26 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
+pub mod dirty_list;
 pub mod engine;
+pub mod locks;
 pub mod recovery;
 pub mod repair;
+pub mod sequence;
 pub mod truncation;
+pub mod tutorial_events;
+
+use squall::Scenario;
+
+/// Those that stand beside a pattern.
+pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
+    let small = [
+        recovery::forgets(),
+        repair::gives_up(),
+        truncation::from_the_front(),
+        dirty_list::dirty_list(),
+        sequence::skips(),
+        tutorial_events::overdraws(),
+        tutorial_events::forgets(),
+    ];
+    small.into_iter().chain(locks::specimens())
+}

@@ -43,6 +43,17 @@ pub struct Identity {
     pub journal: String,
 }
 
+impl Identity {
+    /// That of this node's journal of this name.
+    pub(super) fn own(env: &crate::Env, journal: &str) -> Identity {
+        Identity {
+            cluster: env.roster().cluster().to_owned(),
+            node: env.roster().name(env.me()),
+            journal: journal.to_owned(),
+        }
+    }
+}
+
 /// Committed records that cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Damage {
@@ -192,6 +203,11 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// How many bytes it has so far.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(super) fn start(&mut self, mut buffer: Vec<u8>, first: u64) {

@@ -13,11 +13,13 @@
 //! be on the disk (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
 
 mod format;
+mod log;
 mod recovery;
 mod seal;
 mod snapshot;
 
 pub use format::{Damage, Identity, JournalError, Position, SECTOR, VERSION};
+pub use log::{Log, LogError, LogImage, Run, RunReader};
 pub use recovery::{Files, Recovered, recover};
 pub use seal::CLAIM_MAX;
 pub use snapshot::encode_snapshot;
@@ -43,6 +45,8 @@ pub struct Journal {
     /// The version of that segment.
     version: u16,
     offset: u64,
+    /// Beyond how many bytes a segment is followed by a new one.
+    segment_max: u64,
     /// Segments before the current one, oldest first, each with its last position.
     older: Vec<(u64, Position)>,
     /// How many of them the snapshot covers that is being written.
@@ -93,35 +97,19 @@ impl Journal {
     /// [`JournalError`]: the disk fails, is another node's, or was written by a later version.
     /// Damage is no error here; it is part of what was recovered.
     pub async fn open(env: &Env, name: &str) -> Result<(Journal, Contents), JournalError> {
-        let identity = Identity {
-            cluster: env.roster().cluster().to_owned(),
-            node: env.roster().name(env.me()),
-            journal: name.to_owned(),
-        };
+        let identity = Identity::own(env, name);
         let files = recovery::read(env, name).await?;
         let recovered = recover(&identity, &files)?;
         let next = recovered.next().0;
         let (segment, opened) = recovery::reopen(env, &identity, &files, &recovered).await?;
         let older = recovered.older_segments(&files, opened.is_some().then_some(segment));
         let journal = Journal {
-            env: env.clone(),
-            identity,
             segment,
             file: opened.map(|(file, _)| file),
             version: recovered.version(),
             offset: opened.map_or(0, |(_, offset)| offset),
             older,
-            covered: 0,
-            next,
-            durable: next - 1,
-            staged: format::Batch::default(),
-            claim: Vec::new(),
-            spare: Vec::new(),
-            commit: None,
-            roll: None,
-            roll_wanted: false,
-            slot: Slot::default(),
-            failed: None,
+            ..Journal::blank(env, identity, next - 1, next - 1)
         };
         let owned = |(upto, body): &(Position, &[u8])| (*upto, body.to_vec());
         let contents = Contents {
@@ -136,17 +124,21 @@ impl Journal {
 
     /// A journal that nothing ever writes: it counts, and keeps what is appended.
     pub(crate) fn without_disk(env: &Env, last: u64, durable: u64) -> Journal {
+        let nobody =
+            Identity { cluster: String::new(), node: String::new(), journal: String::new() };
+        Journal::blank(env, nobody, last, durable)
+    }
+
+    /// A journal without a file.
+    fn blank(env: &Env, identity: Identity, last: u64, durable: u64) -> Journal {
         Journal {
             env: env.clone(),
-            identity: Identity {
-                cluster: String::new(),
-                node: String::new(),
-                journal: String::new(),
-            },
+            identity,
             segment: 0,
             file: None,
             version: PLAIN,
             offset: 0,
+            segment_max: SEGMENT_MAX,
             older: Vec::new(),
             covered: 0,
             next: last + 1,
@@ -204,7 +196,7 @@ impl Journal {
         if self.roll.is_some() {
             return;
         }
-        let fits = self.version == self.wanted_version() && self.offset <= SEGMENT_MAX;
+        let fits = self.version == self.wanted_version() && self.offset <= self.segment_max;
         match self.file {
             Some(file) if !self.roll_wanted && fits => self.submit(file),
             _ => {

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 #[derive(Default)]
 pub struct Files<'a> {
     snapshot: Option<Cow<'a, [u8]>>,
-    segments: Vec<(u64, Cow<'a, [u8]>)>,
+    pub(super) segments: Vec<(u64, Cow<'a, [u8]>)>,
 }
 
 impl<'a> Files<'a> {
@@ -160,7 +160,7 @@ pub fn recover<'a>(
     Ok(recovered)
 }
 
-fn check_owner(wanted: &Identity, found: Owner<'_>) -> Result<(), JournalError> {
+pub(super) fn check_owner(wanted: &Identity, found: Owner<'_>) -> Result<(), JournalError> {
     if Owner::from(wanted) == found {
         return Ok(());
     }
@@ -221,7 +221,7 @@ fn read_segment<'a>(
 /// Whether something stands here that a batch with the record at `position` does not leave behind
 /// when it is torn: a later batch or its seal, which says that this record was durable, or what
 /// belongs elsewhere, in whose place nobody knows what was.
-fn holds_others(bytes: &[u8], position: u64) -> bool {
+pub(super) fn holds_others(bytes: &[u8], position: u64) -> bool {
     seals(bytes).any(|(_, seal)| seal.first != position)
         || bytes.chunks(SECTOR).enumerate().any(|(index, sector)| {
             !matches!(SegmentHeader::decode(sector), Header::Bad)

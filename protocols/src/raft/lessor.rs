@@ -1,40 +1,56 @@
-//! Who ends leases: the member that leads. It remembers by its own monotonic clock since when it
-//! has known of each lease's last renewal, which is later than the renewal was committed, and has
-//! the lease expire through the log when its time has passed since. Nothing of that is durable: who
-//! leads anew gives every lease its whole time once more.
+//! Who ends what has its time in a state machine that reads no clock: the member that leads. It
+//! remembers by its own monotonic clock since when it has known of each term's last renewal, which
+//! is later than the renewal was committed, and has the term expire through the log when its time
+//! has passed since. Nothing of that is durable: who leads anew gives every term its whole time
+//! once more.
 
-use super::{Command, Lease, LeaseCommand, Store};
-use crate::raft::{Raft, Reply, Request, Term};
+use super::log::Term;
+use super::machine::{Raft, Reply, Request};
+use super::state_machine::StateMachine;
 use squall_env::{Env, Handle, Instant, mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often it looks which leases are due.
+/// How often it looks what is due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// So many leases expire with one entry of the log.
+/// So many terms expire with one entry of the log.
 const EXPIRE_MAX: usize = 256;
 
-/// Lets leases expire while its member leads.
-pub(super) struct Lessor {
+/// A state machine in which something runs out, as leases do.
+pub trait Expires: StateMachine {
+    /// What names it.
+    type Key: Ord + Clone + Send + 'static;
+
+    /// Everything that has its time now: its name, the number of its last renewal, which never
+    /// comes again, and how long it lasts since then.
+    fn terms(&self) -> Vec<(Self::Key, u64, Duration)>;
+
+    /// The command that ends these, each if that was its last renewal.
+    fn expire(due: Vec<(Self::Key, u64)>) -> Self::Command;
+}
+
+/// Lets terms run out while its member leads.
+pub struct Lessor<S: Expires> {
     env: Env,
-    member: Handle<Raft<Store>>,
-    /// The term in which it leads.
+    member: Handle<Raft<S>>,
+    /// The term of Raft in which it leads.
     term: Option<Term>,
-    /// Each lease's last renewal, and when its time is over.
-    deadlines: BTreeMap<u64, (u64, Instant)>,
+    /// Each one's last renewal, and when its time is over.
+    deadlines: BTreeMap<S::Key, (u64, Instant)>,
     /// The session with the log, and the number of its last command.
     session: Option<(u64, u64)>,
 }
 
-impl Lessor {
-    pub(super) fn new(env: &Env, member: Handle<Raft<Store>>) -> Lessor {
+impl<S: Expires> Lessor<S> {
+    /// The lessor on the node of this member.
+    pub fn new(env: &Env, member: Handle<Raft<S>>) -> Lessor<S> {
         let env = env.clone();
         Lessor { env, member, term: None, deadlines: BTreeMap::new(), session: None }
     }
 
     /// Goes on for as long as it is polled.
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         loop {
             self.env.sleep(TICK).await;
             self.look();
@@ -48,11 +64,11 @@ impl Lessor {
     /// Learns of renewals. What it looks at may be known to this member alone; but it only decides
     /// what is proposed, and the log decides the rest.
     fn look(&mut self) {
-        let seen = self.member.live().read(|raft| {
-            let leases = || raft.state().leases().collect::<Vec<_>>();
-            raft.is_leader().then(|| (raft.term(), leases()))
-        });
-        let Some((term, leases)) = seen else {
+        let seen = self
+            .member
+            .live()
+            .read(|raft| raft.is_leader().then(|| (raft.term(), raft.state().terms())));
+        let Some((term, terms)) = seen else {
             self.term = None;
             return;
         };
@@ -61,22 +77,22 @@ impl Lessor {
         let anew = self.term != Some(term);
         self.term = Some(term);
         let before = std::mem::take(&mut self.deadlines);
-        for lease in leases {
-            let known = before.get(&lease.id).copied().filter(|_| !anew);
+        for (key, renewal, lasts) in terms {
+            let known = before.get(&key).copied().filter(|_| !anew);
             let deadline = match known {
-                Some((renewal, deadline)) if renewal == lease.renewal => deadline,
+                Some((known, deadline)) if known == renewal => deadline,
                 Some((_, deadline)) if mutant!(self.env, "store/expires-renewed-leases") => {
                     deadline
                 }
-                _ if anew => self.inherited(&lease, now),
-                _ => now + Duration::from_millis(lease.ttl_ms),
+                _ if anew => self.inherited(lasts, now),
+                _ => now + lasts,
             };
-            self.deadlines.insert(lease.id, (lease.renewal, deadline));
+            self.deadlines.insert(key, (renewal, deadline));
         }
     }
 
-    /// When a lease's time is over that was there before this member led.
-    fn inherited(&self, lease: &Lease, now: Instant) -> Instant {
+    /// When the time of something is over that was there before this member led.
+    fn inherited(&self, lasts: Duration, now: Instant) -> Instant {
         if mutant!(self.env, "store/expires-leases-when-elected") {
             return now;
         }
@@ -84,18 +100,18 @@ impl Lessor {
             return Instant::NEVER;
         }
         self.env.sometimes("a new leader inherited a lease");
-        now + Duration::from_millis(lease.ttl_ms)
+        now + lasts
     }
 
-    fn due(&self) -> Vec<(u64, u64)> {
+    fn due(&self) -> Vec<(S::Key, u64)> {
         let now = self.env.now();
         let over = self.deadlines.iter().filter(|(_, (_, deadline))| *deadline <= now);
         let leads = over.filter(|_| self.term.is_some());
-        leads.map(|(id, (renewal, _))| (*id, *renewal)).collect()
+        leads.map(|(key, (renewal, _))| (key.clone(), *renewal)).collect()
     }
 
-    /// Proposes that leases have expired. What is lost is proposed again at the next look.
-    async fn expire(&mut self, leases: Vec<(u64, u64)>) {
+    /// Proposes that these have expired. What is lost is proposed again at the next look.
+    async fn expire(&mut self, due: Vec<(S::Key, u64)>) {
         let (session, last) = match self.session {
             Some(session) => session,
             None => match self.member.request(Request::OpenSession).await {
@@ -104,7 +120,7 @@ impl Lessor {
             },
         };
         self.session = Some((session, last + 1));
-        let command = Command::Lease(LeaseCommand::Expire(leases));
+        let command = S::expire(due);
         let request = Request::Propose { session, sequence: last + 1, command };
         match self.member.request(request).await {
             Ok(Reply::Applied(_)) => self.env.sometimes("leases expired"),

@@ -1,0 +1,91 @@
+//! Orders as sagas: on a stock, an account and a shipper, run by one of two nodes.
+
+mod load;
+mod node;
+mod oracle;
+mod services;
+
+use services::{Payments, Shipping, Stock};
+use squall::{Fault, Most, Scenario, Tolerance};
+use squall_env::Env;
+use squall_protocols::event_store::{self, SegmentConfig};
+use squall_protocols::lock;
+use std::time::Duration;
+
+const CONSERVED: &str = "pieces and money are neither made nor lost";
+const ONCE: &str = "every effect is there at most once";
+const IN_ORDER: &str = "what comes after something is not there without it";
+const AGREES: &str = "what clients are told of orders that are over is in the books";
+const FENCED: &str = "services take nothing from owners that were overtaken";
+const REVERSE: &str = "steps are undone once, in reverse, one after the other";
+const READABLE: &str = "orders that were started can be read";
+const SETTLED: &str = "every order is all done, all undone, or reported stuck";
+
+async fn events(env: Env) -> Result<(), event_store::ServeError> {
+    event_store::serve(env, "events", SegmentConfig::default()).await
+}
+
+/// Orders with all that one durable node of each kind survives, and two nodes that run sagas, of
+/// which one at a time owns them.
+pub fn orders() -> Scenario {
+    let roles = ["events", "locks", "stock", "payments", "shipping", "orchestrator"];
+    let tolerance = Tolerance::nothing()
+        .any_network()
+        .but_not(Fault::QueueOverflow)
+        .any_clock()
+        .crashes()
+        .lost_unsynced_writes()
+        .failing_disks();
+    let tolerance = roles.into_iter().fold(tolerance, |all, role| all.impaired(role, Most::Any));
+    Scenario::new("saga/orders")
+        .nodes("events", 1..=1, events)
+        .nodes("locks", 1..=1, lock::serve)
+        .nodes("stock", 1..=1, services::serve::<Stock>)
+        .nodes("payments", 1..=1, services::serve::<Payments>)
+        .nodes("shipping", 1..=1, services::serve::<Shipping>)
+        .nodes("orchestrator", 2..=2, node::serve)
+        .clients("client", 1..=2, load::load)
+        .tolerates(tolerance)
+        .always(CONSERVED, || oracle::conserved)
+        .always(ONCE, || oracle::once)
+        .always(IN_ORDER, || oracle::in_order)
+        .always(AGREES, || oracle::agrees)
+        .always(FENCED, oracle::fenced)
+        .always(REVERSE, oracle::undone_in_reverse)
+        .always(READABLE, || oracle::readable)
+        .eventually(SETTLED, Duration::from_secs(30), || oracle::settled)
+        .sometimes("an order was completed")
+        .sometimes("an order was refused and undone")
+        .sometimes("an order was undone because nobody knew")
+        .sometimes("an order was cancelled")
+        .sometimes("an operator skipped a step")
+        .sometimes("a saga got stuck")
+        .sometimes("a saga could not be read")
+        .sometimes("a step came later than its undo")
+        .sometimes("an owner of a saga was overtaken")
+        .sometimes("a service turned an owner away that was overtaken")
+        .sometimes("a saga's log was asked again")
+        .finishes_within(Duration::from_secs(60))
+}
+
+/// One line gone wrong, each in its own way, under the plans of the good code.
+pub fn mutants() -> Vec<Scenario> {
+    let mutant = |switch: &'static str, breaks| {
+        orders().mutant(&format!("mutant/{}", switch.replace('/', "-")), switch, breaks)
+    };
+    vec![
+        mutant("saga/does-again-what-was-done", ONCE),
+        mutant("saga/records-an-effect-before-its-key", ONCE),
+        mutant("saga/leaves-unknown-steps", AGREES),
+        mutant("saga/undoes-without-tombstone", AGREES),
+        mutant("saga/forgets-refusals", AGREES),
+        mutant("saga/hides-a-stuck-undo", AGREES),
+        mutant("saga/calls-before-its-intent", AGREES),
+        mutant("saga/undoes-in-forward-order", REVERSE),
+        mutant("saga/undoes-again-after-restart", REVERSE),
+        mutant("saga/admits-overtaken-owners", FENCED),
+        mutant("saga/appends-whatever-was-before", READABLE),
+        mutant("saga/stops-at-the-first-bad-saga", SETTLED),
+        mutant("saga/never-ends-what-did-nothing", SETTLED),
+    ]
+}

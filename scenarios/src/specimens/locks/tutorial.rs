@@ -1,0 +1,166 @@
+//! The lock of many a tutorial: `SET key owner NX EX`, a thread that renews it every third of its
+//! time, and a script that deletes it if the owner is the same.
+
+use super::{Depositor, deposits_count, exclusive, only};
+use crate::models::redis::{self, Command, Persistence, Redis, Reply};
+use squall::{Client, Fault, Most, Scenario};
+use squall_env::platform::BindError;
+use squall_env::{Env, Instant, Shown, Task};
+use squall_protocols::lock::{AcquisitionId, Belief, Beliefs, Token};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What of the lock is wrong, beside that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// Nothing but that the account takes writes of whoever held the lock before.
+    NoFence,
+    /// The lock is deleted without a look at its owner.
+    NoOwner,
+    /// What the renewal answers is not looked at.
+    IgnoresRenewals,
+    /// The server has a replica that may not have the key yet when it takes over.
+    Failover,
+    /// None, as far as beliefs go: the holder stops believing when its time is over.
+    None,
+}
+
+/// How long the key is there.
+const EXPIRE: Duration = Duration::from_millis(300);
+
+/// How long a command is waited for.
+const CALL_MAX: Duration = Duration::from_millis(80);
+
+/// How many deposits each client tries.
+const OPERATIONS: u64 = 12;
+
+/// Clients that deposit under such a lock.
+pub fn tutorial(flaw: Flaw) -> Scenario {
+    let name = match flaw {
+        Flaw::NoFence => "specimen/lock-without-fencing",
+        Flaw::NoOwner => "specimen/lock-deletes-whatever-is-there",
+        Flaw::IgnoresRenewals => "specimen/lock-ignores-renewals",
+        Flaw::Failover => "specimen/lock-lost-by-failover",
+        Flaw::None => "locks/owner-checked",
+    };
+    let (role, most, faults): (_, _, &[Fault]) = match flaw {
+        Flaw::Failover => ("redis", Most::Nodes(1), &[Fault::Crash]),
+        _ => ("client", Most::Any, &[Fault::Pause]),
+    };
+    let servers = if flaw == Flaw::Failover { 2 } else { 1 };
+    let scenario = Scenario::new(name)
+        .nodes("redis", servers..=servers, move |env| serve(env, flaw))
+        .clients("client", 2..=3, move |client| load(client, flaw))
+        .tolerates(only(role, most, faults));
+    match flaw {
+        Flaw::NoFence => deposits_count(scenario),
+        _ => exclusive(scenario),
+    }
+}
+
+async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
+    let failover = (flaw == Flaw::Failover).then_some(Duration::from_millis(100));
+    let config = redis::Config { failover, ..redis::Config::alone(Persistence::Always) };
+    redis::serve(env, config).await
+}
+
+/// The lock as the tutorial has it.
+struct DistributedLock {
+    env: Env,
+    redis: Arc<Redis>,
+    key: String,
+    owner: u64,
+    flaw: Flaw,
+    number: u64,
+    beliefs: Shown<Beliefs>,
+}
+
+impl DistributedLock {
+    async fn acquire(&mut self) -> Option<Task<()>> {
+        let asked = self.env.now();
+        let (key, value) = (self.key.clone(), self.owner.to_string());
+        let px_ms = EXPIRE.as_millis() as u64;
+        let set = Command::SetNxPx { key, value, px_ms };
+        if !matches!(self.redis.call(set, CALL_MAX).await, Ok(Reply::Ok)) {
+            return None;
+        }
+        self.number += 1;
+        let id = AcquisitionId { owner: self.owner, number: self.number };
+        believe(&self.env, &self.beliefs, id, asked);
+        let renewal = renew(
+            self.env.clone(),
+            Arc::clone(&self.redis),
+            self.key.clone(),
+            self.flaw,
+            self.beliefs.clone(),
+            id,
+        );
+        Some(self.env.spawn("renewal", renewal))
+    }
+
+    async fn release(&self, renewal: Task<()>) {
+        renewal.cancel();
+        self.beliefs.update(&self.env, |beliefs| beliefs.holds.clear());
+        let (key, value) = (self.key.clone(), self.owner.to_string());
+        let delete = match self.flaw {
+            Flaw::NoOwner => Command::Del(key),
+            _ => Command::CompareAndDelete { key, value },
+        };
+        // It goes by itself, too.
+        let _ = self.redis.call(delete, CALL_MAX).await;
+    }
+}
+
+/// The holder believes for as long as the key is there, but for the grain of the server's expiry.
+fn believe(env: &Env, beliefs: &Shown<Beliefs>, id: AcquisitionId, asked: Instant) {
+    let left = (asked + EXPIRE.saturating_sub(Duration::from_millis(2))) - env.now();
+    // The lock has no token; the number of the acquisition stands for it.
+    let token = Token(id.number);
+    let belief = Belief { name: "account".to_owned(), token, at: env.now(), left };
+    beliefs.update(env, |beliefs| beliefs.holds.insert(id, belief));
+}
+
+async fn renew(
+    env: Env,
+    redis: Arc<Redis>,
+    key: String,
+    flaw: Flaw,
+    beliefs: Shown<Beliefs>,
+    id: AcquisitionId,
+) {
+    loop {
+        env.sleep(EXPIRE / 3).await;
+        let (asked, key, value) = (env.now(), key.clone(), id.owner.to_string());
+        let px_ms = EXPIRE.as_millis() as u64;
+        let expire = Command::CompareAndPexpire { key, value, px_ms };
+        let told = redis.call(expire, CALL_MAX).await;
+        let renewed = match flaw {
+            Flaw::IgnoresRenewals => true,
+            _ => told == Ok(Reply::Integer(1)),
+        };
+        if renewed {
+            believe(&env, &beliefs, id, asked);
+        }
+    }
+}
+
+async fn load(client: Client, flaw: Flaw) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let account = Depositor::open(&env)?;
+    let redis = Arc::new(Redis::open(&env, &env.peers("redis"))?);
+    let beliefs = env.show("locks", Beliefs::default());
+    let (key, owner) = ("account_lock".to_owned(), env.random());
+    let mut lock =
+        DistributedLock { env: env.clone(), redis, key, owner, flaw, number: 0, beliefs };
+    while let Some(operation) = client.next_operation(OPERATIONS) {
+        env.sleep(Duration::from_micros(operation.draw(0, 100_000))).await;
+        if let Some(renewal) = lock.acquire().await {
+            let work = Duration::from_micros(operation.draw(1, 100_000));
+            // Whether it is done is on show.
+            let _ = account.deposit(work).await;
+            lock.release(renewal).await;
+        }
+    }
+    client.after_heal().await;
+    Ok(())
+}
