@@ -173,6 +173,7 @@ fn specimens_are_found_under_the_plans_of_the_good_code() {
         let wanted = [
             "found",
             "found_steps",
+            "median_at_ms",
             "median_seeds",
             "minimal",
             "name",

@@ -350,6 +350,9 @@ pub(super) struct SpecimensArgs {
     /// Has each strategy look for each of them, and counts the runs that it takes
     #[arg(long)]
     pub(super) strategies: bool,
+    /// Prints a table in Markdown
+    #[arg(long, conflicts_with_all = ["json", "strategies"])]
+    pub(super) markdown: bool,
     /// Prints a line of JSON for each
     #[arg(long)]
     pub(super) json: bool,

@@ -32,6 +32,8 @@ struct SpecimenJson<'a> {
     seeds_tried: u64,
     found: bool,
     median_seeds: Option<u64>,
+    /// When the runs break that were found, in milliseconds of their own time.
+    median_at_ms: Option<u64>,
     #[serde(flatten)]
     shrunk: Option<ShrunkJson>,
 }
@@ -54,6 +56,8 @@ struct Search {
     tried: u64,
     /// In each range how many up to the first that breaks the property.
     counts: Vec<Option<u64>>,
+    /// In each range when that run breaks it, in nanoseconds.
+    times: Vec<Option<u64>>,
     /// The least seed that breaks it, and the failure's fingerprint.
     first: Option<(u64, String)>,
 }
@@ -73,11 +77,20 @@ pub(super) fn specimens(
         return strategies(library, &args.names, &pool, args.json, out);
     }
     let mut exit = CLEAN;
+    if args.markdown {
+        out.line("| name | what breaks | seeds | at | shrunk to |\n|---|---|---|---|---|")?;
+    }
     for scenario in chosen {
         let Some(property) = scenario.broken_property() else { continue };
         let search = search(&pool, scenario, property)?;
-        let median_seeds = median(search.counts);
-        if median_seeds.is_none() {
+        let found = Found {
+            name: scenario.name(),
+            property,
+            tried: search.tried,
+            seeds: median(search.counts),
+            at_ns: median(search.times.into_iter().filter(Option::is_some).collect()),
+        };
+        if found.seeds.is_none() {
             exit = FAILED;
         }
         let wanted = !args.no_shrink && property != NOT_ALIKE;
@@ -85,20 +98,73 @@ pub(super) fn specimens(
             Some((seed, fingerprint)) => Some(shrink(&pool, scenario, seed, &fingerprint)?),
             None => None,
         };
-        let (name, found, seeds_tried) = (scenario.name(), median_seeds.is_some(), search.tried);
         if args.json {
-            out.json(&SpecimenJson { name, property, seeds_tried, found, median_seeds, shrunk })?;
-            continue;
-        }
-        out.line(&match median_seeds {
-            Some(seeds) => format!("{name}: found after {seeds} seeds (the median of {RANGES})"),
-            None => format!("{name}: NOT FOUND in {seeds_tried} seeds; it must break: {property}"),
-        })?;
-        if let Some(shrunk) = shrunk {
-            out.line(&shrunk.line())?;
+            out.json(&found.json(shrunk))?;
+        } else if args.markdown {
+            out.line(&found.row(shrunk.as_ref()))?;
+        } else {
+            out.line(&found.line())?;
+            if let Some(shrunk) = shrunk {
+                out.line(&shrunk.line())?;
+            }
         }
     }
     Ok(exit)
+}
+
+/// What came of looking for one of them.
+struct Found<'a> {
+    name: &'a str,
+    property: &'a str,
+    tried: u64,
+    /// The medians over all ranges.
+    seeds: Option<u64>,
+    at_ns: Option<u64>,
+}
+
+impl<'a> Found<'a> {
+    fn json(&self, shrunk: Option<ShrunkJson>) -> SpecimenJson<'a> {
+        SpecimenJson {
+            name: self.name,
+            property: self.property,
+            seeds_tried: self.tried,
+            found: self.seeds.is_some(),
+            median_seeds: self.seeds,
+            median_at_ms: self.at_ns.map(|at| at / 1_000_000),
+            shrunk,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Found { name, property, tried, .. } = self;
+        match (self.seeds, self.at_ns) {
+            (Some(seeds), Some(at)) => format!(
+                "{name}: found after {seeds} seeds, {} into the run (the medians of {RANGES})",
+                seconds(at)
+            ),
+            _ => format!("{name}: NOT FOUND in {tried} seeds; it must break: {property}"),
+        }
+    }
+
+    /// A row of a table in Markdown.
+    fn row(&self, shrunk: Option<&ShrunkJson>) -> String {
+        let Found { name, property, tried, .. } = self;
+        let seeds = match self.seeds {
+            Some(seeds) => seeds.to_string(),
+            None => format!("not in {tried}"),
+        };
+        let at = self.at_ns.map(seconds).unwrap_or_default();
+        let shrunk = shrunk.map_or_else(String::new, |shrunk| {
+            format!("{} faults, {} operations", shrunk.shrunk_faults, shrunk.shrunk_operations)
+        });
+        format!("| `{name}` | {property} | {seeds} | {at} | {shrunk} |")
+    }
+}
+
+/// A time of a run, in seconds and hundredths.
+fn seconds(ns: u64) -> String {
+    let hundredths = ns / 10_000_000;
+    format!("{}.{:02} s", hundredths / 100, hundredths % 100)
 }
 
 impl ShrunkJson {
@@ -161,6 +227,7 @@ fn search(pool: &Pool, scenario: &Scenario, property: &str) -> Result<Search, Tr
             let mut found = done.found.iter();
             let found = found.find(|found| found.failure.property == property);
             search.counts.push(found.map(|_| done.tally.seeds));
+            search.times.push(found.map(|found| found.failure.at_ns));
             let found = found.map(|found| (found.seed, found.failure.fingerprint()));
             let earlier = [search.first.take(), found].into_iter().flatten();
             search.first = earlier.min_by_key(|(seed, _)| *seed);
@@ -186,6 +253,17 @@ pub(super) fn median(counts: Vec<Option<u64>>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_says_what_was_found_and_what_was_not() {
+        let (name, property) = ("mutant/m", "it holds");
+        let found = Found { name, property, tried: 90, seeds: Some(3), at_ns: Some(1_239_999_999) };
+        assert_eq!(found.row(None), "| `mutant/m` | it holds | 3 | 1.23 s |  |");
+        assert!(found.line().contains("after 3 seeds, 1.23 s into the run"));
+        let lost = Found { seeds: None, at_ns: None, ..found };
+        assert_eq!(lost.row(None), "| `mutant/m` | it holds | not in 90 |  |  |");
+        assert!(lost.line().contains("NOT FOUND in 90 seeds"));
+    }
 
     #[test]
     fn a_range_without_a_find_counts_as_longer_than_any() {
