@@ -2,7 +2,6 @@
 
 use super::judged::{Asked, Events, Heard};
 use super::workload::open;
-use crate::specimens::recovery::text;
 use squall::Client;
 use squall_env::{Either, Position, race};
 use squall_protocols::event_store::{
@@ -76,4 +75,8 @@ impl Processed<'_> {
         *self.upto.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = event.position;
         Ok(())
     }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
