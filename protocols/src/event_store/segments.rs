@@ -400,7 +400,8 @@ impl Inner {
         let shows = state.log.last();
         let writer = state.writer.take();
         drop(state);
-        self.progress.update(&self.env, |progress| progress.appended = shows);
+        self.progress
+            .update(&self.env, |progress| progress.appended = progress.appended.max(shows));
         if let Some(writer) = writer {
             writer.wake();
         }
