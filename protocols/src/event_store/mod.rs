@@ -107,8 +107,8 @@ pub trait EventStore: Send + Sync {
     ) -> BoxFuture<'_, Result<StreamSlice, EventStoreError>>;
 
     /// Reads at most `max` events of all streams that stand *behind* the position `after` and that
-    /// the filter lets through. [`Slice::upto`] is where to read on, even if nothing was let through
-    /// yet; a checkpoint is thus the last position that was processed, and 0 before the first.
+    /// the filter lets through. [`Slice::upto`] is where to read on, even if nothing was let
+    /// through; a checkpoint is thus the last position that was processed, and 0 before the first.
     ///
     /// # Errors
     /// [`Refused::Ahead`] if `after` is beyond the end of the store.

@@ -25,7 +25,7 @@ const OPERATIONS: u64 = 14;
 const ACCOUNTS: u64 = 3;
 
 /// What each is opened with, in cents.
-const OPENED_WITH: u64 = 150_00;
+const OPENED_WITH: u64 = 15_000;
 
 /// How long one request may take.
 const REQUEST_MAX: Duration = Duration::from_millis(1_200);

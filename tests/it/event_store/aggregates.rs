@@ -24,7 +24,7 @@ fn an_account_keeps_its_balance_when_the_store_is_opened_again() {
     in_both_worlds(1, |env: Env| async move {
         let accounts = Repository::<Account>::new(&env, open(&env).await?, "account");
         let open_it =
-            bank::Command::Open { customer_id: "cust-1".to_owned(), initial_deposit: 100_00 };
+            bank::Command::Open { customer_id: "cust-1".to_owned(), initial_deposit: 10_000 };
         accounts.handle("acc-123", open_it).await.map_err(text)?;
         let withdraw = |cents| bank::Command::Withdraw { cents };
         accounts.handle("acc-123", withdraw(30_00)).await.map_err(text)?;
@@ -81,7 +81,7 @@ fn a_snapshot_spares_the_events_before_it_and_is_dropped_with_its_stream() {
             customer_id: "cust-1".to_owned(),
             initial_deposit: cents,
         };
-        accounts.handle("1", open_it(100_00)).await.map_err(text)?;
+        accounts.handle("1", open_it(10_000)).await.map_err(text)?;
         for cents in 1..=5 {
             accounts.handle("1", bank::Command::Deposit { cents }).await.map_err(text)?;
         }
@@ -94,9 +94,9 @@ fn a_snapshot_spares_the_events_before_it_and_is_dropped_with_its_stream() {
         store.delete_softly("account-1", Expected::Any, id).await.map_err(text)?;
         let loaded = accounts.load("1").await.map_err(text)?;
         ensure(loaded.state == Account::default() && loaded.last.is_none(), "it came back")?;
-        accounts.handle("1", open_it(200_00)).await.map_err(text)?;
+        accounts.handle("1", open_it(20_000)).await.map_err(text)?;
         let loaded = accounts.load("1").await.map_err(text)?;
-        ensure(loaded.state.balance() == 200_00, "it goes on from the old snapshot")
+        ensure(loaded.state.balance() == 20_000, "it goes on from the old snapshot")
     });
 }
 
