@@ -34,8 +34,8 @@ fn account() {
         |initial_deposit| bank::Command::Open { customer_id: "cust-1".to_owned(), initial_deposit };
     for command in [
         open(99_00),
-        open(100_00),
-        open(100_00),
+        open(10_000),
+        open(10_000),
         bank::Command::Withdraw { cents: 30_00 },
         bank::Command::Withdraw { cents: 80_00 },
     ] {

@@ -5,7 +5,7 @@ use crate::event_store;
 use serde::{Deserialize, Serialize};
 
 /// The least that an account is opened with, in cents.
-pub const INITIAL_DEPOSIT_MIN: u64 = 100_00;
+pub const INITIAL_DEPOSIT_MIN: u64 = 10_000;
 
 /// Whether an account is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

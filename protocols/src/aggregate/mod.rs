@@ -17,8 +17,8 @@
 //! let open = |cents| Command::Open { customer_id: "ada".into(), initial_deposit: cents };
 //! Given::<Account>::nothing().when(&open(99_99)).fails(&BankError::InitialDeposit);
 //! Given::<Account>::nothing()
-//!     .when(&open(100_00))
-//!     .then(&[Event::AccountOpened { customer_id: "ada".into(), initial_deposit: 100_00 }])
+//!     .when(&open(10_000))
+//!     .then(&[Event::AccountOpened { customer_id: "ada".into(), initial_deposit: 10_000 }])
 //!     .when(&Command::Withdraw { cents: 30_00 })
 //!     .then(&[Event::Withdrawn { cents: 30_00 }])
 //!     .state(|account| assert_eq!(account.balance(), 70_00));

@@ -19,7 +19,7 @@ fn an_account_is_new_and_empty_until_it_is_opened() {
     Given::<Account>::nothing().state(|account| {
         assert_eq!((account.status(), account.balance()), (bank::Status::New, 0));
     });
-    assert_eq!(opened(100_00).kind(), "account_opened");
+    assert_eq!(opened(10_000).kind(), "account_opened");
 }
 
 #[test]
@@ -27,9 +27,9 @@ fn an_account_is_opened_once_and_with_a_hundred_dollars_at_least() {
     Given::<Account>::nothing()
         .when(&open(99_99))
         .fails(&BankError::InitialDeposit)
-        .when(&open(100_00))
-        .then(&[opened(100_00)])
-        .when(&open(200_00))
+        .when(&open(10_000))
+        .then(&[opened(10_000)])
+        .when(&open(20_000))
         .fails(&BankError::AlreadyOpened);
     assert_eq!(BankError::AlreadyOpened.to_string(), "Account already opened");
     assert_eq!(BankError::InitialDeposit.to_string(), "Initial deposit must be at least $100");
@@ -38,7 +38,7 @@ fn an_account_is_opened_once_and_with_a_hundred_dollars_at_least() {
 
 #[test]
 fn a_hundred_in_and_thirty_out_are_seventy() {
-    Given::<Account>::events(&[opened(100_00)])
+    Given::<Account>::events(&[opened(10_000)])
         .when(&bank::Command::Withdraw { cents: 30_00 })
         .then(&[bank::Event::Withdrawn { cents: 30_00 }])
         .state(|account| assert_eq!(account.balance(), 70_00))
@@ -55,7 +55,7 @@ fn a_hundred_in_and_thirty_out_are_seventy() {
 #[test]
 #[should_panic(expected = "what happens is not what was expected")]
 fn a_test_of_an_aggregate_fails_if_something_else_happens() {
-    Given::<Account>::nothing().when(&open(100_00)).then(&[opened(100_01)]);
+    Given::<Account>::nothing().when(&open(10_000)).then(&[opened(10_001)]);
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn a_test_of_an_aggregate_fails_if_nothing_happens() {
 #[test]
 #[should_panic(expected = "it is done")]
 fn a_test_of_an_aggregate_fails_if_it_is_not_refused() {
-    Given::<Account>::nothing().when(&open(100_00)).fails(&BankError::InitialDeposit);
+    Given::<Account>::nothing().when(&open(10_000)).fails(&BankError::InitialDeposit);
 }
 
 #[test]
 fn a_snapshot_of_an_account_is_its_state() {
-    let account: Account = replay(&[opened(100_00), bank::Event::Deposited { cents: 5 }]);
+    let account: Account = replay(&[opened(10_000), bank::Event::Deposited { cents: 5 }]);
     assert_eq!(Account::restore(&account.save()), Some(account));
 }
 
@@ -173,7 +173,7 @@ fn comes_back<E: Event + PartialEq + std::fmt::Debug>(events: &[E]) {
 #[test]
 fn every_event_comes_back_as_it_was() {
     comes_back(&[
-        opened(100_00),
+        opened(10_000),
         bank::Event::Deposited { cents: 1 },
         bank::Event::Withdrawn { cents: 2 },
     ]);

@@ -7,8 +7,11 @@
 //! sent again with the same event ids is done once: always with an exact version, and otherwise as
 //! long as the store remembers the ids. *Needs* a disk that keeps what it has synced, and one
 //! process per store. *Breaks* if the disk forgets: a reader whose position lies beyond the end is
-//! told so, but what is then appended in place of what is lost cannot be told from it. The
-//! scenario `event_store/streams` shows it.
+//! told so, but what is then appended in place of what is lost cannot be told from it. Damage of
+//! what is followed by anything is refused; damage of the very last batch is taken for a write that
+//! was torn. Without an exact version, and beyond the ids that are remembered, an append that is
+//! sent again may be done twice. The scenarios `event_store/streams` and `event_store/exact` show
+//! it.
 //!
 //! [`SegmentStore`] keeps the events in segments of its own on the node's disk; with the feature
 //! `sqlite` there is `SqliteStore`. [`serve`] lets others use a store, and [`RemoteStore`] is that
@@ -168,3 +171,6 @@ pub trait EventStore: Send + Sync {
         self.append(stream, expected, vec![NewEvent::soft_deletion(id)])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,9 @@ impl Default for SegmentConfig {
     }
 }
 
+/// At how many events one read of all streams looks, whether its filter lets them through or not.
+const SCAN_MAX: u64 = 1 << 16;
+
 /// How far a store has come, as it shows it to properties.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
@@ -225,7 +228,9 @@ impl SegmentStore {
         }
         let (positions, mut upto) = {
             let state = self.handle.inner.lock();
-            let (positions, upto) = state.index.select(&filter, after, head, max);
+            // Nobody else may look meanwhile, so it does not look at too many.
+            let end = head.min(Position(after.0.saturating_add(SCAN_MAX)));
+            let (positions, upto) = state.index.select(&filter, after, end, max);
             let is_over = upto == head;
             if is_over && mutant!(self.handle.inner.env, "event_store/passes-over-undurable") {
                 (positions, state.log.last())
@@ -395,7 +400,8 @@ impl Inner {
         let shows = state.log.last();
         let writer = state.writer.take();
         drop(state);
-        self.progress.update(&self.env, |progress| progress.appended = shows);
+        self.progress
+            .update(&self.env, |progress| progress.appended = progress.appended.max(shows));
         if let Some(writer) = writer {
             writer.wake();
         }

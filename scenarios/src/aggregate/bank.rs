@@ -2,7 +2,7 @@
 //! whose snapshots hold other things.
 
 use super::books::{Asked, BOOKS, Bank, Heard, verdict};
-use crate::event_store::{Whole, properties, tolerance};
+use crate::event_store::{SETTLE, Whole, properties, tolerance};
 use squall::{Client, Operation, Scenario};
 use squall_env::codec;
 use squall_env::platform::BindError;
@@ -25,7 +25,7 @@ const OPERATIONS: u64 = 14;
 const ACCOUNTS: u64 = 3;
 
 /// What each is opened with, in cents.
-const OPENED_WITH: u64 = 150_00;
+const OPENED_WITH: u64 = 15_000;
 
 /// How long one request may take.
 const REQUEST_MAX: Duration = Duration::from_millis(1_200);
@@ -168,6 +168,8 @@ where
             }
         }
         self.client.after_heal().await;
+        // What is still on its way may be appended yet.
+        env.sleep(SETTLE).await;
         for account in 0..ACCOUNTS {
             self.load(&account.to_string()).await;
         }

@@ -4,4 +4,4 @@ mod bank;
 mod books;
 
 pub use bank::{bank, mutants};
-pub use books::BOOKS;
+pub use books::{Asked, BOOKS, Bank, Heard};

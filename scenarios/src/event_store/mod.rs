@@ -7,8 +7,9 @@ mod workload;
 
 pub use judged::{Asked, Events, Heard, KEPT};
 pub use whole::Whole;
+pub(crate) use workload::SETTLE;
 
-use squall::{Most, Scenario, Tolerance};
+use squall::{Fault, Most, Scenario, Tolerance};
 use squall_env::{Env, NodeId, View};
 use squall_protocols::event_store::{Progress, SegmentConfig, ServeError, invariants, serve};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) fn tolerance() -> Tolerance {
         .impaired("store", Most::Any)
         .impaired("client", Most::Any)
         .any_network()
+        // Nobody sends so much at once.
+        .but_not(Fault::QueueOverflow)
         .any_clock()
         .crashes()
         .lost_unsynced_writes()
@@ -51,7 +54,8 @@ pub(crate) fn properties(scenario: Scenario) -> Scenario {
         .always("what readers see of a store stays", invariants::visible_stays)
         .audit("what readers see is durable", || invariants::visible_is_durable(NAME))
         .inspect("events", events)
-        .finishes_within(Duration::from_secs(30))
+        // Over the slowest links a client takes a second for each of its operations.
+        .finishes_within(Duration::from_secs(90))
 }
 
 fn events(view: &View<'_>) -> Vec<(NodeId, String)> {

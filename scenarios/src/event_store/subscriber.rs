@@ -1,8 +1,7 @@
 //! Who wants to hear of every event, and goes on from a checkpoint.
 
 use super::judged::{Asked, Events, Heard};
-use super::workload::open;
-use crate::specimens::recovery::text;
+use super::workload::{SETTLE, open};
 use squall::Client;
 use squall_env::{Either, Position, race};
 use squall_protocols::event_store::{
@@ -18,7 +17,8 @@ const EVENTS_MAX: usize = 4;
 pub(super) async fn follow(client: Client) -> Result<(), String> {
     let env = client.env().clone();
     let store: Arc<dyn EventStore> = Arc::new(open(&env).map_err(text)?);
-    let filter = if client.draw(0, 2) == 0 { Filter::all() } else { Filter::prefix("stream-") };
+    let wants_all = env.me().ordinal() == 1;
+    let filter = if wants_all { Filter::all() } else { Filter::prefix("stream-") };
     let mut checkpoint = Checkpoint::open(&env, "followed").await.map_err(text)?;
     let begun = checkpoint.position();
     if begun > Position(0) {
@@ -43,6 +43,7 @@ pub(super) async fn follow(client: Client) -> Result<(), String> {
     });
     let enough = async {
         client.after_heal().await;
+        env.sleep(SETTLE).await;
         loop {
             let slice = store.read_all(processed.upto(), 1, &filter).await;
             if slice.is_ok_and(|slice| slice.events.is_empty() && slice.upto == slice.head) {
@@ -76,4 +77,8 @@ impl Processed<'_> {
         *self.upto.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = event.position;
         Ok(())
     }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }

@@ -17,6 +17,9 @@ const OPERATIONS: u64 = 14;
 /// How long one request may take.
 pub(super) const REQUEST_MAX: Duration = Duration::from_millis(1_200);
 
+/// How long after the last fault no request is on its way any more.
+pub(crate) const SETTLE: Duration = Duration::from_secs(5);
+
 /// How many streams are fought over.
 const STREAMS: u64 = 2;
 
@@ -136,6 +139,8 @@ async fn work(
         }
     }
     client.after_heal().await;
+    // What is still on its way may be appended yet.
+    env.sleep(SETTLE).await;
     while read_everything(&client, &believed.store).await.is_err() {}
     Ok(())
 }

@@ -121,10 +121,9 @@ async fn withdraw(client: Client) -> Result<(), String> {
     let told = env.show("acknowledged", Acknowledged(0));
     let caller = Caller::<Request, Vec<Event>>::open(&env).map_err(text)?;
     let store: Address = env.addresses("store", Port::named("store"))[0];
-    if env.me().ordinal() == 0 {
-        let opened = Request::Append(Event::Opened(OPENED_WITH));
-        // Should it be lost, there is nothing to withdraw.
-        let _ = caller.call(store, opened, ANSWER_MAX).await;
+    if env.me().ordinal() == 1 {
+        let open = || Request::Append(Event::Opened(OPENED_WITH));
+        while caller.call(store, open(), ANSWER_MAX).await.is_err() {}
     }
     while let Some(operation) = client.next_operation(OPERATIONS) {
         env.sleep(Duration::from_micros(operation.draw(0, 300_000))).await;

@@ -1,2 +1,3 @@
+mod aggregates; // Decisions, snapshots and subscriptions on files, in both worlds.
 mod contract;
 mod scenarios;

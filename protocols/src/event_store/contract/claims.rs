@@ -11,9 +11,10 @@ use squall_env::{HasOutcome, Outcome};
 use std::time::Duration;
 
 type Checked<'a> = BoxFuture<'a, Result<(), String>>;
+type Claim = for<'a> fn(&'a mut Bench) -> Checked<'a>;
 
 /// The checks and what they claim.
-pub(super) const CLAIMS: &[(&str, for<'a> fn(&'a mut Bench) -> Checked<'a>)] = &[
+pub(super) const CLAIMS: &[(&str, Claim)] = &[
     ("what is appended is read back as it was", |bench| Box::pin(bench.reads_back())),
     ("a stream is read in parts", |bench| Box::pin(bench.reads_in_parts())),
     ("positions have no gaps and go on", |bench| Box::pin(bench.positions_go_on())),

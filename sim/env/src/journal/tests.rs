@@ -145,6 +145,7 @@ fn a_later_format_is_refused_and_says_so() {
     assert_eq!(error.to_string(), "j.00000001.log has format version 3; this build reads up to 2");
 }
 
+mod log;
 mod sealed;
 
 proptest! {
