@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
+//! | [`outbox`] | others hear of every change that is durable, and of no other |
 //! | [`queue`] | work that was confirmed is done, or kept with the reason why not |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
@@ -11,6 +12,7 @@
 
 pub mod breaker;
 pub mod limiter;
+pub mod outbox;
 pub mod queue;
 pub mod raft;
 pub mod register;

@@ -8,6 +8,7 @@ pub mod console;
 pub mod http;
 pub mod kv;
 pub mod models;
+pub mod outbox;
 pub mod queue;
 pub mod raft;
 pub mod register;
