@@ -3,6 +3,7 @@
 //! | pattern | what it promises |
 //! |---|---|
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
+//! | [`bus`] | whoever subscribes hears of everything, in order |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`outbox`] | others hear of every change that is durable, and of no other |
 //! | [`queue`] | work that was confirmed is done, or kept with the reason why not |
@@ -11,6 +12,7 @@
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 
 pub mod breaker;
+pub mod bus;
 pub mod limiter;
 pub mod outbox;
 pub mod queue;

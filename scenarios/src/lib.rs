@@ -1,6 +1,7 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
 pub mod breaker;
+pub mod bus;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
@@ -33,7 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
         kv::kv(),
         queue::work(),
     ];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
+    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(buses);
     all.chain(weather::scenarios()).collect()
 }
 

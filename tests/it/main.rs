@@ -1,6 +1,7 @@
 //! Tests that need more than one crate.
 
 mod breaker;
+mod bus; // Posts on a bus, and those who subscribe to them.
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
 mod golden; // One small run of the register in words, as it always was.

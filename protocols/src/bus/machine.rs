@@ -152,7 +152,10 @@ impl Bus {
             }
             _ => {}
         }
-        let given = self.give(&name, turn);
+        let mut given = self.give(&name, turn);
+        if mutant!(turn, "bus/gives-the-last-first") {
+            given.reverse();
+        }
         self.claims.insert(name, Claim { reader, call, until, given: given.clone() });
         Ok(Tell::Given(given))
     }

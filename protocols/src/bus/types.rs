@@ -78,7 +78,11 @@ impl Given {
     /// # Errors
     /// If it claims to be of this kind and cannot be read.
     pub fn read<E: Event>(&self) -> Result<Option<E>, postcard::Error> {
-        if self.post.kind == E::KIND { postcard::from_bytes(&self.post.body).map(Some) } else { Ok(None) }
+        if self.post.kind == E::KIND {
+            postcard::from_bytes(&self.post.body).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 

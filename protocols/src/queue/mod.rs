@@ -44,6 +44,8 @@ pub mod invariants;
 mod log;
 mod look;
 mod service;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod state;
 mod types;
 mod watched;
@@ -57,6 +59,8 @@ pub use contract::contract;
 pub use inbox::Inbox;
 pub use log::{InMemory, Log};
 pub use service::{PORT, ServeError, serve};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteQueue;
 pub use state::{Change, Durable, Queue};
 pub use types::{
     ANSWER_BYTES_MAX, Ask, BODY_MAX, CONSUMERS_MAX, DELAY_MAX, DeadLetter, DeadReason, Delivery,

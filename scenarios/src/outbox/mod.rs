@@ -33,7 +33,8 @@ const OPERATION_MAX: Duration = Duration::from_millis(1_000);
 
 fn queue_config() -> QueueConfig {
     QueueConfig {
-        visibility: Duration::from_millis(300),
+        // Longer than it takes to ask and be answered where links are slow.
+        visibility: Duration::from_millis(800),
         delivery_limit: 1_000,
         messages_max: 64,
         remembers: 64,

@@ -44,7 +44,8 @@ const LIMIT: u32 = 4;
 const KEYS: u64 = 2;
 
 fn config() -> QueueConfig {
-    let visibility = Duration::from_millis(300);
+    // Longer than it takes to ask and be answered where links are slow.
+    let visibility = Duration::from_millis(800);
     QueueConfig { visibility, messages_max: 10, remembers: 64, ..QueueConfig::default() }
         .retries(LIMIT - 1)
 }
@@ -114,7 +115,7 @@ pub fn work() -> Scenario {
         .always(ACKED, invariants::acked_is_never_delivered_again)
         .always(RECEIPTS, invariants::a_receipt_stands_for_one_delivery)
         .always(LATEST, invariants::an_earlier_receipt_settles_nothing)
-        .always(ATTEMPTS, || invariants::attempts_are_limited(LIMIT))
+        .always(ATTEMPTS, || invariants::attempts_are_limited(LIMIT as usize))
         .always(PREFETCH, || invariants::prefetch_is_kept(QUEUE))
         .always(ONCE, || ledger::books_once)
         .always(EFFECT, acked_has_taken_effect)

@@ -10,20 +10,24 @@ use squall_env::WallTime;
 impl Work<'_> {
     /// Takes a message out, and notes which attempt did.
     pub(super) fn take_out(&self, found: &Found, id: MessageId) -> Result<()> {
-        self.tables.prepare_cached("DELETE FROM messages WHERE queue = ?1 AND place = ?2")?
-            .execute(params![self.queue, found.place])?;
-        self.tables.prepare_cached("UPDATE recent SET taken_out = ?3 WHERE queue = ?1 AND id = ?2")?
-            .execute(params![self.queue, bytes(id), found.attempts])?;
+        self.tables.execute(
+            "DELETE FROM messages WHERE queue = ?1 AND place = ?2",
+            params![self.queue, found.place],
+        )?;
+        self.tables.execute(
+            "UPDATE recent SET taken_out = ?3 WHERE queue = ?1 AND id = ?2",
+            params![self.queue, bytes(id), found.attempts],
+        )?;
         Ok(())
     }
 
     /// Puts a message to the dead letters: a consumer has settled it so.
     pub(super) fn bury(&self, place: i64, rejected: bool, why: &str) -> Result<()> {
-        self.tables.prepare_cached(
+        self.tables.execute(
             "UPDATE messages SET state = 3, until = NULL, consumer = NULL, call = NULL, \
              settled = 1, rejected = ?3, why = ?4, died = ?5 WHERE queue = ?1 AND place = ?2",
-        )?
-        .execute(params![self.queue, place, rejected, why, self.wall])?;
+            params![self.queue, place, rejected, why, self.wall],
+        )?;
         Ok(())
     }
 
@@ -33,7 +37,7 @@ impl Work<'_> {
         let letter = |row: &Row<'_>| {
             let (rejected, why): (bool, String) = (row.get(5)?, row.get(6)?);
             Ok(DeadLetter {
-                place: row.get(0)?,
+                place: row.get::<_, i64>(0)?.cast_unsigned(),
                 receipt: Receipt { id: id_of(row.get(1)?), attempt: row.get(2)? },
                 key: row.get(3)?,
                 body: row.get(4)?,
@@ -47,7 +51,7 @@ impl Work<'_> {
             })
         };
         let behind = behind.map_or(-1, |place| i64::try_from(place).unwrap_or(i64::MAX));
-        let mut read = self.tables.prepare_cached(read)?;
+        let mut read = self.tables.prepare(read)?;
         let (mut letters, mut size) = (Vec::new(), 0);
         for letter in read.query_map(params![self.queue, behind], letter)? {
             let letter = letter?;
@@ -66,11 +70,11 @@ impl Work<'_> {
             let is_done = found.state != DEAD && found.forgiven == receipt.attempt;
             return Ok(if is_done { Ok(Tell::Done) } else { Err(Refused::NotDead) });
         }
-        self.tables.prepare_cached(
+        self.tables.execute(
             "UPDATE messages SET place = ?3, state = 0, forgiven = attempts, rest = 0, \
              settled = 1, rejected = NULL, died = NULL WHERE queue = ?1 AND place = ?2",
-        )?
-        .execute(params![self.queue, found.place, self.next_place()?])?;
+            params![self.queue, found.place, self.next_place()?],
+        )?;
         Ok(Ok(Tell::Done))
     }
 

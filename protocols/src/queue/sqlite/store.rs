@@ -10,9 +10,8 @@ use rusqlite::{
 use squall_env::{Instant, WallTime};
 use std::time::Duration;
 
-/// The states of a message.
+/// The states of a message that are set by name; one in flight has 1.
 pub(super) const READY: i64 = 0;
-pub(super) const LEASED: i64 = 1;
 pub(super) const RESTING: i64 = 2;
 pub(super) const DEAD: i64 = 3;
 
@@ -102,8 +101,7 @@ impl Store {
             return Ok(told.unwrap_or_else(Tell::Refused));
         }
         let Some(config) = there else { return Ok(Tell::Refused(Refused::NoQueue)) };
-        let work =
-            Work { tables, queue, config, now: moment(now), wall: wall.as_unix_nanos() };
+        let work = Work { tables, queue, config, now: moment(now), wall: wall.as_unix_nanos() };
         work.expire()?;
         let told = work.ask(ask)?;
         work.tables.commit()?;
@@ -117,12 +115,12 @@ fn config(tables: &Transaction<'_>, queue: &str) -> Result<Option<QueueConfig>> 
     let config = |row: &Row<'_>| {
         Ok(QueueConfig {
             delivery_limit: row.get(0)?,
-            visibility: Duration::from_nanos(row.get(1)?),
+            visibility: Duration::from_nanos(row.get::<_, i64>(1)?.cast_unsigned()),
             messages_max: row.get(2)?,
             remembers: row.get(3)?,
         })
     };
-    tables.prepare_cached(read)?.query_row([queue], config).optional()
+    tables.prepare(read)?.query_row([queue], config).optional()
 }
 
 fn declare(
@@ -137,8 +135,8 @@ fn declare(
     if queue.is_empty() || queue.len() > TEXT_MAX || !wanted.is_valid() {
         return Ok(Err(Refused::BadConfig));
     }
-    let queues: usize = tables.query_row("SELECT count(*) FROM queues", [], |row| row.get(0))?;
-    if queues >= QUEUES_MAX {
+    let queues: u32 = tables.query_row("SELECT count(*) FROM queues", [], |row| row.get(0))?;
+    if queues as usize >= QUEUES_MAX {
         return Ok(Err(Refused::TooManyQueues));
     }
     let QueueConfig { delivery_limit, visibility, messages_max, remembers } = wanted;
@@ -166,18 +164,18 @@ impl Work<'_> {
 
     /// Ends the leases and rests that are over.
     fn expire(&self) -> Result<()> {
-        self.tables.prepare_cached(
+        self.tables.execute(
             "UPDATE messages SET state = CASE WHEN attempts - forgiven >= ?3 THEN 3 ELSE 0 END, \
              until = NULL, consumer = NULL, call = NULL, rejected = 0, died = ?4, \
              why = CASE WHEN why = '' THEN 'the consumer was not heard of' ELSE why END \
              WHERE queue = ?1 AND until <= ?2 AND attempts - forgiven >= ?3",
-        )?
-        .execute(params![self.queue, self.now, self.config.delivery_limit, self.wall])?;
-        self.tables.prepare_cached(
+            params![self.queue, self.now, self.config.delivery_limit, self.wall],
+        )?;
+        self.tables.execute(
             "UPDATE messages SET state = 0, until = NULL, consumer = NULL, call = NULL \
              WHERE queue = ?1 AND until <= ?2",
-        )?
-        .execute(params![self.queue, self.now])?;
+            params![self.queue, self.now],
+        )?;
         Ok(())
     }
 
@@ -193,19 +191,19 @@ impl Work<'_> {
                 state: row.get(4)?,
             })
         };
-        self.tables.prepare_cached(read)?.query_row(params![self.queue, bytes(id)], found).optional()
+        self.tables.prepare(read)?.query_row(params![self.queue, bytes(id)], found).optional()
     }
 
     /// The attempt that took the message out, or 0, if its id is in the window.
     pub(super) fn taken_out(&self, id: MessageId) -> Result<Option<u32>> {
         let read = "SELECT taken_out FROM recent WHERE queue = ?1 AND id = ?2";
-        let mut read = self.tables.prepare_cached(read)?;
+        let mut read = self.tables.prepare(read)?;
         read.query_row(params![self.queue, bytes(id)], |row| row.get(0)).optional()
     }
 
     fn count(&self, condition: &str) -> Result<u32> {
         let count = format!("SELECT count(*) FROM messages WHERE queue = ?1 AND {condition}");
-        self.tables.prepare_cached(&count)?.query_row([self.queue], |row| row.get(0))
+        self.tables.prepare(&count)?.query_row([self.queue], |row| row.get(0))
     }
 
     fn publish(&self, message: &Message) -> Answer {
@@ -223,21 +221,21 @@ impl Work<'_> {
         let rest = nanos(message.delay);
         let (state, until) =
             if rest > 0 { (RESTING, Some(self.now.saturating_add(rest))) } else { (READY, None) };
-        self.tables.prepare_cached(
+        self.tables.execute(
             "INSERT INTO messages (queue, place, id, key, body, published, rest, state, until) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            self.queue,
-            self.next_place()?,
-            bytes(message.id),
-            message.key,
-            message.body,
-            self.wall,
-            rest,
-            state,
-            until
-        ])?;
+            params![
+                self.queue,
+                self.next_place()?,
+                bytes(message.id),
+                message.key,
+                message.body,
+                self.wall,
+                rest,
+                state,
+                until
+            ],
+        )?;
         self.remember(message.id)?;
         Ok(Ok(Tell::Published { known: false }))
     }
@@ -245,17 +243,19 @@ impl Work<'_> {
     /// The place behind all others.
     pub(super) fn next_place(&self) -> Result<i64> {
         let next = "UPDATE queues SET next = next + 1 WHERE name = ?1 RETURNING next";
-        self.tables.prepare_cached(next)?.query_row([self.queue], |row| row.get(0))
+        self.tables.prepare(next)?.query_row([self.queue], |row| row.get(0))
     }
 
     fn remember(&self, id: MessageId) -> Result<()> {
-        self.tables.prepare_cached("INSERT INTO recent (queue, id) VALUES (?1, ?2)")?
-            .execute(params![self.queue, bytes(id)])?;
-        self.tables.prepare_cached(
+        self.tables.execute(
+            "INSERT INTO recent (queue, id) VALUES (?1, ?2)",
+            params![self.queue, bytes(id)],
+        )?;
+        self.tables.execute(
             "DELETE FROM recent WHERE queue = ?1 AND number <= (SELECT number FROM recent \
              WHERE queue = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![self.queue, self.config.remembers])?;
+            params![self.queue, self.config.remembers],
+        )?;
         Ok(())
     }
 
@@ -270,25 +270,25 @@ impl Work<'_> {
             return Ok(Ok(Tell::Delivered(given)));
         }
         let held = "SELECT count(*) FROM messages WHERE queue = ?1 AND consumer = ?2 AND state = 1";
-        let mut held = self.tables.prepare_cached(held)?;
+        let mut held = self.tables.prepare(held)?;
         let held: u32 = held.query_row(params![self.queue, consumer], |row| row.get(0))?;
         let room = u32::from(prefetch).saturating_sub(held);
-        let mut next = self.tables.prepare_cached(NEXT)?;
-        let places = next.query_map(params![self.queue, room], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        let places: Vec<(i64, usize)> = places.collect::<Result<_>>()?;
-        let (until, mut size) = (self.now.saturating_add(nanos(self.config.visibility)), 0);
+        let mut next = self.tables.prepare(NEXT)?;
+        let places =
+            next.query_map(params![self.queue, room], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let places: Vec<(i64, u32)> = places.collect::<Result<_>>()?;
+        let (until, mut size) = (self.now.saturating_add(nanos(self.config.visibility)), 0usize);
         for (place, length) in places {
-            size += length + 64;
-            if size > ANSWER_BYTES_MAX && size > length + 64 {
+            let length = length as usize + 64;
+            size += length;
+            if size > ANSWER_BYTES_MAX && size > length {
                 break;
             }
-            self.tables.prepare_cached(
+            self.tables.execute(
                 "UPDATE messages SET state = 1, attempts = attempts + 1, settled = 0, rest = 0, \
                  until = ?3, consumer = ?4, call = ?5 WHERE queue = ?1 AND place = ?2",
-            )?
-            .execute(params![self.queue, place, until, consumer, call])?;
+                params![self.queue, place, until, consumer, call],
+            )?;
         }
         Ok(Ok(Tell::Delivered(self.given(consumer, call)?)))
     }
@@ -305,7 +305,7 @@ impl Work<'_> {
                 body: row.get(4)?,
             })
         };
-        let mut read = self.tables.prepare_cached(read)?;
+        let mut read = self.tables.prepare(read)?;
         read.query_map(params![self.queue, consumer, call], delivery)?.collect()
     }
 
@@ -316,11 +316,11 @@ impl Work<'_> {
         let until = self.now.saturating_add(nanos(self.config.visibility));
         let mut lost = Vec::new();
         for receipt in receipts {
-            let kept = self.tables.prepare_cached(
+            let kept = self.tables.execute(
                 "UPDATE messages SET until = ?4 WHERE queue = ?1 AND id = ?2 AND attempts = ?3 \
                  AND state = 1",
-            )?
-            .execute(params![self.queue, bytes(receipt.id), receipt.attempt, until])?;
+                params![self.queue, bytes(receipt.id), receipt.attempt, until],
+            )?;
             if kept == 0 {
                 lost.push(receipt);
             }
@@ -364,11 +364,11 @@ impl Work<'_> {
         let rest = nanos(after);
         let (state, until) =
             if rest > 0 { (RESTING, Some(self.now.saturating_add(rest))) } else { (READY, None) };
-        self.tables.prepare_cached(
+        self.tables.execute(
             "UPDATE messages SET state = ?3, until = ?4, rest = ?5, why = ?6, settled = 1, \
              consumer = NULL, call = NULL WHERE queue = ?1 AND place = ?2",
-        )?
-        .execute(params![self.queue, place, state, until, rest, why])?;
+            params![self.queue, place, state, until, rest, why],
+        )?;
         Ok(())
     }
 
