@@ -61,6 +61,8 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain([specimens::truncation::from_the_front()])
+        .chain(specimens::queue::specimens())
+        .chain(specimens::outbox::specimens())
         .chain(weather::specimens())
         .collect()
 }

@@ -27,7 +27,11 @@
 mod letters;
 mod machine;
 mod relay;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use letters::{Letter, Numbered, Outbox};
 pub use machine::{Ask, Decision, OutboxConfig, Outboxed, Record, State, Tell};
 pub use relay::{NAME, OutboxClient, PORT, ServeError, Source, relay, serve};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OutboxError, SqliteOutbox};

@@ -43,6 +43,8 @@ pub(crate) enum Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Entry {
     Book(MessageId, Effect),
+    /// The same, by somebody who has no inbox.
+    BookAlone(Effect),
     Count(Effect),
 }
 
@@ -87,15 +89,21 @@ impl Machine for Ledger {
     }
 
     fn on_request(&mut self, id: RequestId, entry: Entry, turn: &mut Turn<Ledger>) {
-        let (Entry::Book(_, effect) | Entry::Count(effect)) = entry;
-        if let Entry::Book(message, _) = entry {
-            if mutant!(turn, "queue/books-without-an-inbox") {
-                turn.persist(self, Record::BookedAlone(effect));
-            } else if self.inbox.has(CONSUMER, message) {
-                turn.sometimes("an inbox knew a message");
-            } else {
-                turn.persist(self, Record::Booked(message, effect));
+        let (Entry::Book(_, effect) | Entry::BookAlone(effect) | Entry::Count(effect)) = entry;
+        let record = match entry {
+            Entry::Book(..) if mutant!(turn, "queue/books-without-an-inbox") => {
+                Some(Record::BookedAlone(effect))
             }
+            Entry::Book(message, _) if self.inbox.has(CONSUMER, message) => {
+                turn.sometimes("an inbox knew a message");
+                None
+            }
+            Entry::Book(message, _) => Some(Record::Booked(message, effect)),
+            Entry::BookAlone(_) => Some(Record::BookedAlone(effect)),
+            Entry::Count(_) => None,
+        };
+        if let Some(record) = record {
+            turn.persist(self, record);
             self.since_snapshot += 1;
             if self.since_snapshot >= RECORDS_MAX {
                 self.since_snapshot = 0;

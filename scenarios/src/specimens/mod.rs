@@ -1,6 +1,8 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
 pub mod engine;
+pub mod outbox;
+pub mod queue;
 pub mod recovery;
 pub mod repair;
 pub mod truncation;

@@ -117,7 +117,8 @@ where
     }
 }
 
-fn in_the_real_world<F, Fut>(nodes: u16, check: F)
+/// Runs a check on so many real nodes.
+pub(crate) fn in_the_real_world<F, Fut>(nodes: u16, check: F)
 where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Checked> + Send + 'static,
