@@ -41,8 +41,8 @@ fn queue_config() -> QueueConfig {
     }
 }
 
-/// A shop on whose outbox one or two relays work, a broker, and a worker that has orders booked in a
-/// ledger. Everybody may crash and stand still at any time.
+/// A shop on whose outbox one or two relays work, a broker, and a worker that has orders booked in
+/// a ledger. Everybody may crash and stand still at any time.
 pub fn orders() -> Scenario {
     let any = ["broker", "ledger", "shop", "relay", "worker", "customer"];
     let tolerance =

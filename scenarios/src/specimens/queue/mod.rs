@@ -1,5 +1,5 @@
-//! The consumer of many a tutorial on queues: it acknowledges a message that failed and publishes it
-//! anew with a counter in it, sleeps in its callback before it does, knows no message again, and
+//! The consumer of many a tutorial on queues: it acknowledges a message that failed and publishes
+//! it anew with a counter in it, sleeps in its callback before it does, knows no message again, and
 //! has its dead letters looked at by somebody who says no to those that are to stay.
 
 mod tutorial;
