@@ -5,8 +5,8 @@
 //! order of the bus; that a post which fails too often is parked with its reason, and holds up
 //! nobody; and that posters are held up before anything is dropped. *Needs* one node with a disk
 //! that keeps what it has synced, and readers that can bear to be given a post twice: an
-//! [`Inbox`](crate::queue::Inbox) beside the effects knows the post's id. *Breaks* the order of what
-//! was parked alone, which comes again when somebody has it replayed; and a subscription that
+//! [`Inbox`](crate::queue::Inbox) beside the effects knows the post's id. *Breaks* the order of
+//! what was parked alone, which comes again when somebody has it replayed; and a subscription that
 //! nobody reads, or that can park no more, holds up all posters until somebody sees to it. The
 //! scenario `bus/subscriptions` shows it.
 //!

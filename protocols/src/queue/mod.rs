@@ -12,9 +12,9 @@
 //!
 //! The visibility timeout and the receipts are those of Amazon SQS; that an acknowledgement, a
 //! retry with its wait and a death are one atomic operation of the broker, which also counts
-//! attempts, is what republishing consumers lack. Leases and rests run on the broker's monotonic clock and are
-//! not durable: after a restart what was in flight is ready again, with its attempt counted, and
-//! what was to rest begins anew.
+//! attempts, is what republishing consumers lack. Leases and rests run on the broker's monotonic
+//! clock and are not durable: after a restart what was in flight is ready again, with its attempt
+//! counted, and what was to rest begins anew.
 //!
 //! ```
 //! use squall_protocols::queue::{Ask, Broker, InMemory, Message, MessageId, QueueConfig, Request};
