@@ -5,9 +5,11 @@
 //! | [`aggregate`] | what may be done is decided on what has happened, and recorded |
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`bulkhead`] | what is slow takes no more places than its own |
+//! | [`bus`] | whoever subscribes hears of everything, in order |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
+//! | [`outbox`] | others hear of every change that is durable, and of no other |
 //! | [`queue`] | work that was confirmed is done, or kept with the reason why not |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
@@ -20,9 +22,11 @@
 pub mod aggregate;
 pub mod breaker;
 pub mod bulkhead;
+pub mod bus;
 pub mod event_store;
 pub mod limiter;
 pub mod lock;
+pub mod outbox;
 pub mod queue;
 pub mod raft;
 pub mod register;

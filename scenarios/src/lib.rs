@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod breaker;
 pub mod bulkhead;
+pub mod bus;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod kv;
 pub mod limiter;
 pub mod lock;
 pub mod models;
+pub mod outbox;
 pub mod queue;
 pub mod raft;
 pub mod register;
@@ -36,7 +38,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
         vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
-        vec![queue::work()],
+        vec![queue::work(), outbox::orders(), bus::subscriptions()],
         vec![unit_of_work::transfers(), saga::orders()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
@@ -56,6 +58,8 @@ pub fn specimens() -> Vec<Scenario> {
         retry::mutants(),
         lock::mutants(),
         queue::mutants(),
+        outbox::mutants(),
+        bus::mutants(),
         unit_of_work::mutants(),
         saga::mutants(),
         event_store::mutants(),

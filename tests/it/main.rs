@@ -2,6 +2,7 @@
 
 mod breaker;
 mod bulkhead; // Places for the calls of each service, one of which is slow.
+mod bus; // Posts on a bus, and those who subscribe to them.
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
 mod event_store; // What happened, kept for ever; and those who decide on it.
@@ -10,10 +11,13 @@ mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
 mod limiter; // A limiter for each key, whatever clocks do.
 mod lock;
+mod outbox; // Orders that are saved and published as one, and booked once.
+mod outbox_sqlite; // An outbox in a file, beside the tables that its letters tell of.
 mod parity; // The same checks against the simulated and the real world.
 mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod queue; // Work on a reliable queue: done once, or kept with the reason why not.
+mod queue_contract; // What every backend of a queue keeps, on real files too.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
 mod raft_journal;

@@ -275,14 +275,16 @@ impl Broker {
         let queue = &self.queues[name];
         let is_by_id_alone = mutant!(log, "queue/settles-by-id-alone");
         let (place, kept) = match queue.find(receipt.id) {
-            Found::Queued(place, kept) => (place, kept),
+            Found::Queued(place, kept) if receipt.attempt > 0 => (place, kept),
+            // Nobody was ever given this one.
+            _ if receipt.attempt == 0 => return Err(Refused::Stale),
             Found::Gone(by) if by == receipt.attempt && verdict == Verdict::Ack => {
                 return Ok(Tell::Done);
             }
             Found::Dead(_, kept) if kept.attempts == receipt.attempt => {
                 return if kept.has_ended(&verdict) { Ok(Tell::Done) } else { Err(Refused::Stale) };
             }
-            Found::Dead(..) | Found::Gone(_) | Found::Unknown => return Err(Refused::Stale),
+            _ => return Err(Refused::Stale),
         };
         if kept.attempts != receipt.attempt && !is_by_id_alone {
             log.sometimes("an earlier receipt was refused");

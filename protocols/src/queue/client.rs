@@ -10,7 +10,8 @@ use squall_env::{Address, Env, NodeId, Port};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So long a client waits for one answer before it asks again.
+/// So long a client waits for the first answer before it asks again; and then twice as long, since
+/// the way may be as slow as that.
 const TRY: Duration = Duration::from_millis(250);
 
 /// A client of a broker; clones share its port.
@@ -39,19 +40,19 @@ impl Backend for QueueClient {
     /// messages have ids, deliveries have receipts, and calls to receive have numbers.
     async fn ask(&self, queue: &str, ask: Ask) -> Result<Tell, QueueError> {
         let deadline = self.env.now() + self.limit;
-        let mut is_first = true;
+        let (mut is_first, mut patience) = (true, TRY);
         loop {
             let left = deadline - self.env.now();
             if left.is_zero() {
                 return Err(CallError::Timeout.into());
             }
             let request = Request { queue: queue.to_owned(), ask: ask.clone() };
-            match self.caller.call(self.broker, request, left.min(TRY)).await {
+            match self.caller.call(self.broker, request, left.min(patience)).await {
                 Ok(Tell::Refused(Refused::Busy)) => self.env.sleep(left.min(TRY)).await,
                 Ok(Tell::Refused(why)) if is_first => return Err(why.into()),
                 Ok(Tell::Refused(why)) => return Err(QueueError::Unclear(why)),
                 Ok(tell) => return Ok(tell),
-                Err(CallError::Timeout) => is_first = false,
+                Err(CallError::Timeout) => (is_first, patience) = (false, patience * 2),
                 Err(stopped) => return Err(stopped.into()),
             }
         }

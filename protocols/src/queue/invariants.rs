@@ -122,18 +122,24 @@ pub fn an_earlier_receipt_settles_nothing() -> impl FnMut(&View<'_>) -> Result<(
 
 /// A message is delivered no more often than its queue allows, since it was published or since
 /// somebody last asked to redrive it.
-pub fn attempts_are_limited(limit: u32) -> impl FnMut(&View<'_>) -> Result<(), String> {
+pub fn attempts_are_limited(limit: usize) -> impl FnMut(&View<'_>) -> Result<(), String> {
     let mut ears = Ears::default();
-    let mut given: BTreeMap<MessageId, u32> = BTreeMap::new();
+    let mut forgiven: BTreeMap<MessageId, u32> = BTreeMap::new();
+    let mut given: BTreeMap<MessageId, BTreeSet<u32>> = BTreeMap::new();
     move |view| {
         for event in ears.news(view) {
             match event {
-                Event::Redriving(receipt) => drop(given.remove(&receipt.id)),
-                Event::Given(receipt, _) => {
-                    let given = given.entry(receipt.id).or_default();
-                    *given += 1;
-                    if *given > limit {
-                        return Err(format!("{} was given {given} times", receipt.id));
+                Event::Redriving(Receipt { id, attempt }) => {
+                    let forgiven = forgiven.entry(id).or_default();
+                    *forgiven = attempt.max(*forgiven);
+                }
+                Event::Given(Receipt { id, attempt }, _) => {
+                    let attempts = given.entry(id).or_default();
+                    attempts.insert(attempt);
+                    let from = forgiven.get(&id).map_or(0, |attempt| attempt + 1);
+                    let counted = attempts.range(from..).count();
+                    if counted > limit {
+                        return Err(format!("{id} was given {counted} times"));
                     }
                 }
                 _ => {}

@@ -10,11 +10,11 @@
 //! [`QueueConfig::remembers`] other messages, or a delivery that comes again after the inbox's
 //! horizon, is not recognised. The scenario `queue/work` shows it.
 //!
-//! The visibility timeout and the receipts are those of Amazon SQS; that an acknowledgement, a retry
-//! with its wait and a death are one atomic operation of the broker, which also counts attempts, is
-//! what republishing consumers lack. Leases and rests run on the broker's monotonic clock and are
-//! not durable: after a restart what was in flight is ready again, with its attempt counted, and
-//! what was to rest begins anew.
+//! The visibility timeout and the receipts are those of Amazon SQS; that an acknowledgement, a
+//! retry with its wait and a death are one atomic operation of the broker, which also counts
+//! attempts, is what republishing consumers lack. Leases and rests run on the broker's monotonic
+//! clock and are not durable: after a restart what was in flight is ready again, with its attempt
+//! counted, and what was to rest begins anew.
 //!
 //! ```
 //! use squall_protocols::queue::{Ask, Broker, InMemory, Message, MessageId, QueueConfig, Request};
@@ -44,6 +44,8 @@ pub mod invariants;
 mod log;
 mod look;
 mod service;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod state;
 mod types;
 mod watched;
@@ -57,6 +59,8 @@ pub use contract::contract;
 pub use inbox::Inbox;
 pub use log::{InMemory, Log};
 pub use service::{PORT, ServeError, serve};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteQueue;
 pub use state::{Change, Durable, Queue};
 pub use types::{
     ANSWER_BYTES_MAX, Ask, BODY_MAX, CONSUMERS_MAX, DELAY_MAX, DeadLetter, DeadReason, Delivery,

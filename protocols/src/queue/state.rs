@@ -244,12 +244,12 @@ impl Queue {
                 let at = self.kept.next;
                 self.append(buried.kept);
                 let Some(kept) = self.kept.queued.get_mut(&at) else { return };
-                kept.forgiven = kept.attempts;
+                kept.forgive();
                 self.refresh(at);
                 return;
             }
         };
-        kept.forgiven = kept.attempts;
+        kept.forgive();
         self.refresh(place);
     }
 
@@ -320,9 +320,12 @@ impl Queue {
         }
     }
 
-    /// The first turn of a broker: rests begin anew. A message whose last attempt was under way
-    /// stays with whoever has it, for one more lease.
+    /// The first turn of a broker: rests begin anew, and what was in flight may be delivered again.
+    /// A message whose last attempt was under way stays with whoever has it, for one more lease.
     pub(super) fn start(&mut self, now: Instant) {
+        for place in self.places() {
+            self.refresh(place);
+        }
         for place in self.resting.keys().copied().collect::<Vec<_>>() {
             self.rest(place, now);
         }
@@ -454,6 +457,12 @@ impl Kept {
     /// How often it was delivered since it was published or redriven.
     pub(super) fn counted(&self) -> u32 {
         self.attempts.saturating_sub(self.forgiven)
+    }
+
+    /// Its attempts count no more, and no receipt of them settles anything.
+    fn forgive(&mut self) {
+        self.forgiven = self.attempts;
+        self.settled = true;
     }
 
     /// Whether the last attempt has ended so already.

@@ -4,6 +4,7 @@ use super::backend::Backend;
 use super::types::{Ask, MessageId, QueueError, Receipt, Tell, Verdict};
 use squall_env::{Env, Shown};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that a client asked or was told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +60,15 @@ impl<B: Backend> Watched<B> {
     }
 }
 
+impl<B: Backend> Watched<B> {
+    /// Shows what is about to be asked, and lets everybody see it: a node that crashes in the
+    /// moment in which it asks would show nothing of it any more.
+    async fn announce(&self, event: Event) {
+        self.note(event);
+        self.env.sleep(Duration::from_nanos(1)).await;
+    }
+}
+
 impl<B: Backend> Backend for Watched<B> {
     async fn ask(&self, queue: &str, ask: Ask) -> Result<Tell, QueueError> {
         match &ask {
@@ -69,10 +79,10 @@ impl<B: Backend> Backend for Watched<B> {
                 self.note(Event::Consumes(*consumer, *prefetch));
             }
             Ask::Settle(receipt, verdict) => {
-                self.note(Event::Settling(*receipt, verdict.clone()));
+                self.announce(Event::Settling(*receipt, verdict.clone())).await;
             }
-            Ask::Redrive(receipt) => self.note(Event::Redriving(*receipt)),
-            Ask::Discard(receipt) => self.note(Event::Discarding(*receipt)),
+            Ask::Redrive(receipt) => self.announce(Event::Redriving(*receipt)).await,
+            Ask::Discard(receipt) => self.announce(Event::Discarding(*receipt)).await,
             _ => {}
         }
         let told = self.inner.ask(queue, ask.clone()).await;

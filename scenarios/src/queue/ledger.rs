@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use squall_env::machine::RequestId;
 use squall_env::platform::BindError;
 use squall_env::request::{CallError, Caller, Responder};
-use squall_env::{Address, Either, Env, Machine, Never, Port, Turn, mutant, open, race};
+use squall_env::{Address, Either, Env, Machine, Never, Port, Turn, View, mutant, open, race};
 use squall_protocols::queue::{Inbox, MessageId};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const NAME: &str = "ledger";
@@ -21,40 +20,42 @@ const HORIZON: u32 = 256;
 /// So many records, and a snapshot replaces them.
 const RECORDS_MAX: u32 = 16;
 
-/// Books every message once.
-pub(super) struct Ledger {
+/// What a message does: books something.
+pub(crate) type Effect = u128;
+
+/// Books what messages say, every message once.
+pub(crate) struct Ledger {
     inbox: Inbox,
-    /// How often each message was booked.
-    booked: BTreeMap<MessageId, u32>,
+    /// What was booked, in order.
+    booked: Vec<Effect>,
     since_snapshot: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Record {
-    /// A message is booked, and the inbox knows it: one record, so both or neither.
-    Booked(MessageId),
-    /// A message is booked, and the inbox does not know it.
-    BookedAlone(MessageId),
+pub(crate) enum Record {
+    /// It is booked, and the inbox knows the message: one record, so both or neither.
+    Booked(MessageId, Effect),
+    /// It is booked, and the inbox does not know of it.
+    BookedAlone(Effect),
 }
 
-/// What is asked: that a message be booked, or how often it was.
+/// What is asked: that something be booked for a message, or how often it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Entry {
-    Book(MessageId),
-    Count(MessageId),
+pub(crate) enum Entry {
+    Book(MessageId, Effect),
+    /// The same, by somebody who has no inbox.
+    BookAlone(Effect),
+    Count(Effect),
 }
 
 impl Ledger {
-    pub(super) fn booked(&self) -> impl Iterator<Item = (MessageId, u32)> {
-        self.booked.iter().map(|(id, times)| (*id, *times))
+    /// What is booked, in order.
+    pub(crate) fn booked(&self) -> &[Effect] {
+        &self.booked
     }
 
-    pub(super) fn times(&self, id: MessageId) -> u32 {
-        self.booked.get(&id).copied().unwrap_or_default()
-    }
-
-    fn book(&mut self, id: MessageId) {
-        *self.booked.entry(id).or_default() += 1;
+    pub(crate) fn times(&self, effect: Effect) -> u32 {
+        self.booked.iter().filter(|booked| **booked == effect).count() as u32
     }
 }
 
@@ -65,21 +66,21 @@ impl Machine for Ledger {
     type Request = Entry;
     type Reply = u32;
     type Record = Record;
-    type Snapshot = (Inbox, BTreeMap<MessageId, u32>);
+    type Snapshot = (Inbox, Vec<Effect>);
 
     fn restore((): &(), snapshot: Option<Self::Snapshot>) -> Ledger {
-        let (inbox, booked) = snapshot.unwrap_or((Inbox::new(HORIZON), BTreeMap::new()));
+        let (inbox, booked) = snapshot.unwrap_or((Inbox::new(HORIZON), Vec::new()));
         Ledger { inbox, booked, since_snapshot: 0 }
     }
 
     fn apply(&mut self, record: &Record) {
         match *record {
-            Record::Booked(id) => {
+            Record::Booked(id, effect) => {
                 if self.inbox.record(CONSUMER, id) {
-                    self.book(id);
+                    self.booked.push(effect);
                 }
             }
-            Record::BookedAlone(id) => self.book(id),
+            Record::BookedAlone(effect) => self.booked.push(effect),
         }
     }
 
@@ -88,27 +89,33 @@ impl Machine for Ledger {
     }
 
     fn on_request(&mut self, id: RequestId, entry: Entry, turn: &mut Turn<Ledger>) {
-        let (Entry::Book(message) | Entry::Count(message)) = entry;
-        if entry == Entry::Book(message) {
-            if mutant!(turn, "queue/books-without-an-inbox") {
-                turn.persist(self, Record::BookedAlone(message));
-            } else if self.inbox.has(CONSUMER, message) {
-                turn.sometimes("an inbox knew a message");
-            } else {
-                turn.persist(self, Record::Booked(message));
+        let (Entry::Book(_, effect) | Entry::BookAlone(effect) | Entry::Count(effect)) = entry;
+        let record = match entry {
+            Entry::Book(..) if mutant!(turn, "queue/books-without-an-inbox") => {
+                Some(Record::BookedAlone(effect))
             }
+            Entry::Book(message, _) if self.inbox.has(CONSUMER, message) => {
+                turn.sometimes("an inbox knew a message");
+                None
+            }
+            Entry::Book(message, _) => Some(Record::Booked(message, effect)),
+            Entry::BookAlone(_) => Some(Record::BookedAlone(effect)),
+            Entry::Count(_) => None,
+        };
+        if let Some(record) = record {
+            turn.persist(self, record);
             self.since_snapshot += 1;
             if self.since_snapshot >= RECORDS_MAX {
                 self.since_snapshot = 0;
                 turn.compact();
             }
         }
-        turn.reply(id, self.times(message));
+        turn.reply(id, self.times(effect));
     }
 }
 
 /// A node that keeps the ledger.
-pub(super) async fn serve(env: Env) -> Result<(), String> {
+pub(crate) async fn serve(env: Env) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let (ledger, run) = open::<Ledger>(&env, NAME, ()).await.map_err(|error| text(&error))?;
     let mut asked: Responder<Entry, u32> =
@@ -131,19 +138,29 @@ pub(super) async fn serve(env: Env) -> Result<(), String> {
 }
 
 /// Whoever has messages booked.
-pub(super) struct Books {
+pub(crate) struct Books {
     env: Env,
     caller: Caller<Entry, u32>,
 }
 
 impl Books {
-    pub(super) fn open(env: &Env) -> Result<Books, BindError> {
+    pub(crate) fn open(env: &Env) -> Result<Books, BindError> {
         Ok(Books { env: env.clone(), caller: Caller::open(env)? })
     }
 
     /// How often the message is booked once the entry is made, or has been before.
-    pub(super) async fn ask(&self, entry: Entry, limit: Duration) -> Result<u32, CallError> {
+    pub(crate) async fn ask(&self, entry: Entry, limit: Duration) -> Result<u32, CallError> {
         let ledger: Address = self.env.addresses("ledger", Port::named(PORT))[0];
         self.caller.call(ledger, entry, limit).await
     }
+}
+
+/// Nothing is booked twice.
+pub(crate) fn books_once(view: &View<'_>) -> Result<(), String> {
+    for ledger in view.changed::<Ledger>() {
+        if let Some(effect) = ledger.booked().iter().find(|one| ledger.times(**one) > 1) {
+            return Err(format!("{effect:x} is booked {} times", ledger.times(*effect)));
+        }
+    }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 pub mod dirty_list;
 pub mod engine;
 pub mod locks;
+pub mod outbox;
+pub mod queue;
 pub mod recovery;
 pub mod repair;
 pub mod sequence;
@@ -22,5 +24,6 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
     ];
-    small.into_iter().chain(locks::specimens())
+    let small = small.into_iter();
+    small.chain(locks::specimens()).chain(queue::specimens()).chain(outbox::specimens())
 }
