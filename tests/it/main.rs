@@ -7,6 +7,7 @@ mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
 mod lock;
+mod lock_story; // Exact scenarios: what goes wrong with locks, told step by step.
 mod parity; // The same checks against the simulated and the real world.
 mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
