@@ -11,6 +11,7 @@ mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
 mod limiter; // A limiter for each key, whatever clocks do.
 mod lock;
+mod lock_story; // Exact scenarios: what goes wrong with locks, told step by step.
 mod outbox; // Orders that are saved and published as one, and booked once.
 mod outbox_sqlite; // An outbox in a file, beside the tables that its letters tell of.
 mod parity; // The same checks against the simulated and the real world.

@@ -151,8 +151,8 @@ struct Attempt {
     shared: Arc<Shared>,
     ask: Acquire,
     ttl: Duration,
-    /// Whether it may have arrived, and so is to be withdrawn.
-    asked: bool,
+    /// How many requests may have arrived or arrive yet, so that it has to be withdrawn.
+    asked: u32,
     /// How long one request is waited for: longer after each that nobody answered, for on a slow
     /// network no answer at all might come within a fixed time.
     patience: Duration,
@@ -167,7 +167,7 @@ impl Attempt {
         let ask = Acquire { claim, ttl_ms, wait_ms };
         shared.diary.asks(id, name, false);
         let patience = shared.patience(ttl);
-        Attempt { shared: Arc::clone(shared), ask, ttl, asked: false, patience }
+        Attempt { shared: Arc::clone(shared), ask, ttl, asked: 0, patience }
     }
 
     async fn run(mut self, deadline: Instant) -> Result<Lease, AcquireError> {
@@ -179,7 +179,7 @@ impl Attempt {
                 return Err(AcquireError::Deadline);
             }
             let limit = self.patience.min(deadline - asked);
-            self.asked = true;
+            self.asked += 1;
             match shared.locks.acquire(&self.ask, limit).await {
                 Ok(Standing::Held(token)) => {
                     if let Some(lease) = self.hold(asked, token) {
@@ -196,8 +196,8 @@ impl Attempt {
                 // It ran out before its client heard of it, and begins at the end of the queue.
                 Ok(Standing::Ended) => self.begin_anew(),
                 Err(LocksError::Refused(refused)) => {
-                    // If an earlier try of the same was granted, this one would be, too.
-                    self.asked = false;
+                    // An earlier request that nobody answered may arrive yet, and be granted then.
+                    self.asked -= 1;
                     return Err(refused.into());
                 }
                 Err(LocksError::Unanswered | LocksError::Unavailable) => {
@@ -226,7 +226,7 @@ impl Attempt {
         if env.now() >= until {
             return None;
         }
-        self.asked = false;
+        self.asked = 0;
         Some(Lease::begin(&self.shared, self.ask.clone(), self.ttl, token, until))
     }
 
@@ -258,6 +258,7 @@ impl Attempt {
 
     fn begin_anew(&mut self) {
         self.shared.diary.asked(self.ask.claim.id);
+        self.asked = 0;
         self.ask.claim.id = self.shared.next_id();
         self.shared.diary.asks(self.ask.claim.id, &self.ask.claim.name, false);
     }
@@ -295,7 +296,7 @@ impl Shared {
 impl Drop for Attempt {
     fn drop(&mut self) {
         self.shared.diary.asked(self.ask.claim.id);
-        if self.asked {
+        if self.asked > 0 {
             let (shared, claim, ttl) = (Arc::clone(&self.shared), self.ask.claim.clone(), self.ttl);
             self.shared.env.spawn("withdrawal", async move {
                 let by = shared.env.now() + ttl;

@@ -16,9 +16,58 @@
 //! and a server that starts anew gives each lease its whole time once more. Tokens are those of
 //! Kleppmann ("How to do distributed locking", 2016), and the sequencers of Burrows ("The Chubby
 //! lock service for loosely-coupled distributed systems", OSDI 2006).
+//!
+//! Who holds what is a value:
+//!
+//! ```
+//! use squall_protocols::lock::{
+//!     Acquire, AcquisitionId, Claim, Command, Fence, Standing, Table, Token,
+//! };
+//!
+//! let claim = |number| Claim { name: "account".into(), id: AcquisitionId { owner: 1, number } };
+//! let ask = |number| Acquire { claim: claim(number), ttl_ms: 30_000, wait_ms: 5_000 };
+//! let mut locks = Table::default();
+//! locks.execute(&Command::Acquire(ask(1)))?;
+//! locks.execute(&Command::Acquire(ask(2)))?;
+//! assert_eq!(locks.standing(&claim(1)), Standing::Held(Token(1)));
+//! assert_eq!(locks.standing(&claim(2)), Standing::Waiting);
+//!
+//! // Nobody has heard of the first holder for 30 s: the lock goes on, under a greater token.
+//! let over = locks.terms().next().map(|term| (term.claim, term.turn));
+//! locks.execute(&Command::Expire(over.into_iter().collect()))?;
+//! assert_eq!(locks.standing(&claim(2)), Standing::Held(Token(2)));
+//!
+//! // It only stood still. What both of them write to has seen the greater token.
+//! let mut fence = Fence::default();
+//! fence.admit(Token(2))?;
+//! assert!(fence.admit(Token(1)).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! And this is how a service uses a lock:
+//!
+//! ```
+//! use squall_env::{Either, Env, race};
+//! use squall_protocols::lock::{AcquireError, LockClient, Token};
+//! use std::time::Duration;
+//!
+//! async fn bill(env: &Env, locks: &LockClient, number: u64) -> Result<(), AcquireError> {
+//!     let (name, by) = (format!("account_lock:{number}"), env.now() + Duration::from_secs(5));
+//!     let lease = locks.acquire(&name, Duration::from_secs(30), by).await?;
+//!     match race(lease.lost(), charge(number, lease.token())).await {
+//!         Either::Left(_) => {} // Somebody else may hold it: stop.
+//!         Either::Right(()) => drop(lease.release().await),
+//!     }
+//!     Ok(())
+//! }
+//!
+//! /// Whoever is asked to charge refuses tokens that are smaller than one that he has seen.
+//! async fn charge(number: u64, token: Token) {}
+//! ```
 
 mod beliefs;
 mod client;
+pub mod contract;
 mod deadlines;
 mod fence;
 mod guarded;

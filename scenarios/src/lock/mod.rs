@@ -2,6 +2,7 @@
 //! wrong between them.
 
 pub(crate) mod account;
+pub mod example;
 mod load;
 
 pub use account::{Account, Balance};

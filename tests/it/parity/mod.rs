@@ -4,6 +4,7 @@
 mod beside;
 mod clock;
 mod disk;
+mod locks;
 mod machine;
 mod network;
 mod settled;

@@ -6,6 +6,7 @@ use crate::lock::{self, Account};
 use crate::models::redis::{self, Command, Persistence, Redis, Reply};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::{BindError, BoxFuture};
+use squall_env::{Env, NodeId};
 use squall_protocols::lock::{
     Acquire, Claim, Config, LockClient, Locks, LocksError, Refused, Standing, Token, guard,
 };
@@ -36,7 +37,7 @@ pub fn on_raft() -> Scenario {
 
 async fn load(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
-    let locks = OnRedis { redis: Redis::open(&env, &env.peers("redis"))? };
+    let locks = OnRedis::open(&env, &env.peers("redis"))?;
     let locks = LockClient::new(&env, Arc::new(locks), Config::default());
     lock::deposit_carelessly(client, locks).await
 }
@@ -44,7 +45,7 @@ async fn load(client: Client) -> Result<(), BindError> {
 /// Locks on a server like Redis that loses nothing: one that forgets its counter gives tokens
 /// again. Who waits is not served in any order, and who was given up and arrives late holds the
 /// lock for nobody, until it ends.
-struct OnRedis {
+pub struct OnRedis {
     redis: Redis,
 }
 
@@ -55,6 +56,14 @@ fn names(claim: &Claim) -> (String, String, String) {
 }
 
 impl OnRedis {
+    /// The locks of these servers, of which one at a time is the primary.
+    ///
+    /// # Errors
+    /// If the node has stopped.
+    pub fn open(env: &Env, servers: &[NodeId]) -> Result<OnRedis, BindError> {
+        Ok(OnRedis { redis: Redis::open(env, servers)? })
+    }
+
     async fn call(&self, command: Command, limit: Duration) -> Result<Reply, LocksError> {
         self.redis.call(command, limit).await.map_err(|_| LocksError::Unanswered)
     }

@@ -4,7 +4,7 @@ mod fenced;
 mod redlock;
 mod tutorial;
 
-pub use fenced::{fenced, on_raft};
+pub use fenced::{OnRedis, fenced, on_raft};
 pub use redlock::{redlock, stays_out};
 pub use tutorial::{Flaw, tutorial};
 

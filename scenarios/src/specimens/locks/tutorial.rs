@@ -32,7 +32,7 @@ const EXPIRE: Duration = Duration::from_millis(300);
 const CALL_MAX: Duration = Duration::from_millis(80);
 
 /// How many deposits each client tries.
-const OPERATIONS: u64 = 12;
+const OPERATIONS: u64 = 16;
 
 /// Clients that deposit under such a lock.
 pub fn tutorial(flaw: Flaw) -> Scenario {
@@ -50,7 +50,7 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
     let servers = if flaw == Flaw::Failover { 2 } else { 1 };
     let scenario = Scenario::new(name)
         .nodes("redis", servers..=servers, move |env| serve(env, flaw))
-        .clients("client", 2..=3, move |client| load(client, flaw))
+        .clients("client", 3..=4, move |client| load(client, flaw))
         .tolerates(only(role, most, faults));
     match flaw {
         Flaw::NoFence => deposits_count(scenario),
@@ -155,7 +155,7 @@ async fn load(client: Client, flaw: Flaw) -> Result<(), BindError> {
     while let Some(operation) = client.next_operation(OPERATIONS) {
         env.sleep(Duration::from_micros(operation.draw(0, 100_000))).await;
         if let Some(renewal) = lock.acquire().await {
-            let work = Duration::from_micros(operation.draw(1, 100_000));
+            let work = Duration::from_micros(operation.draw(1, 250_000));
             // Whether it is done is on show.
             let _ = account.deposit(work).await;
             lock.release(renewal).await;
