@@ -27,7 +27,8 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let resilience = [limiter::keyed(), bulkhead::partitions(), retry::overload()];
+    let resilience =
+        [limiter::keyed(), bulkhead::partitions(), retry::overload(), breaker::fallback()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(resilience);
     all.chain(weather::scenarios()).collect()
 }
@@ -49,7 +50,8 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain([specimens::truncation::from_the_front()])
-        .chain([limiter::fixed_window(), retry::storm()])
+        .chain([limiter::fixed_window(), retry::storm(), breaker::tutorial()])
+        .chain([breaker::tutorial_counts_late(), breaker::tutorial_sticks()])
         .chain(weather::specimens())
         .collect()
 }

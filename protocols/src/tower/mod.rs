@@ -1,0 +1,77 @@
+//! The patterns against bad luck as layers of tower: around any service that can be cloned.
+//!
+//! *Promises* what [`breaker`](crate::breaker), [`limiter`](crate::limiter),
+//! [`bulkhead`](crate::bulkhead) and [`retry`](crate::retry) promise, and that a call which its
+//! caller drops gives back whatever it had. *Needs* an [`Env`], whose clock and randomness the
+//! layers use, and no runtime. *Breaks* as those patterns do, which have the scenarios.
+//!
+//! A service is always ready: what a layer has to give is asked for in the call, and the service
+//! within is asked whether it is ready only once that is there. So nothing is held by somebody who
+//! was told to be ready and then makes no call, and an open breaker refuses at once while what is
+//! behind it is not ready. Each call is one allocation.
+//!
+//! ```
+//! use squall_env::Env;
+//! use squall_protocols::breaker::{Config, ConfigError, SharedBreaker, Verdict};
+//! use squall_protocols::tower::{BreakerLayer, TimeoutLayer};
+//! use std::time::Duration;
+//!
+//! /// What fails again and again, or takes longer than a second, is left alone for a while.
+//! fn guard<S>(env: &Env, service: S) -> Result<impl Clone, ConfigError>
+//! where
+//!     S: Clone,
+//! {
+//!     let breaker = SharedBreaker::new(env, Config::default())?;
+//!     let judge = |failed: bool| if failed { Verdict::Failure } else { Verdict::Success };
+//!     let timeout = TimeoutLayer::new(env, Duration::from_secs(1));
+//!     let breaker = BreakerLayer::new(breaker, move |ended: &Result<(), ()>| judge(ended.is_err()));
+//!     Ok(tower_layer::Layer::layer(&breaker, tower_layer::Layer::layer(&timeout, service)))
+//! }
+//! # let _ = guard::<()>;
+//! ```
+
+mod breaker;
+mod bulkhead;
+mod limiter;
+mod retry;
+mod timeout;
+
+pub use breaker::{Breaker, BreakerLayer};
+pub use bulkhead::{BulkheadLayer, Partitioned};
+pub use limiter::{Limit, LimiterLayer};
+pub use retry::{RetryLayer, Retrying};
+pub use timeout::{Timeout, TimeoutLayer};
+
+use squall_env::{HasOutcome, Outcome};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use tower_service::Service;
+
+/// Why a service behind a layer has no response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error<R, E> {
+    /// The layer refused the request, or gave it up.
+    #[error("{0}")]
+    Refused(R),
+    /// The service failed.
+    #[error("{0}")]
+    Failed(E),
+}
+
+impl<R: HasOutcome, E: HasOutcome> HasOutcome for Error<R, E> {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Error::Refused(refused) => refused.outcome(),
+            Error::Failed(error) => error.outcome(),
+        }
+    }
+}
+
+/// What a call of these layers gives.
+pub type Response<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// Waits until the service is ready, and makes the call.
+async fn call<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
