@@ -3,8 +3,8 @@
 use squall::{Client, Scenario};
 use squall_env::{Elapsed, Env, HasOutcome, Instant, Outcome, race};
 use squall_protocols::breaker::{
-    CallError, Config, ConfigError, Event, Registry, SharedBreaker, State, Verdict, WINDOW_MAX,
-    Window,
+    Accepted, CallError, Config, ConfigError, Event, Fallback, FallbackError, Registry,
+    SharedBreaker, State, Then, Verdict, WINDOW_MAX, Window,
 };
 use squall_protocols::bulkhead::{self, Rejected, SharedBulkhead};
 use squall_protocols::limiter::{Quota, SharedLimiter};
@@ -115,6 +115,50 @@ fn a_registry_has_so_many_breakers_and_the_one_asked_for_the_longest_ago_goes() 
         let told = told.lock().unwrap();
         assert_eq!(told[0], ("payments".to_owned(), opened));
         assert!(matches!(&told[1], (name, Event::Success(_)) if name == "stock"));
+    });
+}
+
+#[test]
+fn what_is_put_off_is_made_later_under_its_key_and_what_fails_for_good_is_not() {
+    in_world(|env| async move {
+        use Outcome::{Indeterminate, NotDone};
+        let breaker = SharedBreaker::new(&env, three(MS * 50)).unwrap();
+        let opened = Fallback::<u8>::open(&env, "put-off", breaker.clone(), 2).await;
+        let (fallback, run) = opened.unwrap_or_else(|error| panic!("{error}"));
+        env.spawn("queue", run);
+        let judge = |error: &Failed| match error.0 {
+            NotDone => (Verdict::Ignored, Then::Fail),
+            _ => (Verdict::Failure, Then::PutOff),
+        };
+        let call = |key, ends: Result<u8, Failed>| {
+            let body = u8::try_from(key * 10).unwrap();
+            fallback.call((key, body), judge, async move { ends })
+        };
+        assert_eq!(call(1, Ok(7)).await, Ok(Accepted::Done(7)));
+        let declined = call(1, Err(Failed(NotDone))).await;
+        assert_eq!(declined, Err(FallbackError::Failed(Failed(NotDone))));
+        assert_eq!(call(2, Err(Failed(Indeterminate))).await, Ok(Accepted::Queued));
+        breaker.lock().open(env.now());
+        for _ in 0..2 {
+            assert_eq!(call(3, Ok(7)).await, Ok(Accepted::Queued), "nobody was called");
+        }
+        let full = call(4, Ok(7)).await.unwrap_err();
+        assert_eq!((full, full.outcome()), (FallbackError::Full(NotDone), NotDone));
+        assert_eq!(fallback.queue().live().read(|queue| queue.len()), 2);
+        let (made, settled) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let attempt = |key: u64, body: u8| {
+            let mut made = made.lock().unwrap();
+            made.push((key, body));
+            let ends = if made.len() == 1 { Err(Failed(Indeterminate)) } else { Ok(()) };
+            async move { ends }
+        };
+        let settles = |key, result: Result<(), Failed>| {
+            settled.lock().unwrap().push((key, result.is_ok()));
+        };
+        race(fallback.drain(judge, attempt, settles), env.sleep(MS * 1_000)).await;
+        assert_eq!(*made.lock().unwrap(), [(2, 20), (3, 30), (2, 20)]);
+        assert_eq!(*settled.lock().unwrap(), [(3, true), (2, true)]);
+        assert!(fallback.queue().live().read(|queue| queue.is_empty()));
     });
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::BindError;
 use squall_env::request::{Caller, ReplyTo, Responder};
-use squall_env::{Either, Env, HasOutcome, Outcome, Port, Shown, View, race};
+use squall_env::{Env, HasOutcome, Outcome, Port, Shown, View, race};
 use squall_protocols::breaker::{
     Accepted, Config, Fallback, FallbackError, SharedBreaker, Then, Verdict, Wait, Window,
 };
@@ -22,7 +22,7 @@ const FINISHES: &str = "every client finishes";
 pub(super) type Order = u64;
 
 /// How many orders each customer has.
-const ORDERS: u64 = 12;
+const ORDERS: u64 = 20;
 
 /// How long the bank may take.
 const PAY_MAX: Duration = Duration::from_millis(1_200);
@@ -56,9 +56,9 @@ pub fn fallback() -> Scenario {
     Scenario::new("breaker/fallback")
         .nodes("bank", 1..=1, bank::serve)
         .nodes("shop", 1..=1, sell)
-        .clients("customer", 1..=2, buy)
+        .clients("customer", 2..=4, buy)
         .tolerates(tolerance)
-        .heals_after(Duration::from_secs(2))
+        .heals_after(Duration::from_secs(4))
         .always(ONCE, || {
             |view: &View<'_>| {
                 let twice = view.changed::<Ledger>().find_map(|ledger| ledger.paid_twice());
@@ -109,8 +109,8 @@ fn judge(error: &PayError) -> (Verdict, Then) {
 
 fn config() -> Config {
     Config {
-        window: Window::Calls(4),
-        calls_min: 4,
+        window: Window::Calls(2),
+        calls_min: 2,
         wait: Wait::fixed(Duration::from_millis(100)),
         half_open_calls: 1,
         lost_after: Duration::from_secs(5),
@@ -194,33 +194,32 @@ async fn sell(env: Env) -> Result<(), ServeError> {
     Ok(run.await?)
 }
 
-/// Orders one thing after the other, asks until it is told something, and believes that what is
-/// queued will be paid: it asks the bank until it is.
+/// Orders one thing after the other, asks for each until it is told something, and believes that
+/// what is queued will be paid: at last it asks the bank until it is.
 async fn buy(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let shop = Caller::<Order, Told>::open(&env)?;
     let bank = Caller::<Ask, Answer>::open(&env)?;
     let shops = env.addresses("shop", Port::named("shop"))[0];
     let banks = env.addresses("bank", Port::named("bank"))[0];
+    let mut queued = Vec::new();
     while let Some(operation) = client.next_operation(ORDERS) {
         // Another number for each, also after a crash in the midst of one.
         let order = operation.draw(0, u64::MAX);
-        let told = loop {
+        loop {
             match shop.call(shops, order, ASK_MAX).await {
                 Ok(Told::Failed) | Err(_) => env.sleep(Duration::from_millis(50)).await,
-                Ok(told) => break told,
+                Ok(Told::Queued) => break queued.push(order),
+                Ok(Told::Paid | Told::Declined) => break,
             }
-        };
-        let expected = if declines(order) { Answer::Declined } else { Answer::Paid };
-        while told == Told::Queued {
-            if bank.call(banks, Ask::IsPaid(order), ASK_MAX).await == Ok(expected) {
-                break;
-            }
-            env.sleep(Duration::from_millis(50)).await;
         }
-        let pause = Duration::from_millis(operation.draw(1, 300));
-        if let Either::Right(()) = race(env.sleep(pause), client.after_heal()).await {
-            env.trace(|| "orders on without a pause".to_owned());
+        let pause = Duration::from_millis(operation.draw(1, 200));
+        race(env.sleep(pause), client.after_heal()).await;
+    }
+    for order in queued {
+        let expected = if declines(order) { Answer::Declined } else { Answer::Paid };
+        while bank.call(banks, Ask::IsPaid(order), ASK_MAX).await != Ok(expected) {
+            env.sleep(Duration::from_millis(50)).await;
         }
     }
     Ok(())

@@ -52,6 +52,14 @@ const EVERY: Duration = Duration::from_millis(30);
 /// Callers that retry as they should.
 pub fn overload() -> Scenario {
     scenario("retry/overload", serve::<true>, load::<false>)
+        .always(AMPLIFIES, || holds(|seen| seen.retries() <= seen.allowed()))
+        .always(DEADLINE, || holds(|seen| !seen.late))
+        .always(TRIES, || holds(|seen| seen.tries_most <= POLICY.tries))
+        .always(TWICE, || effects(TWICE))
+        .always(TRUTH, || effects(TRUTH))
+        .sometimes("the budget was spent")
+        .sometimes("a call that may have been done was not repeated")
+        .sometimes("the service left what nobody waits for")
 }
 
 /// Callers that try again at once, and a service that works on what nobody waits for any more: once
@@ -84,16 +92,8 @@ where
         .clients("caller", 2..=2, load)
         .tolerates(tolerance)
         .heals_after(Duration::from_secs(2))
-        .always(AMPLIFIES, || holds(|seen| seen.retries() <= seen.allowed()))
-        .always(DEADLINE, || holds(|seen| !seen.late))
-        .always(TRIES, || holds(|seen| seen.tries_most <= POLICY.tries))
-        .always(TWICE, || effects(TWICE))
-        .always(TRUTH, || effects(TRUTH))
         .sometimes("a call was repeated and went well")
-        .sometimes("the budget was spent")
-        .sometimes("a call that may have been done was not repeated")
         .sometimes("the service had too much to do")
-        .sometimes("the service left what nobody waits for")
         .finishes_within(Duration::from_secs(15))
 }
 
@@ -199,8 +199,8 @@ async fn load<const STORM: bool>(client: Client) -> Result<(), BindError> {
     let (own, all) = (env.clone(), Arc::clone(&calls));
     let bursts = async move {
         loop {
-            own.sleep(Duration::from_millis(100 + own.random_below(600))).await;
-            for _ in 0..own.random_below(100) {
+            own.sleep(Duration::from_millis(100 + own.random_below(400))).await;
+            for _ in 0..own.random_below(150) {
                 own.spawn("call", call::<STORM>(Arc::clone(&all)));
             }
         }
