@@ -9,7 +9,7 @@
 //! | [`register`] | reads and writes of one value on several nodes, as if there were only one |
 //! | [`retry`] | what fails is tried again, and what may be done already is not |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
-//! | `tower` | breaker, limiter, bulkhead, retry and timeout as layers of tower, with that feature |
+//! | `tower` | most of these that guard calls, as layers of tower, with the feature `tower` |
 
 pub mod breaker;
 pub mod bulkhead;

@@ -101,8 +101,8 @@ impl<B: Body> Fallback<B> {
     }
 
     /// Makes a call if the breaker lets it through, and puts it off if not, or if it fails in a way
-    /// that `judge` says may go by. The key is the call's own: `attempt` hands it to the callee, and
-    /// so does [`drain`](Fallback::drain).
+    /// that `judge` says may go by. The key is the call's own: `attempt` hands it to the callee, as
+    /// [`drain`](Fallback::drain) does.
     ///
     /// # Errors
     /// If it failed for good, or could not be put off.

@@ -11,23 +11,30 @@
 //! behind it is not ready. Each call is one allocation.
 //!
 //! ```
-//! use squall_env::Env;
+//! use squall_env::{Elapsed, Env};
 //! use squall_protocols::breaker::{Config, ConfigError, SharedBreaker, Verdict};
-//! use squall_protocols::tower::{BreakerLayer, TimeoutLayer};
-//! use std::time::Duration;
+//! use squall_protocols::tower::{BreakerLayer, Error, TimeoutLayer};
+//! use std::{io, time::Duration};
+//! use tower_layer::Layer;
+//! use tower_service::Service;
 //!
 //! /// What fails again and again, or takes longer than a second, is left alone for a while.
-//! fn guard<S>(env: &Env, service: S) -> Result<impl Clone, ConfigError>
+//! fn guarded<S>(
+//!     env: &Env,
+//!     service: S,
+//! ) -> Result<impl Service<u64, Response = String>, ConfigError>
 //! where
-//!     S: Clone,
+//!     S: Service<u64, Response = String, Error = io::Error> + Clone + Send + 'static,
+//!     S::Future: Send,
 //! {
+//!     let judge = |ended: &Result<String, Error<Elapsed, io::Error>>| match ended {
+//!         Ok(_) => Verdict::Success,
+//!         Err(_) => Verdict::Failure,
+//!     };
 //!     let breaker = SharedBreaker::new(env, Config::default())?;
-//!     let judge = |failed: bool| if failed { Verdict::Failure } else { Verdict::Success };
 //!     let timeout = TimeoutLayer::new(env, Duration::from_secs(1));
-//!     let breaker = BreakerLayer::new(breaker, move |ended: &Result<(), ()>| judge(ended.is_err()));
-//!     Ok(tower_layer::Layer::layer(&breaker, tower_layer::Layer::layer(&timeout, service)))
+//!     Ok(BreakerLayer::new(breaker, judge).layer(timeout.layer(service)))
 //! }
-//! # let _ = guard::<()>;
 //! ```
 
 mod breaker;
