@@ -18,6 +18,7 @@
 //! | [`specification`] | rules as data, that mean the same in memory and in SQL |
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 //! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
+//! | `tower` | most of these that guard calls, as layers of tower, with the feature `tower` |
 
 pub mod aggregate;
 pub mod breaker;
@@ -34,4 +35,6 @@ pub mod retry;
 pub mod saga;
 pub mod specification;
 pub mod store;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod unit_of_work;

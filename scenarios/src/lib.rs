@@ -36,7 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![raft::membership(), raft::corruption(), raft::formats()],
         vec![config::store(), config::leases(), config::http()],
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
-        vec![limiter::keyed(), bulkhead::partitions(), retry::overload()],
+        vec![breaker::fallback(), limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
         vec![unit_of_work::transfers(), saga::orders()],
@@ -67,10 +67,11 @@ pub fn specimens() -> Vec<Scenario> {
     ];
     let mutants = mutants.into_iter().flatten().filter(|_| cfg!(feature = "mutants"));
     let stories = [raft::stories::standing_still(true), kv::specimen()];
-    let overload = [limiter::fixed_window(), retry::storm()];
+    let overload = [limiter::fixed_window(), retry::storm(), breaker::tutorial()];
+    let breakers = [breaker::tutorial_counts_late(), breaker::tutorial_sticks()];
     let engine = specimens::engine::specimens().into_iter();
     let all = engine.chain(mutants).chain(stories).chain(specimens::of_patterns());
-    all.chain(overload).chain(weather::specimens()).collect()
+    all.chain(overload).chain(breakers).chain(weather::specimens()).collect()
 }
 
 /// The commands that work with real processes and sockets. Those that run systems under test are

@@ -1,5 +1,7 @@
 use crate::assert_found;
-use squall_scenarios::breaker::{calls, mutants};
+use squall_scenarios::breaker::{
+    calls, fallback, mutants, tutorial, tutorial_counts_late, tutorial_sticks,
+};
 
 #[test]
 fn a_breaker_keeps_what_it_promises_to_callers_of_a_service_that_fails() {
@@ -8,5 +10,15 @@ fn a_breaker_keeps_what_it_promises_to_callers_of_a_service_that_fails() {
 
 #[test]
 fn every_mutant_of_the_breaker_breaks_the_property_that_it_names() {
-    assert_found(mutants(), 300);
+    assert_found(mutants(), 1_000);
+}
+
+#[test]
+fn what_a_shop_says_is_queued_is_paid_and_paid_once() {
+    fallback().seeds(0..80).run();
+}
+
+#[test]
+fn a_breaker_as_tutorials_have_it_breaks_the_same_properties() {
+    assert_found(vec![tutorial(), tutorial_counts_late(), tutorial_sticks()], 300);
 }

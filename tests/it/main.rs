@@ -27,9 +27,11 @@ mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
+mod resilience; // Breakers, limiters, bulkheads and retries, by hand.
 mod retry; // Retries before a service that has too much to do.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
+mod tower; // The same as layers of tower.
 mod unit_of_work; // Tables on a journal and on SQLite, and transfers under crashes.
 
 /// Each of them breaks the property that it names, in one of so many runs at least.

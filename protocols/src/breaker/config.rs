@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-/// Over which calls the rates are taken.
+/// The longest window, in calls or seconds, and the most calls of a half-open breaker: it
+/// remembers each of them.
+pub const WINDOW_MAX: u32 = 100_000;
+
+/// Over which calls the rates are taken. At most [`WINDOW_MAX`] of either.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Window {
     /// The last so many calls.
@@ -74,7 +78,8 @@ pub struct Config {
     pub calls_min: u32,
     /// How long it is open.
     pub wait: Wait,
-    /// How many calls it lets through while it is half-open; their rates decide.
+    /// How many calls it lets through while it is half-open; their rates decide. At most
+    /// [`WINDOW_MAX`].
     pub half_open_calls: u32,
     /// How long it is half-open at most, if so many calls never come; at least a second.
     pub half_open_max: Option<Duration>,
@@ -113,6 +118,9 @@ pub enum ConfigError {
     /// A number or a time is zero.
     #[error("`{0}` has to be more than zero")]
     Zero(&'static str),
+    /// A window would be longer than [`WINDOW_MAX`].
+    #[error("`{0}` has to be {WINDOW_MAX} at most")]
+    Window(&'static str),
     /// The breaker would be half-open for less than a second.
     #[error("`half_open_max` has to be a second at least, or nothing")]
     HalfOpenMax,
@@ -153,6 +161,10 @@ impl Config {
         ];
         if let Some((name, _)) = numbers.into_iter().find(|(_, zero)| *zero) {
             return Err(ConfigError::Zero(name));
+        }
+        let windows = [("window", window), ("half_open_calls", self.half_open_calls)];
+        if let Some((name, _)) = windows.into_iter().find(|(_, length)| *length > WINDOW_MAX) {
+            return Err(ConfigError::Window(name));
         }
         if self.half_open_max.is_some_and(|most| most < Duration::from_secs(1)) {
             return Err(ConfigError::HalfOpenMax);

@@ -167,6 +167,10 @@ impl CircuitBreaker {
         self
     }
 
+    pub(super) fn listen(&mut self, listener: Listener) {
+        self.listener = Some(listener);
+    }
+
     pub(super) fn with_flaws(mut self, flaws: Flaws) -> CircuitBreaker {
         self.flaws = flaws;
         self

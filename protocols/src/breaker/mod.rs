@@ -7,6 +7,11 @@
 //! who tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten
 //! while it is closed: then their calls are not counted. The scenario `breaker/calls` shows it.
 //!
+//! With a [`Fallback`] what is refused is put off. It *promises* that a call which it says is
+//! queued is made, also if the node crashes, and that it is made under the same key however often.
+//! It *needs* a disk that keeps what it has synced, and a callee that does each key once. It
+//! *breaks* if the callee forgets keys. The scenario `breaker/fallback` shows it.
+//!
 //! ```
 //! use squall_env::Instant;
 //! use squall_protocols::breaker::{CircuitBreaker, Config, State, Verdict};
@@ -28,13 +33,16 @@
 //! ```
 
 mod config;
+pub mod deferred;
 mod events;
+mod fallback;
 mod flaws;
 mod machine;
 mod shared;
 mod window;
 
-pub use config::{AfterHalfOpen, Config, ConfigError, Initial, Wait, Window};
+pub use config::{AfterHalfOpen, Config, ConfigError, Initial, WINDOW_MAX, Wait, Window};
 pub use events::Event;
+pub use fallback::{Accepted, Fallback, FallbackError, Then};
 pub use machine::{CircuitBreaker, IllegalTransition, Metrics, Permit, Refused, State, Verdict};
 pub use shared::{CallError, Leave, Registry, SharedBreaker};

@@ -61,32 +61,22 @@ impl Drop for Leave<'_> {
 }
 
 impl SharedBreaker {
-    /// A breaker of its own.
+    /// A new breaker that tasks share.
     ///
     /// # Errors
     /// If the configuration makes no sense.
     pub fn new(env: &Env, config: Config) -> Result<SharedBreaker, ConfigError> {
         let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
-        Ok(SharedBreaker::of(env, breaker.with_flaws(Flaws::of(env))))
+        let inner = Arc::new(Mutex::new(breaker.with_flaws(Flaws::of(env))));
+        Ok(SharedBreaker { env: env.clone(), inner })
     }
 
-    /// The same, which tells what happens to it.
-    ///
-    /// # Errors
-    /// If the configuration makes no sense.
-    pub fn listened(
-        env: &Env,
-        config: Config,
-        listener: impl Fn(&Event) + Send + Sync + 'static,
-    ) -> Result<SharedBreaker, ConfigError> {
-        let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
-        let breaker = breaker.with_flaws(Flaws::of(env)).with_listener(listener);
-        Ok(SharedBreaker::of(env, breaker))
-    }
-
-    /// One that others share from now on.
-    pub fn of(env: &Env, breaker: CircuitBreaker) -> SharedBreaker {
-        SharedBreaker { env: env.clone(), inner: Arc::new(Mutex::new(breaker)) }
+    /// The same, which tells from now on what happens to it. The listener must not turn to the
+    /// breaker itself, which is held while it listens.
+    #[must_use]
+    pub fn with_listener(self, listener: impl Fn(&Event) + Send + Sync + 'static) -> SharedBreaker {
+        self.lock().listen(Box::new(listener));
+        self
     }
 
     /// The breaker, for whoever wants to look at it or to change its state. No call may be made
@@ -128,6 +118,8 @@ impl SharedBreaker {
     }
 }
 
+type NamedListener = Arc<dyn Fn(&str, &Event) + Send + Sync>;
+
 /// Breakers by name, one for each dependency, all alike; at most so many.
 pub struct Registry {
     env: Env,
@@ -135,6 +127,7 @@ pub struct Registry {
     most: usize,
     breakers: BTreeMap<String, (u64, SharedBreaker)>,
     used: u64,
+    listener: Option<NamedListener>,
 }
 
 impl Registry {
@@ -146,10 +139,22 @@ impl Registry {
     pub fn new(env: &Env, config: Config, most: usize) -> Result<Registry, ConfigError> {
         let config = config.checked()?;
         let most = most.max(1);
-        Ok(Registry { env: env.clone(), config, most, breakers: BTreeMap::new(), used: 0 })
+        let breakers = BTreeMap::new();
+        Ok(Registry { env: env.clone(), config, most, breakers, used: 0, listener: None })
     }
 
-    /// The breaker of this name.
+    /// The same, which tells what happens to the breakers that it makes from now on, and to which.
+    #[must_use]
+    pub fn with_listener(
+        mut self,
+        listener: impl Fn(&str, &Event) + Send + Sync + 'static,
+    ) -> Registry {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// The breaker of this name. One that had to go is not the same any more when it is asked for
+    /// again, and who still has it goes on with it.
     pub fn get(&mut self, name: &str) -> SharedBreaker {
         self.used += 1;
         if let Some((used, breaker)) = self.breakers.get_mut(name) {
@@ -162,10 +167,12 @@ impl Registry {
                 self.breakers.remove(&oldest);
             }
         }
-        let (now, salt) = (self.env.now(), self.env.random());
-        let breaker = CircuitBreaker::new(self.config.clone(), salt, now)
+        let mut breaker = SharedBreaker::new(&self.env, self.config.clone())
             .expect("the configuration was checked");
-        let breaker = SharedBreaker::of(&self.env, breaker);
+        if let Some(listener) = self.listener.clone() {
+            let name = name.to_owned();
+            breaker = breaker.with_listener(move |event| listener(&name, event));
+        }
         self.breakers.insert(name.to_owned(), (self.used, breaker.clone()));
         breaker
     }

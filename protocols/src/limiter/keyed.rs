@@ -59,7 +59,10 @@ impl<K: Ord + Clone> Keyed<K> {
             false => Gcra::unknown_until(self.quota, self.forgotten),
         };
         let decision = check(&mut limiter, now, self.flaws);
-        self.limiters.insert(key.clone(), limiter);
+        // One that was refused would be again: to remember it would only take room.
+        if decision.is_allowed() {
+            self.limiters.insert(key.clone(), limiter);
+        }
         decision
     }
 

@@ -1,14 +1,24 @@
 //! A circuit breaker before a service that crashes, stands still and cannot be reached.
 
+mod bank;
+mod fallback;
+mod guard;
 mod watched;
 
+pub use fallback::fallback;
+
+pub(crate) use guard::Guard;
+pub(crate) use watched::Watched;
+
+use crate::specimens::breaker::Tutorial;
+use guard::Ours;
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{CallError, Caller, Responder};
 use squall_env::{Either, Env, Port, View, race};
-use squall_protocols::breaker::{Config, SharedBreaker, Verdict, Wait, Window};
+use squall_protocols::breaker::{Config, Verdict, Wait, Window};
 use std::time::Duration;
-use watched::{CALLS, HALF_OPEN, WAIT, Watched};
+use watched::{CALLS, HALF_OPEN, WAIT};
 
 const PROBES: &str = "no more calls than allowed are under way while a breaker is half-open";
 const OPEN: &str = "no call goes through while a breaker is open";
@@ -36,6 +46,29 @@ enum Answer {
 
 /// Callers with a breaker each, of one service.
 pub fn calls() -> Scenario {
+    scenario("breaker/calls", load::<Ours>)
+}
+
+/// The same with a breaker as tutorials have it.
+pub fn tutorial() -> Scenario {
+    scenario("specimen/breaker-tutorial", load::<Tutorial<false>>).breaks(PROBES)
+}
+
+/// The same, found by what it does with results that come late.
+pub fn tutorial_counts_late() -> Scenario {
+    scenario("specimen/breaker-tutorial-late", load::<Tutorial<false>>).breaks(LATE)
+}
+
+/// The same, which lets one call through while it is half-open.
+pub fn tutorial_sticks() -> Scenario {
+    scenario("specimen/breaker-tutorial-sticks", load::<Tutorial<true>>).breaks(FINISHES)
+}
+
+fn scenario<L, F>(name: &str, load: L) -> Scenario
+where
+    L: Fn(Client) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<(), BindError>> + Send + 'static,
+{
     let tolerance = Tolerance::nothing()
         .impaired("service", Most::Any)
         .impaired("caller", Most::Any)
@@ -44,7 +77,7 @@ pub fn calls() -> Scenario {
         .crashes()
         // Nobody has a disk to recover from.
         .but_not(Fault::CrashInRecovery);
-    Scenario::new("breaker/calls")
+    Scenario::new(name)
         .nodes("service", 1..=1, serve)
         .clients("caller", 1..=2, load)
         .tolerates(tolerance.fault(Fault::ClockRate).fault(Fault::LateTimers))
@@ -101,12 +134,10 @@ fn config() -> Config {
 }
 
 /// Calls again and again while there are faults, and then until a call comes back.
-async fn load(client: Client) -> Result<(), BindError> {
+async fn load<G: Guard>(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let watched = Watched::new(&env);
-    let sink = watched.clone();
-    let breaker = SharedBreaker::listened(&env, config(), move |event| sink.heard(event))
-        .expect("the configuration makes sense");
+    let breaker = G::new(&env, config(), watched.clone());
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         let caller = Caller::<u64, Answer>::open(&env)?;
@@ -122,7 +153,7 @@ async fn load(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-async fn work(env: Env, breaker: SharedBreaker, watched: Watched, caller: Caller<u64, Answer>) {
+async fn work<G: Guard>(env: Env, breaker: G, watched: Watched, caller: Caller<u64, Answer>) {
     loop {
         env.sleep(Duration::from_micros(env.random_below(40_000))).await;
         // Whoever called does not always wait for the answer.
@@ -136,18 +167,15 @@ async fn work(env: Env, breaker: SharedBreaker, watched: Watched, caller: Caller
 }
 
 /// One call through the breaker. Whether it came back.
-async fn call(
+async fn call<G: Guard>(
     env: &Env,
-    breaker: &SharedBreaker,
+    breaker: &G,
     watched: &Watched,
     caller: &Caller<u64, Answer>,
     limit: Duration,
 ) -> bool {
-    let Ok(leave) = breaker.acquire() else { return false };
-    let (state, since) = {
-        let mut breaker = breaker.lock();
-        (breaker.state(env.now()), breaker.since())
-    };
+    let Some(leave) = breaker.acquire() else { return false };
+    let (state, since) = breaker.state();
     let passed = watched.passed(state, since);
     let to = env.addresses("service", Port::named("service"))[0];
     let answer: Result<Answer, CallError> = caller.call(to, env.random(), limit).await;
@@ -156,8 +184,8 @@ async fn call(
         Ok(Answer::Declined) => Verdict::Ignored,
         Err(_) => Verdict::Failure,
     };
-    passed.ends(breaker.lock().since(), verdict);
-    leave.record(verdict);
+    passed.ends(breaker.state().1, verdict);
+    breaker.record(leave, verdict);
     watched.recorded();
     answer.is_ok()
 }
@@ -174,4 +202,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("breaker/keeps-ignored-permits", FINISHES),
         mutant("breaker/keeps-dropped-permits", FINISHES),
     ]
+    .into_iter()
+    .chain(fallback::mutants())
+    .collect()
 }

@@ -31,7 +31,7 @@ struct Seen {
 
 /// A caller's own view of its breaker.
 #[derive(Clone)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     env: Env,
     seen: Arc<Mutex<Seen>>,
     shown: Arc<Shown<Wrong>>,
@@ -69,7 +69,7 @@ impl Watched {
     }
 
     /// What the breaker tells.
-    pub(super) fn heard(&self, event: &Event) {
+    pub(crate) fn heard(&self, event: &Event) {
         let Event::Transition { from, to } = *event else { return };
         let now = self.env.now();
         match (from, to) {

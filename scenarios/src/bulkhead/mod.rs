@@ -171,9 +171,10 @@ impl Work {
     }
 }
 
-/// Waits for both.
+/// Waits for both. Given up, the first goes first.
 async fn both(first: impl Future<Output = bool>, second: impl Future<Output = bool>) {
-    let (mut first, mut second) = (pin!(first), pin!(second));
+    let mut second = pin!(second);
+    let mut first = pin!(first);
     let mut waits = (true, true);
     poll_fn(|cx| {
         waits.0 = waits.0 && first.as_mut().poll(cx).is_pending();

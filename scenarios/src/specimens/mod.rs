@@ -1,5 +1,6 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
+pub(crate) mod breaker;
 pub mod dirty_list;
 pub mod engine;
 pub mod locks;
