@@ -3,6 +3,7 @@
 //! | pattern | what it promises |
 //! |---|---|
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
+//! | [`cqrs`] | a command is done once, and views say of which position they are |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`raft`] | a state machine on several nodes that goes on as long as a majority runs |
@@ -12,6 +13,7 @@
 //! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
 
 pub mod breaker;
+pub mod cqrs;
 pub mod event_store;
 pub mod limiter;
 pub mod raft;

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod cluster;
 pub mod config;
 pub mod console;
+pub mod cqrs;
 pub mod http;
 pub mod kv;
 pub mod models;
@@ -26,7 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
     let all = raft.into_iter().chain(more).chain(store).chain(systems);
-    all.chain([unit_of_work::transfers()]).chain(weather::scenarios()).collect()
+    all.chain([unit_of_work::transfers(), cqrs::orders()]).chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
@@ -38,6 +39,7 @@ pub fn specimens() -> Vec<Scenario> {
             .into_iter()
             .flatten()
             .chain(unit_of_work::mutants())
+            .chain(cqrs::mutants())
             .collect()
     } else {
         Vec::new()
@@ -47,6 +49,7 @@ pub fn specimens() -> Vec<Scenario> {
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
         .chain([specimens::truncation::from_the_front(), specimens::dirty_list::dirty_list()])
+        .chain([specimens::dual_write::dual_write(), specimens::dual_write::inserts_twice()])
         .chain(weather::specimens())
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
 pub mod dirty_list;
+pub mod dual_write;
 pub mod engine;
 pub mod recovery;
 pub mod repair;
