@@ -2,6 +2,7 @@
 //!
 //! | pattern | what it promises |
 //! |---|---|
+//! | [`aggregate`] | what may be done is decided on what has happened, and recorded |
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`cqrs`] | a command is done once, and views say of which position they are |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
@@ -12,6 +13,7 @@
 //! | [`store`] | a versioned key-value store with watches and leases, to be replicated |
 //! | [`unit_of_work`] | what was read and is to be written takes effect as one, or not at all |
 
+pub mod aggregate;
 pub mod breaker;
 pub mod cqrs;
 pub mod event_store;

@@ -1,11 +1,13 @@
 //! The scenarios of the pattern library, and the specimens and mutants that test the tester.
 
+pub mod aggregate;
 pub mod breaker;
 #[cfg(feature = "faults")]
 pub mod cluster;
 pub mod config;
 pub mod console;
 pub mod cqrs;
+pub mod event_store;
 pub mod http;
 pub mod kv;
 pub mod models;
@@ -26,8 +28,10 @@ pub fn scenarios() -> Vec<Scenario> {
     let more = [raft::membership(), raft::corruption(), raft::formats()];
     let store = [config::store(), config::leases(), config::http()];
     let systems = [register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems);
-    all.chain([unit_of_work::transfers(), cqrs::orders()]).chain(weather::scenarios()).collect()
+    let events = [event_store::streams(), event_store::exact(), aggregate::bank()];
+    let tables = [unit_of_work::transfers(), cqrs::orders()];
+    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(events);
+    all.chain(tables).chain(weather::scenarios()).collect()
 }
 
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
@@ -35,12 +39,10 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let engine = specimens::engine::specimens().into_iter();
     let mutants = if cfg!(feature = "mutants") {
-        [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()]
-            .into_iter()
-            .flatten()
-            .chain(unit_of_work::mutants())
-            .chain(cqrs::mutants())
-            .collect()
+        let systems = [raft::mutants(), config::mutants(), register::mutants(), breaker::mutants()];
+        let events = [event_store::mutants(), aggregate::mutants()];
+        let tables = [unit_of_work::mutants(), cqrs::mutants()];
+        systems.into_iter().chain(events).chain(tables).flatten().collect()
     } else {
         Vec::new()
     };
@@ -48,8 +50,10 @@ pub fn specimens() -> Vec<Scenario> {
         .chain(mutants)
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front(), specimens::dirty_list::dirty_list()])
-        .chain([specimens::dual_write::dual_write(), specimens::dual_write::inserts_twice()])
+        .chain([specimens::truncation::from_the_front(), specimens::sequence::skips()])
+        .chain([specimens::tutorial_events::overdraws(), specimens::tutorial_events::forgets()])
+        .chain([specimens::dirty_list::dirty_list(), specimens::dual_write::dual_write()])
+        .chain([specimens::dual_write::inserts_twice()])
         .chain(weather::specimens())
         .collect()
 }

@@ -4,6 +4,7 @@ mod breaker;
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
 mod cqrs; // Commands, views and rebuilds: in both worlds, on SQLite and under crashes.
+mod event_store; // What happened, kept for ever; and those who decide on it.
 mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.

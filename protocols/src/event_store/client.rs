@@ -40,9 +40,12 @@ impl RemoteStore {
 
     async fn ask(&self, request: Request, limit: Duration) -> Result<Response, EventStoreError> {
         let deadline = self.env.now() + limit;
+        let mut patience = TRY_MAX;
         loop {
             let left = deadline.since(self.env.now());
-            let answer = self.caller.call(self.server, request.clone(), left.min(TRY_MAX)).await;
+            let answer = self.caller.call(self.server, request.clone(), left.min(patience)).await;
+            // A link may be slower than that.
+            patience *= 2;
             match answer {
                 Ok(Response::Refused(refused)) => return Err(refused.into()),
                 Ok(Response::Damaged(position)) => return Err(EventStoreError::Damaged(position)),

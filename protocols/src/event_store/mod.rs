@@ -12,7 +12,7 @@
 //!
 //! [`SegmentStore`] keeps the events in segments of its own on the node's disk; with the feature
 //! `sqlite` there is `SqliteStore`. [`serve`] lets others use a store, and [`RemoteStore`] is that
-//! use; all of them are an [`EventStore`].
+//! use; all of them are an [`EventStore`] and pass the [`contract`].
 //!
 //! ```
 //! use squall_env::{Env, HasOutcome, Outcome};
@@ -37,15 +37,23 @@
 //! }
 //! ```
 
+mod checkpoint;
 mod client;
+pub mod contract;
 mod error;
 mod event;
 mod expected;
 mod index;
+pub mod invariants;
 mod record;
+mod schema;
 mod segments;
 mod service;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod subscription;
 
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use client::RemoteStore;
 pub use error::{EventStoreError, OpenError, Refused};
 pub use event::{
@@ -53,9 +61,13 @@ pub use event::{
     Filter, Metadata, NAME_BYTES_MAX, NewEvent, RecordedEvent, SOFT_DELETED, Slice, StreamSlice,
     Streams, TOMBSTONE,
 };
+pub use schema::{Event, Payload, Payloads, Schema, SchemaError, Unknown, Upcaster};
 pub use segments::{Progress, SegmentConfig, SegmentStore};
 pub use service::{PORT, ServeError, serve, serve_store};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use squall_env::Position;
+pub use subscription::{Batch, FollowError, Subscription};
 
 use squall_env::platform::BoxFuture;
 use std::time::Duration;

@@ -5,4 +5,6 @@ pub mod dual_write;
 pub mod engine;
 pub mod recovery;
 pub mod repair;
+pub mod sequence;
 pub mod truncation;
+pub mod tutorial_events;

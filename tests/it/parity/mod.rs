@@ -117,6 +117,7 @@ where
     }
 }
 
+/// As [`in_both_worlds`], but on sockets and files alone.
 pub(crate) fn in_the_real_world<F, Fut>(nodes: u16, check: F)
 where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
