@@ -1,3 +1,4 @@
+use crate::assert_found;
 use crate::parity::{Checked, ensure, in_both_worlds, in_the_real_world, text};
 use squall_env::platform::BoxFuture;
 use squall_env::{Either, Env, HasOutcome, Outcome, Position, open, race};
@@ -14,6 +15,8 @@ use squall_scenarios::cqrs::orders::{
     CancelOrder, CreateOrder, Created, Item, Orders, STATUS_CHANGED, Status, UpdateOrderStatus,
 };
 use squall_scenarios::cqrs::views::{OrdersAnswer, OrdersProjection, OrdersQuery, SCHEMA, SHIPPED};
+use squall_scenarios::cqrs::{mutants, orders as scenario};
+use squall_scenarios::specimens::dual_write::{dual_write, inserts_twice};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -341,4 +344,15 @@ async fn rebuild(shop: Shop) -> Checked {
         .filter_map(|one| one.message.body.try_into().ok().map(u64::from_be_bytes))
         .collect();
     ensure(told == [before.0, after.0, last.0], "others heard of an event twice or never")
+}
+
+#[test]
+fn views_say_what_happened_whatever_happens_to_their_node_and_to_the_event_store() {
+    scenario().seeds(0..200).run();
+}
+
+#[test]
+fn every_mutant_of_commands_and_views_breaks_the_property_that_it_names() {
+    assert_found(mutants(), 600);
+    assert_found(vec![dual_write(), inserts_twice()], 300);
 }

@@ -30,10 +30,12 @@ const ORDERS: u64 = 10;
 const ANSWER_MAX: Duration = Duration::from_millis(1_200);
 
 /// What a client was told.
-struct Acknowledged(BTreeSet<u64>);
-
-/// The client has been told of all its orders, and everybody has had time to hear of them.
-struct Over;
+#[derive(Default)]
+struct Acknowledged {
+    orders: BTreeSet<u64>,
+    /// There are no more, and the view has had time to hear of all.
+    is_over: bool,
+}
 
 /// The service that publishes once, after it has written.
 pub fn dual_write() -> Scenario {
@@ -59,24 +61,7 @@ fn scenario(scenario: Scenario) -> Scenario {
                 .crashes()
                 .lost_unsynced_writes(),
         )
-        .always(HEARD, || {
-            |view: &View<'_>| {
-                let clients = view.up::<Acknowledged>().count();
-                if view.up::<Over>().count() < clients.max(1) {
-                    return Ok(());
-                }
-                let told: Vec<u64> =
-                    view.up::<Acknowledged>().flat_map(|told| told.0.clone()).collect();
-                let shown = shown(view);
-                match told
-                    .iter()
-                    .find(|order| shown.as_ref().is_some_and(|s| !s.contains_key(order)))
-                {
-                    None => Ok(()),
-                    Some(order) => Err(format!("{order} was acknowledged, and is not in the view")),
-                }
-            }
-        })
+        .always(HEARD, || heard)
         .always(ONCE, || {
             |view: &View<'_>| {
                 let shown = shown(view).unwrap_or_default();
@@ -87,6 +72,16 @@ fn scenario(scenario: Scenario) -> Scenario {
             }
         })
         .finishes_within(Duration::from_secs(30))
+}
+
+fn heard(view: &View<'_>) -> Result<(), String> {
+    let over = view.up::<Acknowledged>().filter(|told| told.is_over);
+    let told: Vec<u64> = over.flat_map(|told| told.orders.clone()).collect();
+    let Some(shown) = shown(view) else { return Ok(()) };
+    match told.iter().find(|order| !shown.contains_key(order)) {
+        None => Ok(()),
+        Some(order) => Err(format!("{order} was acknowledged, and is not in the view")),
+    }
 }
 
 /// How often each order is in the view, if the view is up.
@@ -186,19 +181,18 @@ async fn view<const EACH: bool>(env: Env) -> Result<(), String> {
 
 async fn load(client: Client) -> Result<(), String> {
     let env = client.env().clone();
-    let told = env.show("acknowledged", Acknowledged(BTreeSet::new()));
+    let told = env.show("acknowledged", Acknowledged::default());
     let caller = Caller::<u64, bool>::open(&env).map_err(text)?;
     while let Some(operation) = client.next_operation(ORDERS) {
         env.sleep(Duration::from_micros(operation.draw(0, 300_000))).await;
         let order = u64::from(env.me().ordinal()) << 32 | operation.number();
         while caller.call(port(&env, "shop"), order, ANSWER_MAX).await.is_err() {}
-        told.update(&env, |told| told.0.insert(order));
+        told.update(&env, |told| told.orders.insert(order));
     }
     client.after_heal().await;
     env.sleep(Duration::from_secs(2)).await;
-    let over = env.show("over", Over);
+    told.update(&env, |told| told.is_over = true);
     // It goes on showing it until the properties have looked.
     env.sleep(Duration::from_secs(1)).await;
-    drop(over);
     Ok(())
 }
