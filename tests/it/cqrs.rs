@@ -356,3 +356,31 @@ fn every_mutant_of_commands_and_views_breaks_the_property_that_it_names() {
     assert_found(mutants(), 600);
     assert_found(vec![dual_write(), inserts_twice()], 300);
 }
+
+#[test]
+fn two_projectors_of_one_version_apply_each_event_once() {
+    in_both!(rivals);
+}
+
+async fn rivals(shop: Shop) -> Checked {
+    for _ in 0..2 {
+        let mut projector = shop.projector(OrdersProjection::<1>);
+        let env = shop.env.clone();
+        shop.env.spawn("rival", async move {
+            let why = projector.run().await;
+            env.trace(|| why.to_string());
+        });
+    }
+    let mut last = Position(0);
+    for number in 0..12 {
+        last = shop.dispatch(order(&format!("o-{number}"))).await.map_err(text)?.position;
+    }
+    let query = OrdersQuery::Customer("cust-123".to_owned());
+    let read = shop.views.ask(&query, Consistency::AtLeast(last), SECOND * 10).await;
+    let read = read.map_err(text)?;
+    ensure(!read.stale, "they do not catch up")?;
+    let customer = read.data.customer.ok_or("there is no customer")?;
+    ensure((customer.orders, customer.owes) == (12, 12 * 4_248), "events were applied twice")?;
+    let mut projector = shop.projector(OrdersProjection::<1>);
+    ensure(projector.parked().await.map_err(text)?.is_empty(), "something was parked")
+}

@@ -265,9 +265,10 @@ impl Projector {
         let before = self.failing.filter(|(position, _)| *position == event.position);
         let attempts = before.map_or(0, |(_, attempts)| attempts) + 1;
         self.failing = Some((event.position, attempts));
-        // It is tried by itself from now on, so the checkpoint stands right before it.
+        // It is tried by itself from now on, so the checkpoint stands right before it, unless
+        // another projector has applied it meanwhile: then nothing is wrong with the event.
         let checkpoint = self.checkpoint().await?;
-        let is_next = event.position.0 <= checkpoint.position.0 + 1;
+        let is_next = checkpoint.position.0 + 1 == event.position.0;
         if attempts < self.config.attempts || !is_next || mutant!(self.env, "cqrs/poison-stops-all")
         {
             return Ok(Step::Failed);
