@@ -6,6 +6,7 @@
 //! | [`breaker`] | what fails is not called for a while, and then a few calls try it |
 //! | [`bulkhead`] | what is slow takes no more places than its own |
 //! | [`bus`] | whoever subscribes hears of everything, in order |
+//! | [`cqrs`] | a command is done once, and views say of which position they are |
 //! | [`event_store`] | what happened is appended to streams, and read in one order by everybody |
 //! | [`limiter`] | no more goes through than a rate allows, whatever the clock does |
 //! | [`lock`] | a lock that ends by itself, with tokens by which late holders are told |
@@ -24,6 +25,7 @@ pub mod aggregate;
 pub mod breaker;
 pub mod bulkhead;
 pub mod bus;
+pub mod cqrs;
 pub mod event_store;
 pub mod limiter;
 pub mod lock;

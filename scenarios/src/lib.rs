@@ -8,6 +8,7 @@ pub mod bus;
 pub mod cluster;
 pub mod config;
 pub mod console;
+pub mod cqrs;
 pub mod event_store;
 pub mod http;
 pub mod kv;
@@ -39,7 +40,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![breaker::fallback(), limiter::keyed(), bulkhead::partitions(), retry::overload()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
-        vec![unit_of_work::transfers(), saga::orders()],
+        vec![unit_of_work::transfers(), cqrs::orders(), saga::orders()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
     patterns.into_iter().flatten().chain(weather::scenarios()).collect()
@@ -61,6 +62,7 @@ pub fn specimens() -> Vec<Scenario> {
         outbox::mutants(),
         bus::mutants(),
         unit_of_work::mutants(),
+        cqrs::mutants(),
         saga::mutants(),
         event_store::mutants(),
         aggregate::mutants(),

@@ -5,6 +5,7 @@ mod bulkhead; // Places for the calls of each service, one of which is slow.
 mod bus; // Posts on a bus, and those who subscribe to them.
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
+mod cqrs; // Commands, views and rebuilds: in both worlds, on SQLite and under crashes.
 mod event_store; // What happened, kept for ever; and those who decide on it.
 mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.

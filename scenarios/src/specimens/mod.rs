@@ -1,7 +1,7 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 
-pub(crate) mod breaker;
 pub mod dirty_list;
+pub mod dual_write;
 pub mod engine;
 pub mod locks;
 pub mod outbox;
@@ -12,6 +12,8 @@ pub mod sequence;
 pub mod truncation;
 pub mod tutorial_events;
 
+pub(crate) mod breaker;
+
 use squall::Scenario;
 
 /// Those that stand beside a pattern.
@@ -21,6 +23,8 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         repair::gives_up(),
         truncation::from_the_front(),
         dirty_list::dirty_list(),
+        dual_write::dual_write(),
+        dual_write::inserts_twice(),
         sequence::skips(),
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
