@@ -46,7 +46,7 @@ pub fn specimens() -> Vec<Scenario> {
         .chain(mutants)
         .chain([raft::stories::standing_still(true), kv::specimen()])
         .chain([specimens::recovery::forgets(), specimens::repair::gives_up()])
-        .chain([specimens::truncation::from_the_front()])
+        .chain([specimens::truncation::from_the_front(), specimens::saga::in_memory()])
         .chain(weather::specimens())
         .collect()
 }

@@ -18,6 +18,7 @@ mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
+mod saga; // Orders as sagas, the figures of the demo, and the mutants.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
 

@@ -9,7 +9,8 @@ use squall_env::request::{CallError, Caller};
 use squall_env::{Address, Env, NodeId, Port};
 use std::time::Duration;
 
-/// After how long a request is sent again.
+/// After how long a request is sent again, at first: each time it waits twice as long, so that an
+/// answer which takes its time over a slow link is heard.
 const TRY_MAX: Duration = Duration::from_millis(500);
 
 /// A client of a store that another node serves. It sends a request again and again until it is
@@ -40,9 +41,11 @@ impl RemoteStore {
 
     async fn ask(&self, request: Request, limit: Duration) -> Result<Response, EventStoreError> {
         let deadline = self.env.now() + limit;
+        let mut try_max = TRY_MAX;
         loop {
             let left = deadline.since(self.env.now());
-            let answer = self.caller.call(self.server, request.clone(), left.min(TRY_MAX)).await;
+            let answer = self.caller.call(self.server, request.clone(), left.min(try_max)).await;
+            try_max *= 2;
             match answer {
                 Ok(Response::Refused(refused)) => return Err(refused.into()),
                 Ok(Response::Damaged(position)) => return Err(EventStoreError::Damaged(position)),

@@ -29,6 +29,8 @@ pub(super) enum Trouble {
     /// The goods are packed as soon as they are reserved, and it is declined: they cannot be put
     /// back before somebody has unpacked them.
     Packed,
+    /// Whoever is to pay has no credit before somebody has raised the limit.
+    Limit,
     /// Nobody delivers there before somebody has found a carrier.
     NoCarrier,
 }
@@ -63,7 +65,7 @@ pub(super) trait Books:
     fn apply(&mut self, change: &Self::Change);
 
     /// What somebody changes by hand, so that what was refused for this saga is possible.
-    fn mend(saga: SagaId) -> Option<Self::Change>;
+    fn mend(saga: SagaId) -> Self::Change;
 }
 
 /// Pieces on the shelf and reserved ones.
@@ -130,8 +132,8 @@ impl Books for Stock {
         }
     }
 
-    fn mend(saga: SagaId) -> Option<StockChange> {
-        Some(StockChange::Unpack(saga))
+    fn mend(saga: SagaId) -> StockChange {
+        StockChange::Unpack(saga)
     }
 }
 
@@ -144,11 +146,13 @@ pub(super) struct Payments {
     pub(super) holds: Vec<(SagaId, u8, u64)>,
     /// What was taken, likewise.
     pub(super) taken: Vec<(SagaId, u8, u64)>,
+    raised: BTreeSet<SagaId>,
 }
 
 impl Default for Payments {
     fn default() -> Payments {
-        Payments { balances: ACCOUNTS, holds: Vec::new(), taken: Vec::new() }
+        let (holds, taken, raised) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Payments { balances: ACCOUNTS, holds, taken, raised }
     }
 }
 
@@ -161,6 +165,8 @@ pub(super) enum PaymentsChange {
     Free(SagaId),
     /// What was held is taken.
     Take(SagaId),
+    /// There is credit for an order.
+    Raise(SagaId),
 }
 
 impl Books for Payments {
@@ -169,7 +175,8 @@ impl Books for Payments {
     fn act(&self, call: &Call, order: &Order) -> Result<(PaymentsChange, Vec<u8>), String> {
         if call.step == "credit" {
             let there = self.balances.get(usize::from(order.account)).copied().unwrap_or_default();
-            return match there < order.price {
+            let is_limited = order.trouble == Trouble::Limit && !self.raised.contains(&call.saga);
+            return match there < order.price || is_limited {
                 true => Err("insufficient funds".to_owned()),
                 false => {
                     let hold = PaymentsChange::Hold(call.saga, order.account, order.price);
@@ -207,11 +214,12 @@ impl Books for Payments {
                 let hold = self.holds.remove(at);
                 self.taken.push(hold);
             }
+            PaymentsChange::Raise(saga) => drop(self.raised.insert(saga)),
         }
     }
 
-    fn mend(_saga: SagaId) -> Option<PaymentsChange> {
-        None
+    fn mend(saga: SagaId) -> PaymentsChange {
+        PaymentsChange::Raise(saga)
     }
 }
 
@@ -277,8 +285,8 @@ impl Books for Shipping {
         }
     }
 
-    fn mend(saga: SagaId) -> Option<ShippingChange> {
-        Some(ShippingChange::Carrier(saga))
+    fn mend(saga: SagaId) -> ShippingChange {
+        ShippingChange::Carrier(saga)
     }
 }
 
@@ -343,9 +351,7 @@ impl<B: Books> Machine for Service<B> {
         let call = match ask {
             Ask::Call(call) => call,
             Ask::Mend(saga) => {
-                if let change @ Some(_) = B::mend(saga) {
-                    turn.persist(self, Record { mark: None, change });
-                }
+                turn.persist(self, Record { mark: None, change: Some(B::mend(saga)) });
                 return turn.reply(id, Answer::Done(Vec::new()));
             }
         };

@@ -3,4 +3,5 @@
 pub mod engine;
 pub mod recovery;
 pub mod repair;
+pub mod saga;
 pub mod truncation;
