@@ -82,6 +82,9 @@ pub enum CommandError {
     /// Again and again something else came before it.
     #[error("the saga goes on too fast")]
     Busy,
+    /// The log could not be read, and nothing was done.
+    #[error("the saga's log cannot be read: {0}")]
+    Unavailable(String),
     /// The log gave no answer. The command may have been taken.
     #[error("the command may have been taken: {0}")]
     Unknown(String),
@@ -191,8 +194,7 @@ impl Orchestrator {
     pub async fn command(&self, saga: SagaId, command: Command) -> Result<(), CommandError> {
         for _ in 0..COMMAND_TRIES_MAX {
             let read = self.0.log.read(saga).await;
-            // Nothing was written so far.
-            let log = read.map_err(|_| CommandError::Busy)?;
+            let log = read.map_err(|error| CommandError::Unavailable(error.to_string()))?;
             let (state, definition) = self.0.look(&log)?;
             state.allows(&command, &definition)?;
             let entry = Entry { token: 0, event: Event::Commanded(command.clone()) };

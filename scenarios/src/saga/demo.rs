@@ -1,9 +1,10 @@
 //! The two orders that tutorials on sagas have, in fair weather: one that goes through, and one for
 //! what is out of stock.
 
+use super::books::{Order, Payments, Shipping, Stock, Trouble};
 use super::node::Orders;
 use super::oracle;
-use super::services::{Calls, Order, Payments, Service, Shipping, Stock, Trouble};
+use super::services::{Calls, Service};
 use super::{AGREES, CONSERVED, system};
 use squall::{Client, Scenario, Tolerance};
 use squall_env::View;

@@ -1,7 +1,8 @@
 //! Clients that order, wait, change their minds, and look after what is stuck.
 
+use super::books::{Order, Trouble};
 use super::node::{self, Orders};
-use super::services::{Order, Remote, Trouble};
+use super::services::Remote;
 use squall::{Client, Operation};
 use squall_env::platform::BindError;
 use squall_env::{Env, Shown};

@@ -1,5 +1,6 @@
 //! Orders as sagas: on a stock, an account and a shipper, run by one of two nodes.
 
+mod books;
 mod demo;
 mod load;
 mod node;
@@ -8,7 +9,7 @@ mod services;
 
 pub use demo::demo;
 
-use services::{Payments, Shipping, Stock};
+use books::{Payments, Shipping, Stock};
 use squall::{Fault, Most, Scenario, Tolerance};
 use squall_env::Env;
 use squall_protocols::event_store::{self, SegmentConfig};
