@@ -7,10 +7,11 @@ use super::{EventStore, Position};
 use squall_env::platform::{BindError, BoxFuture};
 use squall_env::request::{CallError, Caller};
 use squall_env::{Address, Env, NodeId, Port};
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
-/// After how long a request is sent again, at first: each time it waits twice as long, so that an
-/// answer which takes its time over a slow link is heard.
+/// After how long a request is sent again.
 const TRY_MAX: Duration = Duration::from_millis(500);
 
 /// A client of a store that another node serves. It sends a request again and again until it is
@@ -39,20 +40,31 @@ impl RemoteStore {
         Ok(RemoteStore { env: env.clone(), caller: Caller::open(env)?, server, limit })
     }
 
+    /// Asks, and asks again every now and then. Whichever is answered first counts: where an answer
+    /// takes longer than a try, none would ever be heard otherwise.
     async fn ask(&self, request: Request, limit: Duration) -> Result<Response, EventStoreError> {
         let deadline = self.env.now() + limit;
-        let mut try_max = TRY_MAX;
+        let mut calls = Vec::new();
         loop {
             let left = deadline.since(self.env.now());
-            let answer = self.caller.call(self.server, request.clone(), left.min(try_max)).await;
-            try_max *= 2;
-            match answer {
-                Ok(Response::Refused(refused)) => return Err(refused.into()),
-                Ok(Response::Damaged(position)) => return Err(EventStoreError::Damaged(position)),
-                Ok(Response::Failed(why)) => return Err(EventStoreError::Failed(why)),
-                Ok(response) => return Ok(response),
-                Err(CallError::Timeout) if self.env.now() < deadline => {}
-                Err(error) => return Err(error.into()),
+            calls.push(Box::pin(self.caller.call(self.server, request.clone(), left)));
+            let first = poll_fn(|cx| {
+                let ready = calls.iter_mut().find_map(|call| match call.as_mut().poll(cx) {
+                    Poll::Ready(answer) => Some(answer),
+                    Poll::Pending => None,
+                });
+                ready.map_or(Poll::Pending, Poll::Ready)
+            });
+            match self.env.timeout(left.min(TRY_MAX), first).await {
+                Ok(Ok(Response::Refused(refused))) => return Err(refused.into()),
+                Ok(Ok(Response::Damaged(position))) => {
+                    return Err(EventStoreError::Damaged(position));
+                }
+                Ok(Ok(Response::Failed(why))) => return Err(EventStoreError::Failed(why)),
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) if self.env.now() >= deadline => return Err(CallError::Timeout.into()),
+                Err(_) => {}
             }
         }
     }
@@ -117,10 +129,9 @@ impl EventStore for RemoteStore {
             let mut head = after;
             while self.env.now() < deadline {
                 // Each question is short: a server that crashes forgets who waits.
-                let left = deadline.since(self.env.now()).min(TRY_MAX / 2);
-                let request = Request::Wait { after, limit_ms: left.as_millis() as u64 };
-                let patience = deadline.since(self.env.now()).min(TRY_MAX);
-                match self.ask(request, patience).await {
+                let left = deadline.since(self.env.now());
+                let limit_ms = left.min(TRY_MAX / 2).as_millis() as u64;
+                match self.ask(Request::Wait { after, limit_ms }, left.min(self.limit)).await {
                     Ok(Response::Waited(position)) => head = position,
                     Ok(response) => return other(response),
                     Err(EventStoreError::NoAnswer(CallError::Timeout)) => continue,

@@ -129,7 +129,7 @@ impl Customer {
             }
         }
         if is_limited {
-            self.env.sleep(Duration::from_micros(operation.draw(10, 100_000))).await;
+            self.env.sleep(Duration::from_micros(operation.draw(10, 400_000))).await;
             self.services.mend(saga, "credit", MEND_MAX).await;
         }
         if operation.draw(7, 4) == 0 {
