@@ -30,6 +30,7 @@ mod register; // The atomic register under every fault that it survives, and its
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
 mod resilience; // Breakers, limiters, bulkheads and retries, by hand.
 mod retry; // Retries before a service that has too much to do.
+mod saga; // Orders as sagas, the figures of the demo, and the mutants.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
 mod tower; // The same as layers of tower.

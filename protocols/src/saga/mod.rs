@@ -13,6 +13,12 @@
 //! a participant says "refused" without knowing that it had no effect. There is no isolation:
 //! others see what is half done. The scenario `saga/orders` shows it.
 //!
+//! [`State`] is the pure core: what a saga's log folds to, and what it does [next](State::next). An
+//! [`Orchestrator`] on every node starts sagas, reports on them and takes commands; the one that
+//! holds the lock [runs](Orchestrator::run_under) them, over a [`SagaLog`], as the
+//! [`EventStoreLog`] is one. What a service remembers of sagas, its [`Effects`], grows with every
+//! saga, since nobody can say when the last copy of a call has arrived.
+//!
 //! Sagas are those of Garcia-Molina and Salem ("Sagas", SIGMOD 1987), with backward recovery up to
 //! the pivot and forward recovery behind it.
 //!

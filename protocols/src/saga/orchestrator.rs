@@ -8,12 +8,11 @@ use super::flaws::Flaws;
 use super::log::{LogError, SagaLog};
 use super::report::{Report, Status};
 use super::state::{Halt, NotAllowed, State, Unreadable};
-use crate::lock::{AcquireError, LockClient, Refused};
+use crate::lock::{AcquireError, LockClient};
 use squall_env::platform::BoxFuture;
 use squall_env::sync::{Receiver, Sender, channel};
 use squall_env::{Either, Elapsed, Env, HasOutcome, Instant, Outcome, Shown, Task, mutant, race};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +82,9 @@ pub enum CommandError {
     /// Again and again something else came before it.
     #[error("the saga goes on too fast")]
     Busy,
+    /// The log could not be read, and nothing was done.
+    #[error("the saga's log cannot be read: {0}")]
+    Unavailable(String),
     /// The log gave no answer. The command may have been taken.
     #[error("the command may have been taken: {0}")]
     Unknown(String),
@@ -192,8 +194,7 @@ impl Orchestrator {
     pub async fn command(&self, saga: SagaId, command: Command) -> Result<(), CommandError> {
         for _ in 0..COMMAND_TRIES_MAX {
             let read = self.0.log.read(saga).await;
-            // Nothing was written so far.
-            let log = read.map_err(|_| CommandError::Busy)?;
+            let log = read.map_err(|error| CommandError::Unavailable(error.to_string()))?;
             let (state, definition) = self.0.look(&log)?;
             state.allows(&command, &definition)?;
             let entry = Entry { token: 0, event: Event::Commanded(command.clone()) };
@@ -221,34 +222,24 @@ impl Orchestrator {
         }
     }
 
-    /// Acquires this lock again and again, and [runs](Orchestrator::run) sagas while it is held.
+    /// Waits for this lock until `deadline`, and [runs](Orchestrator::run) sagas while it is held:
+    /// for `ttl` since it was last renewed. Whoever wants to own sagas does this again and again.
     ///
     /// # Errors
-    /// If the lock's name or `ttl` are none that a lock can have.
+    /// If the lock could not be had.
     pub async fn run_under(
         &self,
         locks: &LockClient,
         name: &str,
         ttl: Duration,
-    ) -> Result<Infallible, Refused> {
-        loop {
-            let deadline = self.0.env.now() + ttl.saturating_mul(8);
-            match locks.acquire(name, ttl, deadline).await {
-                Ok(lease) => {
-                    let token = lease.token().0;
-                    self.0.env.trace(|| format!("owns sagas under token {token}"));
-                    let stopped = self.run(token, async { _ = lease.lost().await }).await;
-                    self.0.env.trace(|| format!("owns sagas no more: {stopped:?}"));
-                    // Whether anybody hears of it is not waited for: it ends by itself.
-                    drop(lease);
-                }
-                Err(AcquireError::Deadline) => {}
-                Err(AcquireError::Refused(
-                    refused @ (Refused::NameTooLong { .. } | Refused::Ttl { .. }),
-                )) => return Err(refused),
-                Err(AcquireError::Refused(_)) => self.0.env.sleep(ttl).await,
-            }
-        }
+        deadline: Instant,
+    ) -> Result<Stopped, AcquireError> {
+        let lease = locks.acquire(name, ttl, deadline).await?;
+        let token = lease.token().0;
+        self.0.env.trace(|| format!("owns sagas under token {token}"));
+        let stopped = self.run(token, async { _ = lease.lost().await }).await;
+        self.0.env.trace(|| format!("owns sagas no more: {stopped:?}"));
+        Ok(stopped)
     }
 
     /// Goes on until it is overtaken.

@@ -1,21 +1,22 @@
 //! Clients that order, wait, change their minds, and look after what is stuck.
 
+use super::books::{Order, Trouble};
 use super::node::{self, Orders};
-use super::services::{Order, Remote, Trouble};
+use super::services::Remote;
 use squall::{Client, Operation};
 use squall_env::platform::BindError;
 use squall_env::{Env, Shown};
 use squall_protocols::event_store::EventStore;
 use squall_protocols::event_store::{EventId, Expected, NewEvent};
 use squall_protocols::saga::{
-    Cause, Command, Entry, Event, EventStoreLog, SagaId, SagaLog, Status, stream_of,
+    Cause, Command, Entry, Event, EventStoreLog, Report, SagaId, SagaLog, Status, stream_of,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many operations each client does while there are faults.
-const OPERATIONS: u64 = 4;
+const OPERATIONS: u64 = 6;
 
 /// How long a client waits before it looks again.
 const LOOK: Duration = Duration::from_millis(40);
@@ -84,13 +85,15 @@ fn drawn(operation: Operation) -> Order {
         3 => vec![(0, 4)],
         _ => vec![(0, 1), (1, 1)],
     };
-    let trouble = match operation.draw(3, 8) {
+    let trouble = match operation.draw(3, 10) {
         0 => Trouble::Declined,
         1 => Trouble::Packed,
         2 => Trouble::NoCarrier,
+        3..=4 => Trouble::Limit,
         _ => Trouble::None,
     };
-    let price = [9_999, 15_000][operation.draw(4, 2) as usize];
+    // There is never as much on the second account as the last one takes.
+    let price = [9_999, 15_000, 30_000][operation.draw(4, 3) as usize];
     Order { items, account: operation.draw(5, 2) as u8, price, trouble }
 }
 
@@ -118,17 +121,22 @@ impl Customer {
     async fn order(&mut self, saga: SagaId, operation: Operation) {
         let order = drawn(operation);
         let input = serde_json::to_vec(&order).expect("an order has an encoding");
+        let is_limited = order.trouble == Trouble::Limit;
         for _ in 0..3 {
-            if self.orders.start(saga, input.clone()).await {
+            if self.orders.start(saga, "order", input.clone()).await {
                 self.told.update(&self.env, |told| told.started.insert(saga, order));
                 break;
             }
+        }
+        if is_limited {
+            self.env.sleep(Duration::from_micros(operation.draw(10, 400_000))).await;
+            self.services.mend(saga, "credit", MEND_MAX).await;
         }
         if operation.draw(7, 4) == 0 {
             self.env.sleep(Duration::from_micros(operation.draw(8, 200_000))).await;
             self.orders.command(saga, Command::Cancel).await;
         }
-        let until = self.env.now() + Duration::from_micros(operation.draw(9, 800_000));
+        let until = self.env.now() + Duration::from_micros(operation.draw(9, 400_000));
         while self.env.now() < until && !self.is_over(saga) {
             self.env.sleep(LOOK).await;
             self.look_at(saga).await;
@@ -158,7 +166,7 @@ impl Customer {
     }
 
     async fn look_at(&mut self, saga: SagaId) {
-        let Some(status) = self.orders.report(saga).await else { return };
+        let Some(Report { status, .. }) = self.orders.report(saga).await else { return };
         self.env.trace(|| format!("{saga} is {status:?}"));
         match &status {
             Status::Completed { .. } => self.env.sometimes("an order was completed"),
@@ -186,7 +194,9 @@ impl Customer {
 
     /// What an operator does about an order that is stuck.
     async fn help(&mut self, saga: SagaId, step: String, is_undo: bool) {
-        let way = if step == "charge" { 0 } else { self.env.random_below(6) };
+        let way = self.env.random_below(6);
+        // Whether money was taken nobody but the payments can say.
+        let way = if step == "charge" && way < 5 { 0 } else { way };
         let command = match way {
             0..=2 => {
                 // Nothing can be made possible at a service that does not answer.

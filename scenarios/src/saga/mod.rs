@@ -1,11 +1,15 @@
 //! Orders as sagas: on a stock, an account and a shipper, run by one of two nodes.
 
+mod books;
+mod demo;
 mod load;
 mod node;
 mod oracle;
 mod services;
 
-use services::{Payments, Shipping, Stock};
+pub use demo::demo;
+
+use books::{Payments, Shipping, Stock};
 use squall::{Fault, Most, Scenario, Tolerance};
 use squall_env::Env;
 use squall_protocols::event_store::{self, SegmentConfig};
@@ -25,6 +29,17 @@ async fn events(env: Env) -> Result<(), event_store::ServeError> {
     event_store::serve(env, "events", SegmentConfig::default()).await
 }
 
+/// The nodes that orders need.
+fn system(name: &str) -> Scenario {
+    Scenario::new(name)
+        .nodes("events", 1..=1, events)
+        .nodes("locks", 1..=1, lock::serve)
+        .nodes("stock", 1..=1, services::serve::<Stock>)
+        .nodes("payments", 1..=1, services::serve::<Payments>)
+        .nodes("shipping", 1..=1, services::serve::<Shipping>)
+        .nodes("orchestrator", 2..=2, node::serve)
+}
+
 /// Orders with all that one durable node of each kind survives, and two nodes that run sagas, of
 /// which one at a time owns them.
 pub fn orders() -> Scenario {
@@ -37,13 +52,7 @@ pub fn orders() -> Scenario {
         .lost_unsynced_writes()
         .failing_disks();
     let tolerance = roles.into_iter().fold(tolerance, |all, role| all.impaired(role, Most::Any));
-    Scenario::new("saga/orders")
-        .nodes("events", 1..=1, events)
-        .nodes("locks", 1..=1, lock::serve)
-        .nodes("stock", 1..=1, services::serve::<Stock>)
-        .nodes("payments", 1..=1, services::serve::<Payments>)
-        .nodes("shipping", 1..=1, services::serve::<Shipping>)
-        .nodes("orchestrator", 2..=2, node::serve)
+    system("saga/orders")
         .clients("client", 1..=2, load::load)
         .tolerates(tolerance)
         .always(CONSERVED, || oracle::conserved)

@@ -6,34 +6,38 @@ use squall_env::platform::{BindError, Closed};
 use squall_env::request::{Caller, Responder};
 use squall_env::{Address, Either, Env, Port, race};
 use squall_protocols::event_store::{EventStore, RemoteStore};
-use squall_protocols::lock::{self, LockClient, Refused, Single};
+use squall_protocols::lock::{self, AcquireError, LockClient, Refused, Single};
 use squall_protocols::saga::{
-    Command, CommandError, Definition, Definitions, EventStoreLog, Orchestrator, Patience, SagaId,
-    StartError, Status,
+    Command, CommandError, Definition, Definitions, EventStoreLog, Orchestrator, Patience, Report,
+    SagaId, StartError,
 };
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a node owns sagas after it was last heard of.
+/// How long a node owns sagas after it was last heard of, at first: less than nodes stand still.
 const TTL: Duration = Duration::from_millis(400);
+
+/// How long at most, if the way to the lock is too long for less.
+const TTL_MAX: Duration = Duration::from_millis(6_400);
 
 /// How often the owner looks what is new.
 const POLL: Duration = Duration::from_millis(25);
 
 /// How long an operation of the store may take.
-const STORE_MAX: Duration = Duration::from_millis(400);
+const STORE_MAX: Duration = Duration::from_secs(5);
 
 const PORT: Port = Port::named("orders");
 
+const PATIENCE: Patience = Patience {
+    call_max: Duration::from_millis(150),
+    attempts_max: 3,
+    undo_attempts_max: 4,
+    pause: Duration::from_millis(20),
+    pause_max: Duration::from_millis(200),
+};
+
 /// An order: created, then reserved while the credit is looked at, paid, and sent.
 pub(super) fn order() -> Definition {
-    let patience = Patience {
-        call_max: Duration::from_millis(150),
-        attempts_max: 3,
-        undo_attempts_max: 4,
-        pause: Duration::from_millis(20),
-        pause_max: Duration::from_millis(200),
-    };
     Definition::of("order", 1)
         .compensatable("create", &[])
         .compensatable("reserve", &["create"])
@@ -41,7 +45,20 @@ pub(super) fn order() -> Definition {
         .pivot("charge")
         .retriable("ship", &[])
         .retriable("notify", &["ship"])
-        .patience(patience)
+        .patience(PATIENCE)
+        .build()
+        .expect("the steps make sense")
+}
+
+/// An order one step after the other.
+pub(super) fn plain() -> Definition {
+    Definition::of("plain order", 1)
+        .compensatable("create", &[])
+        .compensatable("reserve", &["create"])
+        .compensatable("credit", &["reserve"])
+        .pivot("charge")
+        .retriable("ship", &[])
+        .patience(PATIENCE)
         .build()
         .expect("the steps make sense")
 }
@@ -49,7 +66,7 @@ pub(super) fn order() -> Definition {
 /// What clients ask.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Ask {
-    Start(SagaId, Vec<u8>),
+    Start(SagaId, String, Vec<u8>),
     Report(SagaId),
     Command(SagaId, Command),
 }
@@ -59,7 +76,7 @@ enum Ask {
 enum Tell {
     Started,
     Taken,
-    Report(Option<Status>),
+    Report(Option<Report>),
     Commanded,
     NotCommanded(String),
 }
@@ -89,7 +106,8 @@ pub(super) enum NodeError {
 pub(super) async fn serve(env: Env) -> Result<(), NodeError> {
     let (_, log) = log(&env)?;
     let remote = Arc::new(Remote::open(&env)?);
-    let orders = Orchestrator::new(&env, Arc::new(log), remote, Definitions::new([order()]), POLL);
+    let orders =
+        Orchestrator::new(&env, Arc::new(log), remote, Definitions::new([order(), plain()]), POLL);
     let locks = Arc::new(Single::open(&env, env.peers("locks")[0])?);
     let locks = LockClient::new(&env, locks, lock::Config::default());
     let mut asked = Responder::<Ask, Tell>::open(&env, PORT)?;
@@ -105,24 +123,33 @@ pub(super) async fn serve(env: Env) -> Result<(), NodeError> {
             });
         }
     };
-    match race(serving, orders.run_under(&locks, "sagas", TTL)).await {
+    match race(serving, own(&env, &orders, &locks)).await {
         Either::Left(ended) => ended,
-        Either::Right(Err(refused)) => Err(refused.into()),
-        Either::Right(Ok(never)) => match never {},
+        Either::Right(refused) => Err(refused.into()),
+    }
+}
+
+/// Owns sagas again and again.
+async fn own(env: &Env, orders: &Orchestrator, locks: &LockClient) -> Refused {
+    let mut ttl = TTL;
+    loop {
+        let began = env.now();
+        match orders.run_under(locks, "sagas", ttl, began + ttl * 3).await {
+            Ok(_) if env.now() - began > ttl * 5 => ttl = TTL,
+            Ok(_) | Err(AcquireError::Deadline) => ttl = TTL_MAX.min(ttl * 4),
+            Err(AcquireError::Refused(refused)) => return refused,
+        }
     }
 }
 
 async fn told(orders: &Orchestrator, ask: Ask) -> Option<Tell> {
     match ask {
-        Ask::Start(saga, input) => match orders.start(saga, "order", input).await {
+        Ask::Start(saga, name, input) => match orders.start(saga, &name, input).await {
             Ok(()) => Some(Tell::Started),
             Err(StartError::Taken | StartError::NotDefined(_)) => Some(Tell::Taken),
             Err(StartError::Unknown(_)) => None,
         },
-        Ask::Report(saga) => {
-            let report = orders.report(saga).await.ok()?;
-            Some(Tell::Report(report.map(|report| report.status)))
-        }
+        Ask::Report(saga) => Some(Tell::Report(orders.report(saga).await.ok()?)),
         Ask::Command(saga, command) => match orders.command(saga, command).await {
             Ok(()) => Some(Tell::Commanded),
             Err(CommandError::Unknown(_)) => None,
@@ -136,32 +163,42 @@ pub(super) struct Orders {
     env: Env,
     caller: Caller<Ask, Tell>,
     next: usize,
+    /// How long a question waits for its answer: longer after one that got none.
+    patience: Duration,
 }
 
-/// How long a question waits for its answer.
-const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// How long a question waits for its answer at first.
+const PATIENCE_MIN: Duration = Duration::from_millis(300);
+
+/// The longest that one waits.
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 impl Orders {
     pub(super) fn open(env: &Env) -> Result<Orders, BindError> {
-        Ok(Orders { env: env.clone(), caller: Caller::open(env)?, next: 0 })
+        Ok(Orders { env: env.clone(), caller: Caller::open(env)?, next: 0, patience: PATIENCE_MIN })
     }
 
     async fn ask(&mut self, ask: Ask) -> Option<Tell> {
         let nodes = self.env.peers("orchestrator");
         self.next = (self.next + 1) % nodes.len();
         let to = Address::new(nodes[self.next], PORT);
-        self.caller.call(to, ask, ANSWER_MAX).await.ok()
+        let answer = self.caller.call(to, ask, self.patience).await.ok();
+        self.patience = match answer {
+            Some(_) => PATIENCE_MIN.max(self.patience / 2),
+            None => PATIENCE_MAX.min(self.patience * 2),
+        };
+        answer
     }
 
     /// Whether the saga is known to have been started.
-    pub(super) async fn start(&mut self, saga: SagaId, input: Vec<u8>) -> bool {
-        self.ask(Ask::Start(saga, input)).await == Some(Tell::Started)
+    pub(super) async fn start(&mut self, saga: SagaId, name: &str, input: Vec<u8>) -> bool {
+        self.ask(Ask::Start(saga, name.to_owned(), input)).await == Some(Tell::Started)
     }
 
     /// Where the saga stands, if anybody says so.
-    pub(super) async fn report(&mut self, saga: SagaId) -> Option<Status> {
+    pub(super) async fn report(&mut self, saga: SagaId) -> Option<Report> {
         match self.ask(Ask::Report(saga)).await {
-            Some(Tell::Report(status)) => status,
+            Some(Tell::Report(report)) => report,
             _ => None,
         }
     }

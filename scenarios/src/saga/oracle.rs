@@ -1,8 +1,9 @@
 //! What must hold of orders, from what clients were told and what services have in their books.
 
+use super::books::{ACCOUNTS, Books, ITEMS, Payments, Shipping, Stock};
 use super::load::Told;
 use super::node::order;
-use super::services::{ACCOUNTS, Books, Calls, ITEMS, Payments, Service, Shipping, Stock};
+use super::services::{Calls, Service};
 use squall_env::{NodeId, View};
 use squall_protocols::saga::{Definition, SagaId, Status, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +57,7 @@ pub(super) fn conserved(view: &View<'_>) -> Result<(), String> {
         }
     }
     for payments in view.changed::<Service<Payments>>() {
-        let Payments { balances, holds, taken } = &payments.books;
+        let Payments { balances, holds, taken, .. } = &payments.books;
         for (account, there) in ACCOUNTS.into_iter().enumerate() {
             let of = holds.iter().chain(taken).filter(|hold| usize::from(hold.1) == account);
             let bound: u64 = of.map(|hold| hold.2).sum();

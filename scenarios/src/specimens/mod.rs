@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod queue;
 pub mod recovery;
 pub mod repair;
+pub mod saga;
 pub mod sequence;
 pub mod truncation;
 pub mod tutorial_events;
@@ -25,6 +26,7 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         dirty_list::dirty_list(),
         dual_write::dual_write(),
         dual_write::inserts_twice(),
+        saga::in_memory(),
         sequence::skips(),
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
