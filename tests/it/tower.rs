@@ -141,6 +141,10 @@ fn a_bulkhead_lets_so_many_in_and_a_dropped_call_out() {
     });
 }
 
+fn always<E>(_: &E) -> Advice {
+    Advice::Retry
+}
+
 #[test]
 fn layers_work_together() {
     in_world(|env| async move {
@@ -151,8 +155,8 @@ fn layers_work_together() {
             0..100 => Effect::Once,
             _ => Effect::Idempotent,
         };
-        let retries =
-            RetryLayer::new(&env, retry, MS * 1_000, (effect, |_: &Error<_, _>| Advice::Retry));
+        let judge_of = (effect, always as fn(&Error<_, Failed>) -> Advice);
+        let retries = RetryLayer::new(&env, retry.clone(), MS * 1_000, judge_of);
         let timeout = TimeoutLayer::new(&env, MS * 50);
         let mut service = retries.layer(timeout.layer(backend.clone()));
         assert_eq!((ask(&mut service, 1).await, backend.calls()), (Ok(1), 2));
@@ -165,6 +169,8 @@ fn layers_work_together() {
         let again = ask(&mut service, 100).await.unwrap_err();
         assert_eq!((again.why, again.tries), (Why::Tries, 3));
         let layer = BreakerLayer::new(breaker(&env), judge);
+        let judge_of = (effect, always as fn(&Error<_, Error<_, Failed>>) -> Advice);
+        let retries = RetryLayer::new(&env, retry, MS * 1_000, judge_of);
         let mut service = retries.layer(layer.layer(timeout.layer(Backend::new(&env, 5))));
         let error = ask(&mut service, 1).await.unwrap_err();
         assert!(matches!(error.last, Some(Error::Refused(_))), "the breaker stands within");

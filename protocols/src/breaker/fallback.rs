@@ -137,8 +137,9 @@ impl<B: Body> Fallback<B> {
     }
 
     /// Makes the calls of the queue, the oldest first and one at a time, whenever the breaker lets
-    /// them through, and tells `settled` what came of those that are done with. It is told at least
-    /// once: again, if the node crashes before the queue knows.
+    /// them through, and tells `settled` what came of those that are done with: at least once, and
+    /// again if the node crashes before the queue knows. One task does this, for as long as the
+    /// queue runs; if another begins, the first gets no more calls.
     ///
     /// # Errors
     /// If the queue stops.

@@ -4,7 +4,7 @@ use super::config::{AfterHalfOpen, Config, ConfigError, Initial, Window};
 use super::events::{Event, Listener};
 use super::flaws::Flaws;
 use super::window::{Call, Calls, Sum};
-use squall_env::Instant;
+use squall_env::{HasOutcome, Instant, Outcome};
 use std::time::Duration;
 
 /// What a breaker does with calls.
@@ -43,6 +43,12 @@ pub struct Refused {
     pub state: State,
     /// When it makes sense to try again, if the breaker knows.
     pub retry_at: Option<Instant>,
+}
+
+impl HasOutcome for Refused {
+    fn outcome(&self) -> Outcome {
+        Outcome::NotDone
+    }
 }
 
 /// A change of state that makes no sense.

@@ -30,7 +30,7 @@ pub enum CallError<E> {
 impl<E: HasOutcome> HasOutcome for CallError<E> {
     fn outcome(&self) -> Outcome {
         match self {
-            CallError::Refused(_) => Outcome::NotDone,
+            CallError::Refused(refused) => refused.outcome(),
             CallError::Failed(error) => error.outcome(),
         }
     }

@@ -1,6 +1,6 @@
-//! Bulkheads: calls of one kind have only so many places, so that a dependency that has become slow
-//! takes no more than its own, as a hull is divided so that one leak does not sink the ship (Nygard,
-//! Release It!, 2007).
+//! Bulkheads: calls of one kind have only so many places, so that a dependency that has become
+//! slow takes no more than its own, as a hull is divided so that one leak does not sink the ship
+//! (Nygard, Release It!, 2007).
 //!
 //! *Promises* that of each key no more calls than allowed are under way, that no more wait than
 //! allowed, and none longer than it may; that who waits longest goes first; that what happens to

@@ -72,8 +72,11 @@ impl<K: Ord + Clone> Keyed<K> {
         if self.swept.is_some_and(|swept| now < swept + self.quota.interval()) {
             return;
         }
+        let before = self.limiters.len();
         self.limiters.retain(|_, limiter| !limiter.is_idle(now));
-        self.forgotten = self.forgotten.max(now);
+        if self.limiters.len() < before {
+            self.forgotten = self.forgotten.max(now);
+        }
         self.swept = (self.limiters.len() >= self.most).then_some(now);
     }
 
