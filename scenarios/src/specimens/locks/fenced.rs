@@ -13,9 +13,9 @@ use squall_protocols::lock::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Holders that stand still for longer than their leases, on a server whose time jumps forward, that
-/// crashes and loses its power, which takes nothing that was synced (its log has no guard against
-/// sectors that are torn in place): the account refuses those who held the lock before.
+/// Holders that stand still for longer than their leases, on a server whose time jumps forward,
+/// that crashes and loses its power, which takes nothing that was synced (its log has no guard
+/// against sectors that are torn in place): the account refuses those who held the lock before.
 pub fn fenced() -> Scenario {
     let nodes = Scenario::new("locks/fenced")
         .nodes("redis", 1..=1, |env| redis::serve(env, redis::Config::alone(Persistence::Always)))
