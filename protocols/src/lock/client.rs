@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// How long a request is waited for at first, at most, however long the lease is to last.
+const PATIENCE_MAX: Duration = Duration::from_millis(500);
+
 /// What a client counts on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -270,10 +273,10 @@ impl Shared {
         AcquisitionId { owner: self.owner, number }
     }
 
-    /// How long one request is waited for at first: a lease can then be renewed several times before
-    /// it is over.
+    /// How long one request is waited for at first: a lease can then be renewed several times
+    /// before it is over.
     pub(super) fn patience(&self, ttl: Duration) -> Duration {
-        (ttl / 4).max(Duration::from_millis(2))
+        (ttl / 4).clamp(Duration::from_millis(2), PATIENCE_MAX)
     }
 
     /// Ends an acquisition, if anybody answers by then.

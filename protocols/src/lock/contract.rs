@@ -73,7 +73,11 @@ fn token(promise: &'static str, standing: Standing) -> Result<Token, Broken> {
 impl Bench {
     /// Asks for one of the bench's locks, for one of several owners.
     fn ask(&self, name: &str, number: u64, ttl_ms: u64, wait_ms: u64) -> Acquire {
-        let id = AcquisitionId { owner: self.run, number };
+        // An acquisition is of one lock.
+        let owner = name
+            .bytes()
+            .fold(self.run, |owner, byte| owner.rotate_left(8).wrapping_add(u64::from(byte)));
+        let id = AcquisitionId { owner, number };
         let claim = Claim { name: format!("{name}-{:x}", self.run), id };
         Acquire { claim, ttl_ms, wait_ms }
     }

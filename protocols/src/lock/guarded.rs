@@ -10,7 +10,7 @@ use std::time::Duration;
 /// For how long it is not asked again after it had no room.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// For how long one request is waited for.
+/// For how long one request is waited for at first: twice as long after each that nobody answered.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why a guarded resource has not done what it was asked.
@@ -93,17 +93,17 @@ impl<R: Resource> GuardedClient<R> {
         limit: Duration,
     ) -> Result<GuardedTell<R::Value>, GuardedError> {
         let until = self.env.now() + limit;
-        let mut unanswered = false;
+        let (mut unanswered, mut patience) = (false, PATIENCE);
         loop {
             let left = until - self.env.now();
-            match self.caller.call(self.resource, ask.clone(), left.min(PATIENCE)).await {
+            match self.caller.call(self.resource, ask.clone(), left.min(patience)).await {
                 Ok(GuardedTell::Stale(stale)) if unanswered => {
                     return Err(GuardedError::Late(stale));
                 }
                 Ok(GuardedTell::Stale(stale)) => return Err(stale.into()),
                 Ok(GuardedTell::Busy) => self.env.sleep(PAUSE.min(left)).await,
                 Ok(told) => return Ok(told),
-                Err(_) => unanswered = true,
+                Err(_) => (unanswered, patience) = (true, patience * 2),
             }
             if self.env.now() >= until {
                 return Err(GuardedError::Unanswered);

@@ -61,6 +61,10 @@ async fn workers(env: Env) -> Checked {
     let locks = Single::open(&env, me).map_err(text)?;
     let locks = LockClient::new(&env, Arc::new(locks), Bounds::default());
     let account = Arc::new(GuardedClient::<Account>::open(&env, me).map_err(text)?);
+    // Until both of them are there.
+    let (ready, by) = (Duration::from_secs(1), env.now() + Duration::from_secs(10));
+    drop(locks.acquire("ready", ready, by).await.map_err(text)?);
+    account.look(Duration::from_secs(5)).await.map_err(text)?;
     let work = |wait: Duration| {
         let (env, locks, account) = (env.clone(), locks.clone(), Arc::clone(&account));
         async move {
@@ -77,6 +81,7 @@ async fn workers(env: Env) -> Checked {
     ensure(charged, "an account that nobody processes is not processed")?;
     let balance = account.look(Duration::from_secs(5)).await.map_err(text)?;
     ensure(balance == Balance(2), "an account was charged too often, or too seldom")?;
+    env.sleep(Duration::from_secs(1)).await;
     ensure(locks.renewals() == 0, "a lease that was released is renewed")
 }
 
