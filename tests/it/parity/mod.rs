@@ -113,7 +113,9 @@ where
         let watch = Watch { until_ns: 60_000_000_000, ..Watch::default() };
         let outcome = run_plan(&scenario, seed, &plan, watch);
         assert_eq!(outcome.failure, None, "seed {seed}");
-        assert_eq!(outcome.sometimes, [("the check holds", u64::from(nodes))], "seed {seed}");
+        // What is checked may tell of situations of its own.
+        let holds = ("the check holds", u64::from(nodes));
+        assert!(outcome.sometimes.contains(&holds), "seed {seed}: {:?}", outcome.sometimes);
     }
 }
 
