@@ -33,8 +33,10 @@ pub fn scenarios() -> Vec<Scenario> {
         http::http2(),
         kv::kv(),
         queue::work(),
+        outbox::orders(),
+        bus::subscriptions(),
     ];
-    let all = raft.into_iter().chain(more).chain(store).chain(systems).chain(buses);
+    let all = raft.into_iter().chain(more).chain(store).chain(systems);
     all.chain(weather::scenarios()).collect()
 }
 
@@ -49,6 +51,8 @@ pub fn specimens() -> Vec<Scenario> {
             register::mutants(),
             breaker::mutants(),
             queue::mutants(),
+            outbox::mutants(),
+            bus::mutants(),
         ]
         .into_iter()
         .flatten()
