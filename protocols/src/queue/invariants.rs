@@ -269,9 +269,8 @@ pub fn dead_letters_stay(queue: &'static str) -> impl FnMut(&View<'_>) -> Result
         let now: BTreeSet<Receipt> = holds.dead.iter().copied().collect();
         let is_anew = boot != holds.boot;
         let is_alive = |receipt: &Receipt| holds.queued.iter().any(|one| one.id == receipt.id);
-        let gone = dead
-            .difference(&now)
-            .find(|receipt| !asked.contains(receipt) && !(is_anew && is_alive(receipt)));
+        let may_go = |receipt: &Receipt| asked.contains(receipt) || is_anew && is_alive(receipt);
+        let gone = dead.difference(&now).find(|receipt| !may_go(receipt));
         if let Some(receipt) = gone {
             return Err(format!("{} is dead no more, and nobody asked for it", receipt.id));
         }

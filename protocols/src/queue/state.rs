@@ -236,21 +236,19 @@ impl Queue {
     }
 
     fn redrive(&mut self, place: u64) {
-        let kept = match self.kept.queued.get_mut(&place) {
-            Some(queued) => queued,
-            None => {
-                let Some(mut buried) = self.kept.dead.remove(&place) else { return };
+        let at = match self.kept.dead.remove(&place) {
+            Some(mut buried) => {
                 buried.kept.message.delay = Duration::ZERO;
                 let at = self.kept.next;
                 self.append(buried.kept);
-                let Some(kept) = self.kept.queued.get_mut(&at) else { return };
-                kept.forgive();
-                self.refresh(at);
-                return;
+                at
             }
+            None => place,
         };
-        kept.forgive();
-        self.refresh(place);
+        if let Some(kept) = self.kept.queued.get_mut(&at) {
+            kept.forgive();
+        }
+        self.refresh(at);
     }
 
     fn take_out(&mut self, place: u64) {
