@@ -163,7 +163,8 @@ where
                 0..ACCOUNTS => self.open_account(&operation.number().to_string()).await,
                 _ if operation.draw(1, 4) == 0 => self.load(&account(3).to_string()).await,
                 _ => {
-                    self.transfer(operation, account(3), 1 + operation.draw(4, ACCOUNTS - 1)).await
+                    let distance = 1 + operation.draw(4, ACCOUNTS - 1);
+                    self.transfer(operation, account(3), distance).await;
                 }
             }
         }

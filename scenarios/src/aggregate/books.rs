@@ -78,7 +78,7 @@ pub(super) fn verdict(history: &History<Asked, Heard>) -> Result<(), String> {
     }
     let Some(log) = logs.iter().max_by_key(|log| log.len()) else { return Ok(()) };
     let mut streams = Streams::new();
-    for event in log.iter() {
+    for event in *log {
         streams.entry(event.stream.clone()).or_default().push(read(event)?);
     }
     for operation in history.operations() {
