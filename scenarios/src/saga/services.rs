@@ -1,7 +1,7 @@
 //! Those who take part in orders, each a machine on a node of its own that keeps its books and,
 //! beside them, what it has done for sagas.
 
-use super::books::{Books, Order};
+use super::books::{Books, Order, Trouble};
 use serde::{Deserialize, Serialize};
 use squall_env::machine::{OpenError, StopReason};
 use squall_env::platform::{BindError, BoxFuture, Closed};
@@ -85,6 +85,10 @@ impl<B: Books> Machine for Service<B> {
         let served = self.effects.serve(&call, turn, act, |_| self.books.undo(&call, &order));
         let Served { answer, mark, change } = served;
         turn.trace(|| format!("{call:?} is answered {answer:?}, {mark:?}"));
+        if matches!(answer, Answer::Refused(_)) && order.trouble == Trouble::Limit {
+            let change = Some(B::mend(call.saga));
+            turn.persist(self, Record { mark: None, change });
+        }
         if answer != Answer::Overtaken {
             self.accepted.push((call.saga, call.token));
         } else {
