@@ -182,7 +182,9 @@ impl Customer {
                 told.changed = Some((saga, before, status.clone()));
             }
         });
-        if let Status::Stuck { step, is_undo, .. } = status {
+        if let Status::Stuck { step, is_undo, .. } = status
+            && !self.given_up.contains(&saga)
+        {
             self.help(saga, step, is_undo).await;
         }
     }
