@@ -129,6 +129,12 @@ pub(super) enum ServeError {
 
 const PORT: Port = Port::named("service");
 
+/// One request in so many waits before it is served.
+const LATE_OF: u64 = 8;
+
+/// How long at most, in microseconds.
+const LATE_MAX_US: u64 = 500_000;
+
 /// A node that is a service.
 pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
     let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
@@ -138,7 +144,12 @@ pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
         loop {
             let (ask, back) = asked.receive().await?;
             let service: Handle<Service<B>> = service.clone();
+            let own = env.clone();
             env.spawn("request", async move {
+                // Some wait for long before it is their turn, and are overtaken by later ones.
+                if own.random_below(LATE_OF) == 0 {
+                    own.sleep(Duration::from_micros(own.random_below(LATE_MAX_US))).await;
+                }
                 if let Ok(answer) = service.request(ask).await {
                     back.reply(answer);
                 }
