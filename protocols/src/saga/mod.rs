@@ -1,17 +1,17 @@
 //! A saga: steps on several services, each a transaction of its own, that come out as all done or
 //! as all undone, or stop where everybody can see it.
 //!
-//! *Promises* that a saga that was started ends with every step done, or with every step undone that
-//! may have had an effect, or stands still as [`Status::Stuck`] until an [operator](Command) says
-//! how to go on; that a step whose outcome is unknown is asked again under the same key before
-//! anything is built on it, and undone if nobody ever knows; that what completed is undone in
-//! reverse; that participants who keep [`Effects`] do each step once and undo it once, however often
-//! they are asked, and never do late what was undone before; and that one saga that cannot be read
-//! holds up no other. *Needs* a log that appends only behind exactly what the writer has seen, one
-//! owner at a time under a lease with growing tokens, participants that record effect and key in
-//! one atomic step, and every version of a definition for as long as sagas of it run. *Breaks* if
-//! a participant says "refused" without knowing that it had no effect. There is no isolation:
-//! others see what is half done. The scenario `saga/orders` shows it.
+//! *Promises* that a saga that was started ends with every step done, or with every step undone
+//! that may have had an effect, or stands still as [`Status::Stuck`] until an [operator](Command)
+//! says how to go on; that a step whose outcome is unknown is asked again under the same key
+//! before anything is built on it, and undone if nobody ever knows; that what completed is undone
+//! in reverse; that participants who keep [`Effects`] do each step once and undo it once, however
+//! often they are asked, and never do late what was undone before; and that one saga that cannot
+//! be read holds up no other. *Needs* a log that appends only behind exactly what the writer has
+//! seen, one owner at a time under a lease with growing tokens, participants that record effect
+//! and key in one atomic step, and every version of a definition for as long as sagas of it run.
+//! *Breaks* if a participant says "refused" without knowing that it had no effect. There is no
+//! isolation: others see what is half done. The scenario `saga/orders` shows it.
 //!
 //! [`State`] is the pure core: what a saga's log folds to, and what it does [next](State::next). An
 //! [`Orchestrator`] on every node starts sagas, reports on them and takes commands; the one that

@@ -21,7 +21,8 @@ pub(super) enum Trouble {
     /// The goods are packed as soon as they are reserved, and it is declined: they cannot be put
     /// back before somebody has unpacked them.
     Packed,
-    /// Whoever is to pay has no credit before somebody has raised the limit.
+    /// Whoever is to pay has no credit when somebody asks first, and has some from then on: the
+    /// limit is raised. What was refused stays refused all the same.
     Limit,
     /// Nobody delivers there before somebody has found a carrier.
     NoCarrier,

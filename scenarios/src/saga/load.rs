@@ -121,16 +121,11 @@ impl Customer {
     async fn order(&mut self, saga: SagaId, operation: Operation) {
         let order = drawn(operation);
         let input = serde_json::to_vec(&order).expect("an order has an encoding");
-        let is_limited = order.trouble == Trouble::Limit;
         for _ in 0..3 {
             if self.orders.start(saga, "order", input.clone()).await {
                 self.told.update(&self.env, |told| told.started.insert(saga, order));
                 break;
             }
-        }
-        if is_limited {
-            self.env.sleep(Duration::from_micros(operation.draw(10, 400_000))).await;
-            self.services.mend(saga, "credit", MEND_MAX).await;
         }
         if operation.draw(7, 4) == 0 {
             self.env.sleep(Duration::from_micros(operation.draw(8, 200_000))).await;
@@ -187,7 +182,9 @@ impl Customer {
                 told.changed = Some((saga, before, status.clone()));
             }
         });
-        if let Status::Stuck { step, is_undo, .. } = status {
+        if let Status::Stuck { step, is_undo, .. } = status
+            && !self.given_up.contains(&saga)
+        {
             self.help(saga, step, is_undo).await;
         }
     }

@@ -1,7 +1,7 @@
 //! Those who take part in orders, each a machine on a node of its own that keeps its books and,
 //! beside them, what it has done for sagas.
 
-use super::books::{Books, Order};
+use super::books::{Books, Order, Trouble};
 use serde::{Deserialize, Serialize};
 use squall_env::machine::{OpenError, StopReason};
 use squall_env::platform::{BindError, BoxFuture, Closed};
@@ -85,6 +85,10 @@ impl<B: Books> Machine for Service<B> {
         let served = self.effects.serve(&call, turn, act, |_| self.books.undo(&call, &order));
         let Served { answer, mark, change } = served;
         turn.trace(|| format!("{call:?} is answered {answer:?}, {mark:?}"));
+        if matches!(answer, Answer::Refused(_)) && order.trouble == Trouble::Limit {
+            let change = Some(B::mend(call.saga));
+            turn.persist(self, Record { mark: None, change });
+        }
         if answer != Answer::Overtaken {
             self.accepted.push((call.saga, call.token));
         } else {
@@ -125,6 +129,12 @@ pub(super) enum ServeError {
 
 const PORT: Port = Port::named("service");
 
+/// One request in so many waits before it is served.
+const LATE_OF: u64 = 8;
+
+/// How long at most, in microseconds.
+const LATE_MAX_US: u64 = 500_000;
+
 /// A node that is a service.
 pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
     let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
@@ -134,7 +144,12 @@ pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
         loop {
             let (ask, back) = asked.receive().await?;
             let service: Handle<Service<B>> = service.clone();
+            let own = env.clone();
             env.spawn("request", async move {
+                // Some wait for long before it is their turn, and are overtaken by later ones.
+                if own.random_below(LATE_OF) == 0 {
+                    own.sleep(Duration::from_micros(own.random_below(LATE_MAX_US))).await;
+                }
                 if let Ok(answer) = service.request(ask).await {
                     back.reply(answer);
                 }
