@@ -16,7 +16,7 @@ use squall_scenarios::cqrs::orders::{
 };
 use squall_scenarios::cqrs::views::{OrdersAnswer, OrdersProjection, OrdersQuery, SCHEMA, SHIPPED};
 use squall_scenarios::cqrs::{mutants, orders as scenario};
-use squall_scenarios::specimens::dual_write::inserts_twice;
+use squall_scenarios::specimens::dual_write::{dual_write, inserts_twice};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -354,7 +354,7 @@ fn views_say_what_happened_whatever_happens_to_their_node_and_to_the_event_store
 #[test]
 fn every_mutant_of_commands_and_views_breaks_the_property_that_it_names() {
     assert_found(mutants(), 600);
-    assert_found(vec![inserts_twice()], 100);
+    assert_found(vec![dual_write(), inserts_twice()], 100);
 }
 
 #[test]

@@ -29,6 +29,9 @@ const ORDERS: u64 = 10;
 /// How long anybody waits for an answer.
 const ANSWER_MAX: Duration = Duration::from_millis(1_200);
 
+/// How long the service that publishes once waits to be heard.
+const PUBLISH_MAX: Duration = Duration::from_millis(50);
+
 /// What a client was told.
 #[derive(Default)]
 struct Acknowledged {
@@ -134,7 +137,7 @@ async fn shop<const AGAIN: bool>(env: Env) -> Result<(), String> {
             let _ = tables.commit(&batch(&env, format!("{order}"), order, messages)).await;
             if !AGAIN {
                 // Here the one is done and the other is not.
-                let _ = publisher.call(port(&env, "view"), order, ANSWER_MAX).await;
+                let _ = publisher.call(port(&env, "view"), order, PUBLISH_MAX).await;
             }
             reply.reply(true);
         }
