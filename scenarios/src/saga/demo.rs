@@ -22,7 +22,7 @@ struct Over;
 
 /// The orders, one after the other, without any faults.
 pub fn demo() -> Scenario {
-    system("saga/demo")
+    system::<false>("saga/demo")
         .clients("client", 1..=1, load)
         // A step does not wait for ever, and there are links that are too slow for it.
         .tolerates(Tolerance::nothing().but_not(Fault::Latency))

@@ -29,14 +29,14 @@ async fn events(env: Env) -> Result<(), event_store::ServeError> {
     event_store::serve(env, "events", SegmentConfig::default()).await
 }
 
-/// The nodes that orders need.
-fn system(name: &str) -> Scenario {
+/// The nodes that orders need. Services take some requests late if that is wanted.
+fn system<const LATE: bool>(name: &str) -> Scenario {
     Scenario::new(name)
         .nodes("events", 1..=1, events)
         .nodes("locks", 1..=1, lock::serve)
-        .nodes("stock", 1..=1, services::serve::<Stock>)
-        .nodes("payments", 1..=1, services::serve::<Payments>)
-        .nodes("shipping", 1..=1, services::serve::<Shipping>)
+        .nodes("stock", 1..=1, services::serve::<Stock, LATE>)
+        .nodes("payments", 1..=1, services::serve::<Payments, LATE>)
+        .nodes("shipping", 1..=1, services::serve::<Shipping, LATE>)
         .nodes("orchestrator", 2..=2, node::serve)
 }
 
@@ -52,7 +52,7 @@ pub fn orders() -> Scenario {
         .lost_unsynced_writes()
         .failing_disks();
     let tolerance = roles.into_iter().fold(tolerance, |all, role| all.impaired(role, Most::Any));
-    system("saga/orders")
+    system::<true>("saga/orders")
         .clients("client", 1..=2, load::load)
         .tolerates(tolerance)
         .always(CONSERVED, || oracle::conserved)

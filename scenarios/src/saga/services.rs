@@ -135,8 +135,8 @@ const LATE_OF: u64 = 8;
 /// How long at most, in microseconds.
 const LATE_MAX_US: u64 = 500_000;
 
-/// A node that is a service.
-pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
+/// A node that is a service, and may take requests out of order.
+pub(super) async fn serve<B: Books, const LATE: bool>(env: Env) -> Result<(), ServeError> {
     let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
     let mut asked = Responder::<Ask, Answer>::open(&env, PORT)?;
     env.ready();
@@ -147,7 +147,7 @@ pub(super) async fn serve<B: Books>(env: Env) -> Result<(), ServeError> {
             let own = env.clone();
             env.spawn("request", async move {
                 // Some wait for long before it is their turn, and are overtaken by later ones.
-                if own.random_below(LATE_OF) == 0 {
+                if LATE && own.random_below(LATE_OF) == 0 {
                     own.sleep(Duration::from_micros(own.random_below(LATE_MAX_US))).await;
                 }
                 if let Ok(answer) = service.request(ask).await {
