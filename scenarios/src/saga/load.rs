@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(40);
 /// How long an operator waits for a service.
 const MEND_MAX: Duration = Duration::from_millis(300);
 
+/// How often it helps an order: the way to a service may be so long that nothing ever helps.
+const HELP_MAX: u32 = 2;
+
 /// What a client was told, and what it has done as an operator.
 #[derive(Default)]
 pub(super) struct Told {
@@ -48,6 +51,8 @@ struct Customer {
     told: Shown<Told>,
     /// What it leaves as it is though it is stuck.
     given_up: BTreeSet<SagaId>,
+    /// How often it has helped each.
+    helped: BTreeMap<SagaId, u32>,
 }
 
 /// Orders while there are faults, and then looks after every order until it is over.
@@ -61,6 +66,7 @@ pub(super) async fn load(client: Client) -> Result<(), BindError> {
         log,
         told: env.show("told", Told::default()),
         given_up: BTreeSet::new(),
+        helped: BTreeMap::new(),
         env: env.clone(),
     };
     while let Some(operation) = client.next_operation(OPERATIONS) {
@@ -191,6 +197,12 @@ impl Customer {
 
     /// What an operator does about an order that is stuck.
     async fn help(&mut self, saga: SagaId, step: String, is_undo: bool) {
+        let helped = self.helped.entry(saga).or_default();
+        *helped += 1;
+        if *helped > HELP_MAX {
+            self.given_up.insert(saga);
+            return;
+        }
         let way = self.env.random_below(6);
         // Whether money was taken nobody but the payments can say.
         let way = if step == "charge" && way < 5 { 0 } else { way };

@@ -62,7 +62,7 @@ pub fn orders() -> Scenario {
         .always(FENCED, oracle::fenced)
         .always(REVERSE, oracle::undone_in_reverse)
         .always(READABLE, || oracle::readable)
-        .eventually(SETTLED, Duration::from_secs(30), || oracle::settled)
+        .eventually(SETTLED, Duration::from_secs(60), || oracle::settled)
         .sometimes("an order was completed")
         .sometimes("an order was refused and undone")
         .sometimes("an order was undone because nobody knew")
@@ -74,7 +74,7 @@ pub fn orders() -> Scenario {
         .sometimes("an owner of a saga was overtaken")
         .sometimes("a service turned an owner away that was overtaken")
         .sometimes("a saga's log was asked again")
-        .finishes_within(Duration::from_secs(60))
+        .finishes_within(Duration::from_secs(90))
 }
 
 /// One line gone wrong, each in its own way, under the plans of the good code.

@@ -50,7 +50,7 @@ pub(super) fn order() -> Definition {
         .expect("the steps make sense")
 }
 
-/// An order one step after the other.
+/// An order one step after the other, with patience for every link.
 pub(super) fn plain() -> Definition {
     Definition::of("plain order", 1)
         .compensatable("create", &[])
@@ -58,7 +58,7 @@ pub(super) fn plain() -> Definition {
         .compensatable("credit", &["reserve"])
         .pivot("charge")
         .retriable("ship", &[])
-        .patience(PATIENCE)
+        .patience(Patience::default())
         .build()
         .expect("the steps make sense")
 }
