@@ -1,7 +1,7 @@
 //! What every backend of a queue has to keep, as one suite that runs against any of them.
 //!
-//! It runs wherever an [`Env`] does, takes some seconds of its clock, and leaves queues behind whose
-//! names begin with `contract/`: it wants a store that is empty.
+//! It runs wherever an [`Env`] does, takes some seconds of its clock, and leaves queues behind
+//! whose names begin with `contract/`: it wants a store that is empty.
 
 use super::backend::{Backend, Session};
 use super::types::{

@@ -120,7 +120,7 @@ faults! {
         DiskFull, "disk-full", "1 ms..half of the run",
             "Files cannot be made and cannot grow.";
         Stall, "stall", "1 ms..half of the run", "No disk operation of a node completes.";
-        SlowDisk, "slow-disk", "2..200 times as long, 1 ms..half of the run",
+        SlowDisk, "slow-disk", "2..200 times as long, 5 s at most, 1 ms..half of the run",
             "The disk operations of a node take longer.";
         BitRot, "bit-rot", "1..8 bits of one sector", "Bits of what is on a disk flip.";
         MisdirectedWrite, "misdirected-write", "one write",

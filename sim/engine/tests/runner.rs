@@ -186,7 +186,7 @@ fn the_run_that_fails_prints_its_events_and_its_trace_if_they_are_asked_for() {
     };
     let event = "0.000500 s client-1 boot 1: DEBUG draws: draws three=true";
     let quiet = printed(&[]);
-    assert!(!quiet.contains(event) && quiet.contains("test/says fails"), "{quiet}");
+    assert!(!quiet.contains(event) && quiet.contains("test/says breaks"), "{quiet}");
     let events = printed(&[("SQUALL_LOG", "draws=debug")]);
     // The seeds before the one that fails are passed over.
     assert!(events.contains(event), "{events}");

@@ -183,7 +183,8 @@ struct Shrinker<'a> {
 
 impl Shrinker<'_> {
     fn shrink(&mut self, recorded: &Recorded) -> Result<(), Trouble> {
-        // With less of a story, or of the time for it, it is not told either: what disturbs it goes.
+        // With less of a story, or of the time for it, it is not told either: only what disturbs it
+        // goes.
         if self.fingerprint.split('/').nth(1) == Some(TOLD) {
             self.calm_down()?;
             return self.leave_out("episodes", &pieces::episodes).map(drop);

@@ -11,6 +11,10 @@ use crate::digest::{Code, hash_bytes};
 use crate::table::Fault;
 use squall_env::disk::{Completion, DiskError, Done, Operation};
 
+/// What an operation takes at most because its disk is slow, in nanoseconds. Without a bound, one
+/// that was begun before the world heals might last for longer than everybody may take behind it.
+const SLOW_MAX: u64 = 5_000_000_000;
+
 /// An operation on its way.
 #[derive(Default)]
 pub(crate) struct DiskOperation {
@@ -171,7 +175,8 @@ impl World {
                 let owner = &self.nodes[node as usize];
                 let usual = draw_latency(latency, occasion.draw(Domain::DiskLatency));
                 let slow = below(occasion.draw(Domain::SlowNode), owner.slow_ns);
-                usual.saturating_mul(u64::from(owner.slow_disk)).saturating_add(slow)
+                let slowed = usual.saturating_mul(u64::from(owner.slow_disk));
+                slowed.min(SLOW_MAX.max(usual)).saturating_add(slow)
             }
         };
         let (result, effect) = match self.astray(node, operation, occasion) {
