@@ -165,9 +165,9 @@ async fn add<const VERSION: usize>(
     owed.owes += total;
     let owed = Customer::<VERSION>(owed);
     if is_new {
-        view.rows().add(&owed)?
+        view.rows().add(&owed)?;
     } else {
-        view.rows().update(&owed)?
+        view.rows().update(&owed)?;
     }
     let (status, created) = (Status::Pending.name().to_owned(), event.position.0.cast_signed());
     view.rows().add(&Order::<VERSION>(OrderView { order, customer, status, total, created }))?;
