@@ -80,7 +80,8 @@ pub fn subscriptions() -> Scenario {
         .sometimes("a post was parked")
         .sometimes("a subscription could park no more")
         .sometimes("a parked post was replayed")
-        .finishes_within(Duration::from_secs(60))
+        // Links that are slow stay so when the faults are over, and each waits for the other.
+        .finishes_within(Duration::from_secs(120))
 }
 
 /// Where the subscriptions stand, for readers of a trace.

@@ -129,7 +129,8 @@ pub fn work() -> Scenario {
         .sometimes("a dead letter was redriven")
         .sometimes("a consumer lost a lease while it worked")
         .sometimes("an inbox knew a message")
-        .finishes_within(Duration::from_secs(60))
+        // Links that are slow stay so when the faults are over, and each waits for the other.
+        .finishes_within(Duration::from_secs(120))
 }
 
 /// Whoever acknowledges a message has seen it booked.

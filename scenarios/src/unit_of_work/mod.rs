@@ -61,7 +61,7 @@ pub(crate) fn scenario(clients: Scenario) -> Scenario {
         .audit(DURABLE, || durable)
         .check(linearizable(Bank))
         // Over the slowest links a transfer takes all its time, and a client makes many.
-        .finishes_within(Duration::from_secs(60))
+        .finishes_within(Duration::from_secs(120))
 }
 
 fn each(
