@@ -2,7 +2,7 @@
 //!
 //! *Promises* what [`breaker`](crate::breaker), [`limiter`](crate::limiter),
 //! [`bulkhead`](crate::bulkhead) and [`retry`](crate::retry) promise, and that a call which its
-//! caller drops gives back whatever it had. *Needs* an [`Env`], whose clock and randomness the
+//! caller drops gives back whatever it had. *Needs* an `Env`, whose clock and randomness the
 //! layers use, and no runtime. *Breaks* as those patterns do, which have the scenarios.
 //!
 //! A service is always ready: what a layer has to give is asked for in the call, and the service
