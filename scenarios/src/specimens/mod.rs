@@ -1,4 +1,6 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
+//!
+#![doc = include_str!("found.md")]
 
 pub mod dirty_list;
 pub mod dual_write;
