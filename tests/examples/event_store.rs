@@ -8,6 +8,7 @@ use squall_protocols::event_store::{
 };
 use squall_real::{Config, Node};
 use std::error::Error;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ fn main() -> Result<(), Failed> {
     let roster = Roster::new("load").with("node", 1);
     let me = roster.all().next().ok_or("a roster of one has one")?;
     let mut config = Config::new(roster, me, data.path().to_owned());
-    config.addresses = [(me, "127.0.0.1:0".parse()?)].into();
+    let free = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    config.addresses.insert(me, free);
     let database = data.path().join("events.sqlite");
     let (done, finished) = std::sync::mpsc::channel();
     let node = Node::start(config, move |env: Env| {
