@@ -49,7 +49,20 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Every specimen and mutant: each must break the property that it names. Mutants are there if they
 /// are compiled in.
 pub fn specimens() -> Vec<Scenario> {
-    let mutants = [
+    let stories = [raft::stories::standing_still(true), kv::specimen()];
+    let overload = [limiter::fixed_window(), retry::storm(), breaker::tutorial()];
+    let breakers = [breaker::tutorial_counts_late(), breaker::tutorial_sticks()];
+    let engine = specimens::engine::specimens().into_iter();
+    let all = engine.chain(mutants()).chain(stories).chain(specimens::of_patterns());
+    all.chain(overload).chain(breakers).chain(weather::specimens()).collect()
+}
+
+fn mutants() -> Vec<Scenario> {
+    // Left before anything is called: a build without mutants does not even name them.
+    if !cfg!(feature = "mutants") {
+        return Vec::new();
+    }
+    let of_patterns = [
         raft::mutants(),
         config::mutants(),
         register::mutants(),
@@ -67,13 +80,7 @@ pub fn specimens() -> Vec<Scenario> {
         event_store::mutants(),
         aggregate::mutants(),
     ];
-    let mutants = mutants.into_iter().flatten().filter(|_| cfg!(feature = "mutants"));
-    let stories = [raft::stories::standing_still(true), kv::specimen()];
-    let overload = [limiter::fixed_window(), retry::storm(), breaker::tutorial()];
-    let breakers = [breaker::tutorial_counts_late(), breaker::tutorial_sticks()];
-    let engine = specimens::engine::specimens().into_iter();
-    let all = engine.chain(mutants).chain(stories).chain(specimens::of_patterns());
-    all.chain(overload).chain(breakers).chain(weather::specimens()).collect()
+    of_patterns.into_iter().flatten().collect()
 }
 
 /// The commands that work with real processes and sockets. Those that run systems under test are

@@ -3,11 +3,12 @@
 use super::machine::Bus;
 use super::types::{Ask, Begin, BusConfig, BusError, Event, Given, Parked, Post, Refused, Tell};
 use crate::queue::{Backoff, MessageId};
-use squall_env::machine::{OpenError, StopReason};
-use squall_env::platform::{BindError, Closed};
-use squall_env::request::{CallError, Caller, Responder};
+pub use squall_env::machine::ServeError;
+use squall_env::machine::serve_requests;
+use squall_env::platform::BindError;
+use squall_env::request::{CallError, Caller};
 use squall_env::sync::Stop;
-use squall_env::{Address, Either, Env, NodeId, Port, open, race};
+use squall_env::{Address, Env, NodeId, Port, open, race};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -22,47 +23,14 @@ pub const PORT: &str = "bus-service";
 /// So long a client waits for the first answer, and then twice as long each time.
 const TRY: Duration = Duration::from_millis(250);
 
-/// Why a bus stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node's sockets have closed.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
 /// A node that is a bus.
 ///
 /// # Errors
 /// If it cannot be opened or has to stop; the node should then be started anew.
 pub async fn serve(env: Env, config: BusConfig) -> Result<(), ServeError> {
     let (bus, run) = open::<Bus>(&env, NAME, config).await?;
-    let mut asked: Responder<Ask, Tell> = Responder::open(&env, Port::named(PORT))?;
-    env.ready();
-    let serving = async {
-        loop {
-            let (ask, back) = asked.receive().await?;
-            let bus = bus.clone();
-            env.spawn("request", async move {
-                // Without an answer the client learns by its deadline that nobody knows.
-                if let Ok(tell) = bus.request(ask).await {
-                    back.reply(tell);
-                }
-            });
-        }
-    };
-    match race(run, serving).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(closed) => closed,
-    }
+    let answer = |ask, back| bus.clone().answer(ask, back, None);
+    serve_requests(&env, run, Port::named(PORT), answer).await
 }
 
 /// What a client of a bus asks and is told, for whoever wants to see it.

@@ -4,9 +4,8 @@ use super::machine::ServeError;
 use super::types::Token;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{RequestError, RequestId};
-use squall_env::request::Responder;
-use squall_env::{Either, Env, Machine, Never, Outcome, Port, Turn, mutant, open, race};
+use squall_env::machine::{RequestId, serve_requests};
+use squall_env::{Env, Machine, Never, Port, Turn, mutant, open};
 use std::fmt::Debug;
 
 /// The name of a guarded resource's journal.
@@ -233,28 +232,6 @@ impl<R: Resource> Machine for Guarded<R> {
 /// If it cannot be opened or has to stop; the node should then be started anew.
 pub async fn guard<R: Resource>(env: Env) -> Result<(), ServeError> {
     let (resource, run) = open::<Guarded<R>>(&env, GUARDED, ()).await?;
-    let port = Port::named(SERVICE);
-    let mut asked = Responder::<GuardedAsk<R::Write>, GuardedTell<R::Value>>::open(&env, port)?;
-    env.ready();
-    let serving = async {
-        loop {
-            let (ask, back) = asked.receive().await?;
-            let resource = resource.clone();
-            env.spawn("request", async move {
-                let told: Result<_, RequestError> = resource.request(ask).await;
-                match told {
-                    Ok(told) => back.reply(told),
-                    Err(error) if error.outcome() == Outcome::NotDone => {
-                        back.reply(GuardedTell::Busy);
-                    }
-                    // The client learns by its deadline that nobody knows.
-                    Err(_) => {}
-                }
-            });
-        }
-    };
-    match race(run, serving).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(ended) => ended,
-    }
+    let answer = |ask, back| resource.clone().answer(ask, back, Some(GuardedTell::Busy));
+    serve_requests(&env, run, Port::named(SERVICE), answer).await
 }

@@ -4,10 +4,9 @@ use super::deadlines::Deadlines;
 use super::table::{Command, Table};
 use super::types::{Acquire, Claim, Refused, Standing, Token};
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{OpenError, RequestError, RequestId, StopReason};
-use squall_env::platform::{BindError, Closed};
-use squall_env::request::{ReplyTo, Responder};
-use squall_env::{Either, Env, Handle, Machine, Never, Outcome, Port, Turn, mutant, open, race};
+pub use squall_env::machine::ServeError;
+use squall_env::machine::{RequestId, serve_requests};
+use squall_env::{Env, Machine, Never, Port, Turn, mutant, open};
 
 /// The name of the server's journal.
 pub const NAME: &str = "lock";
@@ -226,49 +225,12 @@ impl Machine for LockServer {
     }
 }
 
-/// Why a server stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node has stopped.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
 /// A node that keeps locks for its clients on its own disk.
 ///
 /// # Errors
 /// If the server cannot be opened or has to stop; the node should then be started anew.
 pub async fn serve(env: Env) -> Result<(), ServeError> {
     let (server, run) = open::<LockServer>(&env, NAME, ()).await?;
-    let mut asked = Responder::<Ask, Tell>::open(&env, Port::named(SERVICE))?;
-    env.ready();
-    let serving = async {
-        loop {
-            let (ask, back) = asked.receive().await?;
-            env.spawn("request", answer(server.clone(), ask, back));
-        }
-    };
-    match race(run, serving).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(ended) => ended,
-    }
-}
-
-async fn answer(server: Handle<LockServer>, ask: Ask, back: ReplyTo<Tell>) {
-    let told: Result<Tell, RequestError> = server.request(ask).await;
-    match told {
-        Ok(tell) => back.reply(tell),
-        Err(error) if error.outcome() == Outcome::NotDone => back.reply(Tell::Busy),
-        // The client learns by its deadline that nobody knows.
-        Err(_) => {}
-    }
+    let answer = |ask, back| server.clone().answer(ask, back, Some(Tell::Busy));
+    serve_requests(&env, run, Port::named(SERVICE), answer).await
 }

@@ -3,11 +3,12 @@
 use super::letters::Numbered;
 use super::machine::{Ask, Outboxed, State, Tell};
 use crate::queue::Backend;
-use squall_env::machine::{OpenError, RequestError, StopReason};
-use squall_env::platform::{BindError, Closed};
-use squall_env::request::{CallError, Caller, Responder};
+pub use squall_env::machine::ServeError;
+use squall_env::machine::serve_requests;
+use squall_env::platform::BindError;
+use squall_env::request::{CallError, Caller};
 use squall_env::sync::Stop;
-use squall_env::{Address, Either, Env, Handle, NodeId, Port, mutant, open, race};
+use squall_env::{Address, Env, Handle, NodeId, Port, mutant, open, race};
 use std::future::Future;
 use std::time::Duration;
 
@@ -100,23 +101,6 @@ impl<S: State> Source for Handle<Outboxed<S>> {
     }
 }
 
-/// Why a node with an outbox stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// Its machine could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node's sockets have closed.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
 /// A node that keeps a state with its outbox, and serves those who command it and relays on other
 /// nodes.
 ///
@@ -124,26 +108,8 @@ pub enum ServeError {
 /// If the machine cannot be opened or has to stop; the node should then be started anew.
 pub async fn serve<S: State>(env: Env, config: super::OutboxConfig) -> Result<(), ServeError> {
     let (machine, run) = open::<Outboxed<S>>(&env, NAME, config).await?;
-    let mut asked: Responder<Ask<S::Command>, Tell<S::Answer>> =
-        Responder::open(&env, Port::named(PORT))?;
-    env.ready();
-    let serving = async {
-        loop {
-            let (ask, back) = asked.receive().await?;
-            let machine = machine.clone();
-            env.spawn("request", async move {
-                let told: Result<_, RequestError> = machine.request(ask).await;
-                // Without an answer the caller learns by its deadline that nobody knows.
-                if let Ok(told) = told {
-                    back.reply(told);
-                }
-            });
-        }
-    };
-    match race(run, serving).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(closed) => closed,
-    }
+    let answer = |ask, back| machine.clone().answer(ask, back, None);
+    serve_requests(&env, run, Port::named(PORT), answer).await
 }
 
 /// A client of a state with an outbox on another node: to command it, or to relay its letters.

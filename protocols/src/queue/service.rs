@@ -2,8 +2,7 @@
 
 use super::broker::{Broker, NAME, Request};
 use super::types::{Ask, Refused, Tell};
-use squall_env::machine::{OpenError, StopReason};
-use squall_env::platform::{BindError, Closed};
+pub use squall_env::machine::ServeError;
 use squall_env::request::{ReplyTo, Responder};
 use squall_env::{Either, Env, Handle, Outcome, Port, mutant, open, race};
 
@@ -12,23 +11,6 @@ pub const PORT: &str = "queue";
 
 /// So many requests are under way at most; more are refused before anything happens.
 const REQUESTS_MAX: usize = 512;
-
-/// Why a broker stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node's sockets have closed.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
 
 /// A node that is a broker.
 ///

@@ -6,8 +6,8 @@ use super::machine::{NAME, Raft, Reply, Request};
 use super::state_machine::StateMachine;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{OpenError, StopReason};
-use squall_env::platform::{BindError, Closed};
+pub use squall_env::machine::ServeError;
+use squall_env::platform::BindError;
 use squall_env::request::{CallError, Caller, ReplyTo, Responder};
 use squall_env::{
     Address, Either, Env, Handle, HasOutcome, Instant, NodeId, Outcome, Port, open, race,
@@ -77,23 +77,6 @@ impl<S> Served for S where
             Answer: Serialize + DeserializeOwned,
         >
 {
-}
-
-/// Why a member stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node has stopped.
-    #[error(transparent)]
-    Closed(#[from] Closed),
 }
 
 /// A node that is a member of the cluster and serves clients.

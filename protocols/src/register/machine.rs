@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{OpenError, StopReason};
+pub use squall_env::machine::ServeError;
 use squall_env::{Address, Env, Machine, Never, Turn, mutant, open};
 
 /// The name of the replica's journal and port.
@@ -143,17 +143,6 @@ impl Machine for Replica {
             }
         }
     }
-}
-
-/// Why a replica stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
 }
 
 /// A node that is a replica of the register.

@@ -19,5 +19,5 @@ mod machine;
 mod value;
 
 pub use client::{Acknowledged, RegisterClient, RegisterError};
-pub use machine::{Message, NAME, Replica, Tag, serve};
+pub use machine::{Message, NAME, Replica, ServeError, Tag, serve};
 pub use value::Value;

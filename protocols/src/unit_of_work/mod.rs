@@ -42,7 +42,7 @@ mod tables;
 mod unit;
 
 pub use machine::{Answer, Ask, Asks, TablesMachine};
-pub use service::{NAME, RemoteTables, ServeError, answer, serve};
+pub use service::{NAME, RemoteTables, ServeError, serve};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteError, SqliteTables};
 pub use store::{

@@ -3,10 +3,11 @@
 use super::machine::{Answer, Ask, Asks, TablesMachine};
 use super::store::StoreError;
 use crate::specification::Table;
-use squall_env::machine::{OpenError, StopReason};
-use squall_env::platform::{BindError, BoxFuture, Closed};
-use squall_env::request::{CallError, Caller, Responder};
-use squall_env::{Address, Either, Env, Handle, NodeId, Port, open, race};
+pub use squall_env::machine::ServeError;
+use squall_env::machine::serve_requests;
+use squall_env::platform::{BindError, BoxFuture};
+use squall_env::request::{CallError, Caller};
+use squall_env::{Address, Env, NodeId, Port, open};
 use std::time::Duration;
 
 /// The name of the store's journal.
@@ -19,53 +20,15 @@ const ASKED: &str = "tables-asked";
 /// may be slower than that.
 const RETRY: Duration = Duration::from_millis(150);
 
-/// Why a store stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The node has stopped.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
 /// A node that keeps tables.
 ///
 /// # Errors
 /// If they cannot be opened or have to stop; the node should then be started anew.
 pub async fn serve(env: Env, schema: &'static [Table]) -> Result<(), ServeError> {
     let (tables, run) = open::<TablesMachine>(&env, NAME, schema).await?;
-    let answers = answer(&env, tables);
-    env.ready();
-    match race(run, answers).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(ended) => ended,
-    }
-}
-
-/// Answers what clients ask of the tables.
-///
-/// # Errors
-/// If the port is taken or the node has stopped.
-pub async fn answer(env: &Env, tables: Handle<TablesMachine>) -> Result<(), ServeError> {
-    let mut asked = Responder::<Ask, Answer>::open(env, Port::named(ASKED))?;
-    loop {
-        let (ask, reply) = asked.receive().await?;
-        let tables = tables.clone();
-        env.spawn("asked", async move {
-            // Who gets no answer asks again.
-            if let Ok(answer) = tables.request(ask).await {
-                reply.reply(answer);
-            }
-        });
-    }
+    // Who gets no answer asks again.
+    let answer = |ask, back| tables.clone().answer(ask, back, None);
+    serve_requests(&env, run, Port::named(ASKED), answer).await
 }
 
 /// A client of tables on another node. It asks again until its limit is over, which does no harm:

@@ -3,12 +3,10 @@
 
 use super::books::{Books, Order, Trouble};
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{OpenError, StopReason};
-use squall_env::platform::{BindError, BoxFuture, Closed};
-use squall_env::request::{Caller, Responder};
-use squall_env::{
-    Address, Either, Env, Handle, Machine, Port, RequestId, Shown, Turn, mutant, open, race,
-};
+use squall_env::machine::{ServeError, serve_requests};
+use squall_env::platform::{BindError, BoxFuture};
+use squall_env::request::Caller;
+use squall_env::{Address, Env, Machine, Port, RequestId, Shown, Turn, mutant, open};
 use squall_protocols::saga::{Answer, Call, Effects, Mark, Participants, SagaId, Served};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -110,23 +108,6 @@ impl<B: Books> Machine for Service<B> {
     }
 }
 
-/// Why a service stopped.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ServeError {
-    /// It could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its port is taken.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It had to stop.
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    /// The node has stopped.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
 const PORT: Port = Port::named("service");
 
 /// One request in so many waits before it is served.
@@ -138,28 +119,17 @@ const LATE_MAX_US: u64 = 500_000;
 /// A node that is a service, and may take requests out of order.
 pub(super) async fn serve<B: Books, const LATE: bool>(env: Env) -> Result<(), ServeError> {
     let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
-    let mut asked = Responder::<Ask, Answer>::open(&env, PORT)?;
-    env.ready();
-    let serving = async {
-        loop {
-            let (ask, back) = asked.receive().await?;
-            let service: Handle<Service<B>> = service.clone();
-            let own = env.clone();
-            env.spawn("request", async move {
-                // Some wait for long before it is their turn, and are overtaken by later ones.
-                if LATE && own.random_below(LATE_OF) == 0 {
-                    own.sleep(Duration::from_micros(own.random_below(LATE_MAX_US))).await;
-                }
-                if let Ok(answer) = service.request(ask).await {
-                    back.reply(answer);
-                }
-            });
+    let answer = |ask, back| {
+        let (service, own) = (service.clone(), env.clone());
+        async move {
+            // Some wait for long before it is their turn, and are overtaken by later ones.
+            if LATE && own.random_below(LATE_OF) == 0 {
+                own.sleep(Duration::from_micros(own.random_below(LATE_MAX_US))).await;
+            }
+            service.answer(ask, back, None).await;
         }
     };
-    match race(run, serving).await {
-        Either::Left(stopped) => Ok(stopped?),
-        Either::Right(ended) => ended,
-    }
+    serve_requests(&env, run, PORT, answer).await
 }
 
 /// A call that an owner has made.

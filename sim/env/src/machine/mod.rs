@@ -7,11 +7,13 @@
 pub mod alone;
 mod driver;
 mod handle;
+mod serve;
 mod turn;
 
 pub(crate) use driver::recover_image;
 pub use driver::{OpenError, StopReason, open};
 pub use handle::{Handle, RequestError};
+pub use serve::{ServeError, serve_requests};
 pub(crate) use turn::Tail;
 pub use turn::Turn;
 
