@@ -23,8 +23,10 @@ pub mod retry;
 pub mod saga;
 pub mod serve;
 pub mod specimens;
+mod tolerance;
 pub mod unit_of_work;
 pub mod weather;
+pub mod whole;
 
 use squall::Scenario;
 use squall::cli::Extra;

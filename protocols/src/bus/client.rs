@@ -163,22 +163,22 @@ impl<W: Witness> BusClient<W> {
     async fn ask(&self, ask: Ask) -> Result<Tell, BusError> {
         self.witness.asks(&ask).await;
         let deadline = self.env.now() + self.limit;
-        let (mut is_first, mut patience) = (true, TRY);
+        let mut is_first = true;
         loop {
             let left = deadline - self.env.now();
             if left.is_zero() {
                 return Err(CallError::Timeout.into());
             }
-            match self.caller.call(self.bus, ask.clone(), left.min(patience)).await {
-                Ok(Tell::Refused(Refused::Busy)) => self.env.sleep(left.min(TRY)).await,
-                Ok(Tell::Refused(why)) if is_first => return Err(why.into()),
-                Ok(Tell::Refused(why)) => return Err(BusError::Unclear(why)),
-                Ok(tell) => {
+            let heard = self.caller.call_again(self.bus, ask.clone(), TRY, left).await?;
+            is_first &= heard.sent == 1;
+            match heard.response {
+                Tell::Refused(Refused::Busy) => self.env.sleep(left.min(TRY)).await,
+                Tell::Refused(why) if is_first => return Err(why.into()),
+                Tell::Refused(why) => return Err(BusError::Unclear(why)),
+                tell => {
                     self.witness.told(&ask, &tell);
                     return Ok(tell);
                 }
-                Err(CallError::Timeout) => (is_first, patience) = (false, patience * 2),
-                Err(stopped) => return Err(stopped.into()),
             }
         }
     }

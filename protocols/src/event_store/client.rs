@@ -7,12 +7,10 @@ use super::{EventStore, Position};
 use squall_env::platform::{BindError, BoxFuture};
 use squall_env::request::{CallError, Caller};
 use squall_env::{Address, Env, NodeId, Port};
-use std::future::{Future, poll_fn};
-use std::task::Poll;
 use std::time::Duration;
 
-/// After how long a request is sent again.
-const TRY_MAX: Duration = Duration::from_millis(500);
+/// After how long a request is sent again, and then after twice as long each time.
+const TRY: Duration = Duration::from_millis(500);
 
 /// A client of a store that another node serves. It sends a request again and again until it is
 /// answered or its time is over; since the events keep their ids, they are appended once.
@@ -40,32 +38,13 @@ impl RemoteStore {
         Ok(RemoteStore { env: env.clone(), caller: Caller::open(env)?, server, limit })
     }
 
-    /// Asks, and asks again every now and then. Whichever is answered first counts: where an answer
-    /// takes longer than a try, none would ever be heard otherwise.
     async fn ask(&self, request: Request, limit: Duration) -> Result<Response, EventStoreError> {
-        let deadline = self.env.now() + limit;
-        let mut calls = Vec::new();
-        loop {
-            let left = deadline.since(self.env.now());
-            calls.push(Box::pin(self.caller.call(self.server, request.clone(), left)));
-            let first = poll_fn(|cx| {
-                let ready = calls.iter_mut().find_map(|call| match call.as_mut().poll(cx) {
-                    Poll::Ready(answer) => Some(answer),
-                    Poll::Pending => None,
-                });
-                ready.map_or(Poll::Pending, Poll::Ready)
-            });
-            match self.env.timeout(left.min(TRY_MAX), first).await {
-                Ok(Ok(Response::Refused(refused))) => return Err(refused.into()),
-                Ok(Ok(Response::Damaged(position))) => {
-                    return Err(EventStoreError::Damaged(position));
-                }
-                Ok(Ok(Response::Failed(why))) => return Err(EventStoreError::Failed(why)),
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) if self.env.now() >= deadline => return Err(CallError::Timeout.into()),
-                Err(_) => {}
-            }
+        let heard = self.caller.call_again(self.server, request, TRY, limit).await?;
+        match heard.response {
+            Response::Refused(refused) => Err(refused.into()),
+            Response::Damaged(position) => Err(EventStoreError::Damaged(position)),
+            Response::Failed(why) => Err(EventStoreError::Failed(why)),
+            response => Ok(response),
         }
     }
 }
@@ -130,7 +109,7 @@ impl EventStore for RemoteStore {
             while self.env.now() < deadline {
                 // Each question is short: a server that crashes forgets who waits.
                 let left = deadline.since(self.env.now());
-                let limit_ms = left.min(TRY_MAX / 2).as_millis() as u64;
+                let limit_ms = left.min(TRY / 2).as_millis() as u64;
                 match self.ask(Request::Wait { after, limit_ms }, left.min(self.limit)).await {
                     Ok(Response::Waited(position)) => head = position,
                     Ok(response) => return other(response),

@@ -93,20 +93,20 @@ impl<R: Resource> GuardedClient<R> {
         limit: Duration,
     ) -> Result<GuardedTell<R::Value>, GuardedError> {
         let until = self.env.now() + limit;
-        let (mut unanswered, mut patience) = (false, PATIENCE);
+        let mut repeated = false;
         loop {
             let left = until - self.env.now();
-            match self.caller.call(self.resource, ask.clone(), left.min(patience)).await {
-                Ok(GuardedTell::Stale(stale)) if unanswered => {
-                    return Err(GuardedError::Late(stale));
-                }
-                Ok(GuardedTell::Stale(stale)) => return Err(stale.into()),
-                Ok(GuardedTell::Busy) => self.env.sleep(PAUSE.min(left)).await,
-                Ok(told) => return Ok(told),
-                Err(_) => (unanswered, patience) = (true, patience * 2),
-            }
-            if self.env.now() >= until {
+            if left.is_zero() {
                 return Err(GuardedError::Unanswered);
+            }
+            let asked = self.caller.call_again(self.resource, ask.clone(), PATIENCE, left);
+            let heard = asked.await.map_err(|_| GuardedError::Unanswered)?;
+            repeated |= heard.sent > 1;
+            match heard.response {
+                GuardedTell::Stale(stale) if repeated => return Err(GuardedError::Late(stale)),
+                GuardedTell::Stale(stale) => return Err(stale.into()),
+                GuardedTell::Busy => self.env.sleep(PAUSE.min(left)).await,
+                told => return Ok(told),
             }
         }
     }

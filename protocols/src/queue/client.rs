@@ -40,20 +40,20 @@ impl Backend for QueueClient {
     /// messages have ids, deliveries have receipts, and calls to receive have numbers.
     async fn ask(&self, queue: &str, ask: Ask) -> Result<Tell, QueueError> {
         let deadline = self.env.now() + self.limit;
-        let (mut is_first, mut patience) = (true, TRY);
+        let mut is_first = true;
         loop {
             let left = deadline - self.env.now();
             if left.is_zero() {
                 return Err(CallError::Timeout.into());
             }
             let request = Request { queue: queue.to_owned(), ask: ask.clone() };
-            match self.caller.call(self.broker, request, left.min(patience)).await {
-                Ok(Tell::Refused(Refused::Busy)) => self.env.sleep(left.min(TRY)).await,
-                Ok(Tell::Refused(why)) if is_first => return Err(why.into()),
-                Ok(Tell::Refused(why)) => return Err(QueueError::Unclear(why)),
-                Ok(tell) => return Ok(tell),
-                Err(CallError::Timeout) => (is_first, patience) = (false, patience * 2),
-                Err(stopped) => return Err(stopped.into()),
+            let heard = self.caller.call_again(self.broker, request, TRY, left).await?;
+            is_first &= heard.sent == 1;
+            match heard.response {
+                Tell::Refused(Refused::Busy) => self.env.sleep(left.min(TRY)).await,
+                Tell::Refused(why) if is_first => return Err(why.into()),
+                Tell::Refused(why) => return Err(QueueError::Unclear(why)),
+                tell => return Ok(tell),
             }
         }
     }

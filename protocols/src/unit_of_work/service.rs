@@ -34,7 +34,6 @@ pub async fn serve(env: Env, schema: &'static [Table]) -> Result<(), ServeError>
 /// A client of tables on another node. It asks again until its limit is over, which does no harm:
 /// a batch that comes twice is done once.
 pub struct RemoteTables {
-    env: Env,
     caller: Caller<Ask, Answer>,
     to: Address,
     limit: Duration,
@@ -47,25 +46,19 @@ impl RemoteTables {
     /// If the own node has stopped.
     pub fn open(env: &Env, node: NodeId, limit: Duration) -> Result<RemoteTables, BindError> {
         let to = Address::new(node, Port::named(ASKED));
-        Ok(RemoteTables { env: env.clone(), caller: Caller::open(env)?, to, limit })
+        Ok(RemoteTables { caller: Caller::open(env)?, to, limit })
     }
 }
 
 impl Asks for RemoteTables {
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Answer, StoreError>> {
         Box::pin(async move {
-            let until = self.env.now() + self.limit;
-            let mut patience = RETRY;
-            loop {
-                let now = self.env.now();
-                if now >= until {
-                    return Err(StoreError::Unanswered("the limit is over".to_owned()));
+            match self.caller.call_again(self.to, ask, RETRY, self.limit).await {
+                Ok(heard) => Ok(heard.response),
+                Err(CallError::Timeout) => {
+                    Err(StoreError::Unanswered("the limit is over".to_owned()))
                 }
-                match self.caller.call(self.to, ask.clone(), patience.min(until - now)).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(CallError::Timeout) => patience *= 3,
-                    Err(stopped) => return Err(StoreError::Unanswered(stopped.to_string())),
-                }
+                Err(stopped) => Err(StoreError::Unanswered(stopped.to_string())),
             }
         })
     }

@@ -2,7 +2,7 @@
 //! whose snapshots hold other things.
 
 use super::books::{Asked, BOOKS, Bank, Heard, verdict};
-use crate::event_store::{SETTLE, Whole, properties, tolerance};
+use crate::event_store::{SETTLE, properties, tolerance};
 use squall::{Client, Operation, Scenario};
 use squall_env::codec;
 use squall_env::platform::BindError;
@@ -46,7 +46,7 @@ pub fn bank() -> Scenario {
         .sometimes("a decision was made anew")
         .sometimes("a transfer was sent again")
         .sometimes("an account had not enough funds")
-        .check(Whole::<Bank>::new(BOOKS, verdict))
+        .check(Bank::new(BOOKS, verdict))
 }
 
 /// One line gone wrong, each in its own way.

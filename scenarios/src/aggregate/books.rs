@@ -1,7 +1,8 @@
 //! What tellers did and were told, and whether the books agree.
 
+use crate::whole::Whole;
 use serde::{Deserialize, Serialize};
-use squall_check::{History, Model, Outcome};
+use squall_check::{History, Outcome};
 use squall_protocols::aggregate::Aggregate;
 use squall_protocols::aggregate::bank::{Account, Event};
 use squall_protocols::event_store::{RecordedEvent, Schema};
@@ -37,27 +38,7 @@ pub enum Heard {
 }
 
 /// The history of a bank, judged as a whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Bank;
-
-impl Model for Bank {
-    type State = ();
-    type Input = Asked;
-    type Output = Heard;
-
-    fn initial(&self) {}
-
-    fn step(&self, (): &(), _: &Asked, _: Option<&Heard>) -> Option<()> {
-        Some(())
-    }
-
-    fn describe(&self, asked: &Asked, heard: Option<&Heard>) -> String {
-        match heard {
-            Some(heard) => format!("asks {asked:?} and hears {heard:?}"),
-            None => format!("asks {asked:?}, outcome unknown"),
-        }
-    }
-}
+pub type Bank = Whole<Asked, Heard>;
 
 /// Of each stream what its events were, as today's code reads them.
 type Streams = BTreeMap<String, Vec<Event>>;

@@ -2,9 +2,7 @@
 
 use super::fallback::Order;
 use serde::{Deserialize, Serialize};
-use squall_env::machine::{OpenError, RequestError, StopReason};
-use squall_env::platform::{BindError, Closed};
-use squall_env::request::Responder;
+use squall_env::machine::{ServeError, serve_requests};
 use squall_env::{Env, Machine, Never, Port, RequestId, Turn, open};
 use std::collections::BTreeMap;
 
@@ -86,35 +84,8 @@ impl Machine for Ledger {
     }
 }
 
-/// Why a bank or a shop stopped.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ServeError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    #[error(transparent)]
-    Stopped(#[from] StopReason),
-    #[error(transparent)]
-    Request(#[from] RequestError),
-}
-
 pub(super) async fn serve(env: Env) -> Result<(), ServeError> {
     let (ledger, run) = open::<Ledger>(&env, "ledger", ()).await?;
-    let mut responder = Responder::<Ask, Answer>::open(&env, Port::named("bank"))?;
-    let own = env.clone();
-    env.spawn("payments", async move {
-        while let Ok((ask, reply)) = responder.receive().await {
-            let ledger = ledger.clone();
-            own.spawn("payment", async move {
-                if let Ok(answer) = ledger.request(ask).await {
-                    reply.reply(answer);
-                }
-            });
-        }
-    });
-    env.ready();
-    Ok(run.await?)
+    let answer = |ask, back| ledger.clone().answer(ask, back, None);
+    serve_requests(&env, run, Port::named("bank"), answer).await
 }

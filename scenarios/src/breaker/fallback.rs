@@ -1,10 +1,11 @@
 //! A shop that puts payments off while its bank cannot be reached, and makes them later.
 
-use super::bank::{self, Answer, Ask, Ledger, ServeError, declines};
+use super::bank::{self, Answer, Ask, Ledger, declines};
 use serde::{Deserialize, Serialize};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall_env::machine::{ServeError, serve_requests};
 use squall_env::platform::BindError;
-use squall_env::request::{Caller, ReplyTo, Responder};
+use squall_env::request::{Caller, ReplyTo};
 use squall_env::{Env, HasOutcome, Outcome, Port, Shown, View, race};
 use squall_protocols::breaker::{
     Accepted, Config, Fallback, FallbackError, SharedBreaker, Then, Verdict, Wait, Window,
@@ -181,17 +182,13 @@ async fn sell(env: Env) -> Result<(), ServeError> {
     let bank = Caller::open(&env)?;
     let wrong = env.show("wrong", Wrong(None));
     let shop = Arc::new(Shop { env: env.clone(), fallback, bank, wrong });
-    let mut responder = Responder::<Order, Told>::open(&env, Port::named("shop"))?;
     let own = Arc::clone(&shop);
     env.spawn("drain", async move { own.drain().await });
-    env.spawn("orders", async move {
-        while let Ok((order, reply)) = responder.receive().await {
-            let own = Arc::clone(&shop);
-            shop.env.spawn("order", async move { own.order(order, reply).await });
-        }
-    });
-    env.ready();
-    Ok(run.await?)
+    let answer = |order, back| {
+        let own = Arc::clone(&shop);
+        async move { own.order(order, back).await }
+    };
+    serve_requests(&env, run, Port::named("shop"), answer).await
 }
 
 /// Orders one thing after the other, asks for each until it is told something, and believes that

@@ -1,7 +1,8 @@
 //! Posts on a bus, and two subscriptions that hear of all of them.
 
+use crate::tolerance;
 use serde::{Deserialize, Serialize};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, Scenario};
 use squall_env::sync::stop;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, View};
 use squall_protocols::bus::{
@@ -52,23 +53,11 @@ type Watching = BusClient<invariants::Watched>;
 /// may crash and stand still at any time, and the disk of the bus may lose what was not synced and
 /// fail.
 pub fn subscriptions() -> Scenario {
-    let any = ["bus", "reader", "poster"];
-    let tolerance =
-        any.into_iter().fold(Tolerance::nothing(), |t, role| t.impaired(role, Most::Any));
     Scenario::new("bus/subscriptions")
         .nodes("bus", 1..=1, |env: Env| bus::serve(env, config()))
         .nodes("reader", 2..=4, reader)
         .clients("poster", 1..=2, poster)
-        .tolerates(
-            tolerance
-                .any_network()
-                // Nobody is asked so much at once.
-                .but_not(Fault::QueueOverflow)
-                .any_clock()
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance::of_durable(&["bus", "reader", "poster"]))
         .always(ONE_POSITION, invariants::a_post_has_one_position)
         .always(DONE, invariants::what_is_done_is_done)
         .always(IN_ORDER, invariants::posts_come_in_order)

@@ -1,7 +1,8 @@
 //! What clients of an event store did and were told, and how it is judged.
 
+use crate::whole::Whole;
 use serde::{Deserialize, Serialize};
-use squall_check::{History, Model};
+use squall_check::History;
 use squall_env::{Outcome, Position};
 use squall_protocols::event_store::invariants::{Deed, Told, judge};
 use squall_protocols::event_store::{
@@ -54,28 +55,8 @@ pub enum Heard {
     Log(Vec<RecordedEvent>),
 }
 
-/// The history of an event store. It has no states: it is judged as a whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Events;
-
-impl Model for Events {
-    type State = ();
-    type Input = Asked;
-    type Output = Heard;
-
-    fn initial(&self) {}
-
-    fn step(&self, (): &(), _: &Asked, _: Option<&Heard>) -> Option<()> {
-        Some(())
-    }
-
-    fn describe(&self, asked: &Asked, heard: Option<&Heard>) -> String {
-        match heard {
-            Some(heard) => format!("asks {asked:?} and hears {heard:?}"),
-            None => format!("asks {asked:?}, outcome unknown"),
-        }
-    }
-}
+/// The history of an event store, judged as a whole.
+pub type Events = Whole<Asked, Heard>;
 
 /// Whether the store keeps to what it has told.
 pub(super) fn verdict(history: &History<Asked, Heard>) -> Result<(), String> {

@@ -2,14 +2,13 @@
 
 mod judged;
 mod subscriber;
-mod whole;
 mod workload;
 
 pub use judged::{Asked, Events, Heard, KEPT};
-pub use whole::Whole;
 pub(crate) use workload::SETTLE;
 
-use squall::{Fault, Most, Scenario, Tolerance};
+use crate::tolerance;
+use squall::{Most, Scenario, Tolerance};
 use squall_env::{Env, NodeId, View};
 use squall_protocols::event_store::{Progress, SegmentConfig, ServeError, invariants, serve};
 use std::time::Duration;
@@ -37,16 +36,7 @@ async fn forgets(env: Env) -> Result<(), ServeError> {
 
 /// What a store of one node survives: anything but a disk that forgets what it has synced.
 pub(crate) fn tolerance() -> Tolerance {
-    Tolerance::nothing()
-        .impaired("store", Most::Any)
-        .impaired("client", Most::Any)
-        .any_network()
-        // Nobody sends so much at once.
-        .but_not(Fault::QueueOverflow)
-        .any_clock()
-        .crashes()
-        .lost_unsynced_writes()
-        .failing_disks()
+    tolerance::of_durable(&["store", "client"])
 }
 
 pub(crate) fn properties(scenario: Scenario) -> Scenario {
@@ -78,7 +68,7 @@ pub fn streams() -> Scenario {
         .sometimes("an append was refused")
         .sometimes("a batch over two streams was done")
         .sometimes("a subscriber went on from a checkpoint")
-        .check(Whole::<Events>::new(KEPT, judged::verdict))
+        .check(Events::new(KEPT, judged::verdict))
 }
 
 /// Appends with exact versions alone, to a store that remembers hardly any ids.
@@ -90,7 +80,7 @@ pub fn exact() -> Scenario {
     properties(scenario)
         .sometimes("an append was done before")
         .sometimes("an append was refused")
-        .check(Whole::<Events>::new(KEPT, judged::verdict))
+        .check(Events::new(KEPT, judged::verdict))
 }
 
 /// One line gone wrong, each in its own way.

@@ -8,6 +8,7 @@ mod load;
 pub use account::{Account, Balance};
 
 use crate::raft;
+use crate::tolerance;
 use account::deposits_count;
 pub(crate) use load::deposit_carelessly;
 use load::{Conduct, Wrong};
@@ -81,18 +82,8 @@ pub fn fenced() -> Scenario {
 }
 
 fn tolerance(role: &str, most: Most) -> Tolerance {
-    Tolerance::nothing()
-        .impaired(role, most)
-        .impaired("account", Most::Any)
-        .impaired("client", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .any_clock()
-        // Nobody asks for the time of day.
-        .but_not(Fault::WallDrift)
-        .crashes()
-        .lost_unsynced_writes()
-        .failing_disks()
+    // Nobody asks for the time of day.
+    tolerance::of_durable(&["account", "client"]).impaired(role, most).but_not(Fault::WallDrift)
 }
 
 /// What holds whatever clocks do.

@@ -3,8 +3,9 @@
 mod shop;
 
 use crate::queue::ledger::{self, Books, Entry, Ledger};
+use crate::tolerance;
 use shop::{Placed, Shop};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, Scenario};
 use squall_env::sync::stop;
 use squall_env::{Env, View};
 use squall_protocols::outbox::{self, OutboxClient, OutboxConfig, Outboxed};
@@ -44,9 +45,6 @@ fn queue_config() -> QueueConfig {
 /// A shop on whose outbox one or two relays work, a broker, and a worker that has orders booked in
 /// a ledger. Everybody may crash and stand still at any time.
 pub fn orders() -> Scenario {
-    let any = ["broker", "ledger", "shop", "relay", "worker", "customer"];
-    let tolerance =
-        any.into_iter().fold(Tolerance::nothing(), |t, role| t.impaired(role, Most::Any));
     Scenario::new("outbox/orders")
         .nodes("broker", 1..=1, serve)
         .nodes("ledger", 1..=1, ledger::serve)
@@ -54,16 +52,9 @@ pub fn orders() -> Scenario {
         .nodes("relay", 1..=2, relay)
         .nodes("worker", 1..=1, worker)
         .clients("customer", 1..=2, customer)
-        .tolerates(
-            tolerance
-                .any_network()
-                // Nobody is asked so much at once.
-                .but_not(Fault::QueueOverflow)
-                .any_clock()
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance::of_durable(&[
+            "broker", "ledger", "shop", "relay", "worker", "customer",
+        ]))
         .always(ONCE, || ledger::books_once)
         .always(ORDERED, || booked_as_ordered)
         .sometimes("an outbox was full")

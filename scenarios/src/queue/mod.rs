@@ -2,8 +2,9 @@
 
 pub(crate) mod ledger;
 
+use crate::tolerance;
 use ledger::{Books, Entry, Ledger};
-use squall::{Client, Fault, Most, Operation, Scenario, Tolerance};
+use squall::{Client, Operation, Scenario};
 use squall_env::platform::BindError;
 use squall_env::sync::stop;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, View};
@@ -90,24 +91,12 @@ impl Kind {
 /// is to be booked once. Everybody may crash and stand still at any time, the broker and the ledger
 /// may lose what they had not synced, and their disks may fail.
 pub fn work() -> Scenario {
-    let any = ["broker", "ledger", "worker", "producer"];
-    let tolerance =
-        any.into_iter().fold(Tolerance::nothing(), |t, role| t.impaired(role, Most::Any));
     Scenario::new("queue/work")
         .nodes("broker", 1..=1, serve)
         .nodes("ledger", 1..=1, ledger::serve)
         .nodes("worker", 1..=2, worker)
         .clients("producer", 1..=2, producer)
-        .tolerates(
-            tolerance
-                .any_network()
-                // Nobody is asked so much at once.
-                .but_not(Fault::QueueOverflow)
-                .any_clock()
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance::of_durable(&["broker", "ledger", "worker", "producer"]))
         .always(DEAD_STAY, || invariants::dead_letters_stay(QUEUE))
         .always(CONFIRMED, || invariants::confirmed_is_kept(QUEUE))
         .always(ORDER, || invariants::order_is_kept_per_key(QUEUE))

@@ -9,8 +9,9 @@ mod services;
 
 pub use demo::demo;
 
+use crate::tolerance;
 use books::{Payments, Shipping, Stock};
-use squall::{Fault, Most, Scenario, Tolerance};
+use squall::Scenario;
 use squall_env::Env;
 use squall_protocols::event_store::{self, SegmentConfig};
 use squall_protocols::lock;
@@ -44,17 +45,9 @@ fn system<const LATE: bool>(name: &str) -> Scenario {
 /// which one at a time owns them.
 pub fn orders() -> Scenario {
     let roles = ["events", "locks", "stock", "payments", "shipping", "orchestrator"];
-    let tolerance = Tolerance::nothing()
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .any_clock()
-        .crashes()
-        .lost_unsynced_writes()
-        .failing_disks();
-    let tolerance = roles.into_iter().fold(tolerance, |all, role| all.impaired(role, Most::Any));
     system::<true>("saga/orders")
         .clients("client", 1..=2, load::load)
-        .tolerates(tolerance)
+        .tolerates(tolerance::of_durable(&roles))
         .always(CONSERVED, || oracle::conserved)
         .always(ONCE, || oracle::once)
         .always(IN_ORDER, || oracle::in_order)

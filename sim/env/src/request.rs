@@ -77,20 +77,52 @@ where
     /// # Errors
     /// [`CallError`]; the outcome is then indeterminate, since the request may have arrived.
     pub async fn call(&self, to: Address, request: Q, limit: Duration) -> Result<R, CallError> {
+        Ok(self.call_again(to, request, limit, limit).await?.response)
+    }
+
+    /// Sends a request that may be served more than once, and sends it again after `patience`, then
+    /// after twice as long, and so on, until there is a response or `limit` is over. A response to
+    /// any of the copies counts: where links are slower than `patience`, none would be heard
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`CallError`]; the outcome is then indeterminate, since a copy may have arrived.
+    pub async fn call_again(
+        &self,
+        to: Address,
+        request: Q,
+        mut patience: Duration,
+        limit: Duration,
+    ) -> Result<Heard<R>, CallError> {
+        let deadline = self.env.now() + limit;
         // Ids are drawn, not counted: a response to a call of an earlier boot must match nothing.
         let id = self.env.random();
-        let (sender, response) = oneshot(&self.env, "response");
-        let entry = Entry { pending: &self.pending, id };
+        let (sender, mut response) = oneshot(&self.env, "response");
+        let _entry = Entry { pending: &self.pending, id };
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        self.sender.send(to, &Envelope::Request { id, body: request });
-        let result = self.env.timeout(limit, response).await;
-        drop(entry);
-        match result {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(_)) => Err(CallError::Stopped),
-            Err(_) => Err(CallError::Timeout),
+        let request = Envelope::Request { id, body: request };
+        for sent in 1.. {
+            self.sender.send(to, &request);
+            let left = deadline.since(self.env.now());
+            match self.env.timeout(left.min(patience), &mut response).await {
+                Ok(Ok(response)) => return Ok(Heard { response, sent }),
+                Ok(Err(_)) => return Err(CallError::Stopped),
+                Err(_) if left <= patience => break,
+                Err(_) => patience = patience.saturating_mul(2),
+            }
         }
+        Err(CallError::Timeout)
     }
+}
+
+/// A response to a request that was sent again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heard<R> {
+    /// The first response.
+    pub response: R,
+    /// How often the request had been sent by then. Which of the copies was answered first nobody
+    /// knows, and the others may be served, too.
+    pub sent: u32,
 }
 
 /// A call that waits; given up, it is forgotten.

@@ -137,6 +137,30 @@ fn requests_get_their_own_answers_and_silence_is_indeterminate() {
     });
 }
 
+#[test]
+fn an_answer_that_takes_longer_than_the_patience_is_heard_all_the_same() {
+    over_every_network(2, |env: Env| async move {
+        let mut responder: Responder<u32, u32> = Responder::open(&env, PORT).map_err(text)?;
+        let own = env.clone();
+        env.spawn("server", async move {
+            while let Ok((number, reply)) = responder.receive().await {
+                let late = own.clone();
+                own.spawn("answer", async move {
+                    late.sleep(RETRY * 4).await;
+                    reply.reply(number * 2);
+                });
+            }
+        });
+        let caller: Caller<u32, u32> = Caller::open(&env).map_err(text)?;
+        let (to, limit) = (other(&env), Duration::from_secs(10));
+        let heard = caller.call_again(to, 21, RETRY, limit).await.map_err(text)?;
+        ensure(heard.response == 42, "the answer is another one's")?;
+        ensure(heard.sent > 1, "nothing was sent again")?;
+        let once = caller.call(to, 21, RETRY).await;
+        ensure(once == Err(CallError::Timeout), "an answer came before it was given")
+    });
+}
+
 /// Waits for both, in any order.
 async fn both<A: Future, B: Future>(one: A, two: B) -> (A::Output, B::Output) {
     let (mut one, mut two) = (Box::pin(one), Box::pin(two));
