@@ -2,7 +2,7 @@
 
 use squall::{Fault, Most, Tolerance};
 
-/// What durable nodes of these roles survive, each of them and all at once: anything but a disk that
+/// What durable nodes of these roles survive, each and all at once: anything but a disk that
 /// forgets what it has synced. Nobody is asked so much at once that a queue overflows.
 pub(crate) fn of_durable(roles: &[&str]) -> Tolerance {
     let impaired = roles.iter().fold(Tolerance::nothing(), |t, role| t.impaired(role, Most::Any));
