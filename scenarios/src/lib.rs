@@ -22,6 +22,7 @@ pub mod register;
 pub mod retry;
 pub mod saga;
 pub mod serve;
+pub mod shop;
 pub mod specimens;
 mod tolerance;
 pub mod unit_of_work;
@@ -43,6 +44,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
         vec![unit_of_work::transfers(), cqrs::orders(), saga::orders()],
+        vec![shop::orders()],
         vec![event_store::streams(), event_store::exact(), aggregate::bank()],
     ];
     patterns.into_iter().flatten().chain(weather::scenarios()).collect()
@@ -79,6 +81,7 @@ fn mutants() -> Vec<Scenario> {
         unit_of_work::mutants(),
         cqrs::mutants(),
         saga::mutants(),
+        shop::mutants(),
         event_store::mutants(),
         aggregate::mutants(),
     ];

@@ -17,15 +17,20 @@ fn number(text: &str, words: &str) -> u64 {
 /// Runs it, and sees to it that it went well although so many faults of each kind struck, and that
 /// what was damaged on the way was noticed.
 fn is_kept(line: &str, faults: u64) {
+    holds(line, "linearizable, no acknowledged write was lost", (faults, 100));
+}
+
+/// The same, with this verdict, if at least so many operations went well.
+fn holds(line: &str, verdict: &str, (faults, operations): (u64, u64)) {
     let output = demo(line);
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
-    assert!(text.contains("verdict: linearizable, no acknowledged write was lost"), "{text}");
+    assert!(text.contains(&format!("verdict: {verdict}")), "{text}");
     for kind in [" kills", " losses of power", " pauses", " troubles of the network"] {
         assert!(number(&text, kind) >= faults, "{kind}\n{text}");
     }
-    assert!(number(&text, " ok, ") > 100, "{text}");
+    assert!(number(&text, " ok, ") > operations, "{text}");
     let damaged = number(&text, " damaged\n");
     assert!(damaged > 0 && number(&text, " damaged frames") > 0, "{text}");
 }
@@ -38,6 +43,12 @@ fn real_replicas_keep_their_promise_for_ten_seconds() {
 #[test]
 fn real_members_of_raft_keep_their_promise_for_ten_seconds() {
     is_kept("raft --time 10s --seed 4", 2);
+}
+
+#[test]
+fn a_shop_of_real_services_sees_to_every_order() {
+    let verdict = "every order is paid, sent and shown, or nothing of it is left";
+    holds("shop --time 10s --seed 4", verdict, (2, 15));
 }
 
 #[test]

@@ -84,7 +84,14 @@ impl<W: Witness> BusClient<W> {
     /// [`BusError`], which knows the outcome; [`Refused::Full`] if a subscription is too far
     /// behind.
     pub async fn post<E: Event>(&self, id: MessageId, event: &E) -> Result<u64, BusError> {
-        let post = Post::of(id, event).map_err(|_| Refused::TooLarge)?;
+        self.post_again(Post::of(id, event).map_err(|_| Refused::TooLarge)?).await
+    }
+
+    /// Posts what may have been posted before, as it is.
+    ///
+    /// # Errors
+    /// As [`BusClient::post`].
+    pub async fn post_again(&self, post: Post) -> Result<u64, BusError> {
         match self.ask(Ask::Post(post)).await? {
             Tell::Posted(position) => Ok(position),
             _ => Err(BusError::Foreign),

@@ -32,6 +32,6 @@ mod sqlite;
 
 pub use letters::{Letter, Numbered, Outbox};
 pub use machine::{Ask, Decision, OutboxConfig, Outboxed, Record, State, Tell};
-pub use relay::{NAME, OutboxClient, PORT, ServeError, Source, relay, serve};
+pub use relay::{NAME, OutboxClient, PORT, ServeError, Source, Target, relay, serve};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OutboxError, SqliteOutbox};

@@ -2,7 +2,8 @@
 
 use super::letters::Numbered;
 use super::machine::{Ask, Outboxed, State, Tell};
-use crate::queue::Backend;
+use crate::bus::{BusClient, Post, Witness};
+use crate::queue::{Backend, Message};
 pub use squall_env::machine::ServeError;
 use squall_env::machine::serve_requests;
 use squall_env::platform::BindError;
@@ -36,16 +37,42 @@ pub trait Source: Send + Sync {
     fn sent(&self, relay: u64, upto: u64) -> impl Future<Output = Result<(), String>> + Send;
 }
 
+/// Where letters are published.
+pub trait Target: Send + Sync {
+    /// Publishes a letter under the message's id; whether it is known to be there already.
+    ///
+    /// # Errors
+    /// What went wrong, in words; it is tried again.
+    fn publish(&self, message: Message) -> impl Future<Output = Result<bool, String>> + Send;
+}
+
+/// A queue, by its name.
+impl<B: Backend> Target for (&B, &str) {
+    async fn publish(&self, message: Message) -> Result<bool, String> {
+        let (backend, queue) = self;
+        backend.publish(queue, message).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A bus, on which all letters are events of this kind, which they hold encoded.
+impl<W: Witness> Target for (&BusClient<W>, &str) {
+    async fn publish(&self, message: Message) -> Result<bool, String> {
+        let (bus, kind) = self;
+        let post = Post { id: message.id, kind: (*kind).to_owned(), body: message.body };
+        bus.post_again(post).await.map(|_| false).map_err(|error| error.to_string())
+    }
+}
+
 /// Publishes the letters of an outbox until `stopped` says stop: in order, each under its own id,
-/// and marks them once the queue has confirmed them. If it stops between the two, they are
-/// published again, and the queue or the consumer's inbox knows their ids.
+/// and marks them once the target has confirmed them. If it stops between the two, they are
+/// published again, and the target or the consumer's inbox knows their ids.
 ///
-/// `source_id` tells this outbox from all others whose letters go to the same queue.
-pub async fn relay<S: Source, B: Backend>(
+/// `source_id` tells this outbox from all others whose letters go to the same target.
+pub async fn relay<S: Source, T: Target>(
     env: &Env,
     source: &S,
     source_id: u64,
-    (backend, queue): (&B, &str),
+    target: T,
     mut stopped: Stop,
 ) {
     let me = env.random();
@@ -64,7 +91,7 @@ pub async fn relay<S: Source, B: Backend>(
             if mutant!(env, "outbox/draws-an-id-for-every-try") {
                 message.id.0 = u128::from(env.random());
             }
-            match backend.publish(queue, message).await {
+            match target.publish(message).await {
                 Ok(known) => {
                     if known {
                         env.sometimes("a letter was published again");

@@ -3,7 +3,7 @@
 use crate::tolerance;
 use serde::{Deserialize, Serialize};
 use squall::{Client, Scenario};
-use squall_env::sync::stop;
+use squall_env::sync::stop_with_node;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, View};
 use squall_protocols::bus::{
     self, Begin, Bus, BusClient, BusConfig, BusError, Event, Given, invariants,
@@ -94,12 +94,7 @@ async fn reader(env: Env) -> Result<(), BusError> {
     let client = open(&env)?;
     env.ready();
     let name = NAMES[usize::from(env.me().ordinal()) % NAMES.len()];
-    let (stopper, stopped) = stop(&env, "reader");
-    let asked = env.clone();
-    env.spawn("stopping", async move {
-        asked.stopping().await;
-        stopper.stop();
-    });
+    let stopped = stop_with_node(&env);
     let backoff = Backoff { base: Duration::from_millis(30), max: Duration::from_millis(200) };
     client.read(name, backoff, stopped, |given| handle(env.clone(), given)).await
 }

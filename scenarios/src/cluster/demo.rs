@@ -20,7 +20,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub struct Demo {
     /// What is run.
     pub kind: Kind,
-    /// By how many nodes.
+    /// By how many nodes, where that can be chosen.
     pub nodes: usize,
     /// How long the clients go on.
     pub length: Duration,
@@ -45,6 +45,8 @@ pub struct Demo {
 
 /// What came of it.
 pub struct Report {
+    /// What was run.
+    pub kind: Kind,
     /// What was done.
     pub episodes: Vec<Episode>,
     /// What the nodes lost with their power.
@@ -69,7 +71,7 @@ impl Report {
     /// 0, 1 if the history is wrong, 3 if nobody knows.
     pub fn exit_code(&self) -> u8 {
         match self.judged.finding {
-            Finding::Linearizable => 0,
+            Finding::Holds => 0,
             Finding::Violation(_) => 1,
             Finding::Undecided(_) => 3,
         }
@@ -121,11 +123,9 @@ impl fmt::Display for Report {
             counts.ok, counts.fail, counts.unknown
         )?;
         match finding {
-            Finding::Linearizable => {
-                write!(f, "verdict: linearizable, no acknowledged write was lost")
-            }
+            Finding::Holds => write!(f, "verdict: {}", self.kind.promise()),
             Finding::Violation(lines) => {
-                write!(f, "verdict: NOT linearizable\n  {}", lines.join("\n  "))
+                write!(f, "verdict: {}\n  {}", self.kind.broken_promise(), lines.join("\n  "))
             }
             Finding::Undecided(why) => write!(f, "verdict: undecided ({why})"),
         }
@@ -187,8 +187,8 @@ fn demo_in(demo: &Demo, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<Report,
     let (lost, flips, full) = (system.lost(), system.flips(), system.full());
     let (links, dropped, counted) = (system.links_did(), system.dropped()?, system.counted()?);
     let judged = system.judged()?;
-    let length = demo.length;
-    Ok(Report { episodes, lost, flips, full, links, dropped, counted, judged, length })
+    let (kind, length) = (demo.kind, demo.length);
+    Ok(Report { kind, episodes, lost, flips, full, links, dropped, counted, judged, length })
 }
 
 fn wait_until(until: Instant, system: &mut System) -> Result<(), Error> {

@@ -18,19 +18,19 @@ pub struct Judged {
 /// What the checker says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finding {
-    /// The history is linearizable, so no acknowledged write was lost.
-    Linearizable,
+    /// The history is as was promised.
+    Holds,
     /// It is not, and these lines say why.
     Violation(Vec<String>),
     /// Nobody knows, for this reason.
     Undecided(String),
 }
 
-/// Reads the histories that clients wrote, puts them together, and judges them.
+/// Reads the histories that clients wrote, and puts them together.
 ///
 /// # Errors
 /// If one cannot be read, or their clocks do not fit together.
-pub fn judge<M: Model>(model: &M, files: &[PathBuf]) -> Result<Judged, Error> {
+pub(super) fn read<M: Model>(files: &[PathBuf]) -> Result<History<M::Input, M::Output>, Error> {
     let mut histories = Vec::new();
     for path in files {
         let why = |why: String| Error::History { path: path.clone(), why };
@@ -39,10 +39,18 @@ pub fn judge<M: Model>(model: &M, files: &[PathBuf]) -> Result<Judged, Error> {
         histories.push(read.map_err(|error| why(error.to_string()))?);
     }
     let path = files.first().cloned().unwrap_or_default();
-    let merged = History::merge(histories)
-        .map_err(|error| Error::History { path, why: error.to_string() })?;
+    History::merge(histories).map_err(|error| Error::History { path, why: error.to_string() })
+}
+
+/// Reads the histories that clients wrote, puts them together, and judges whether they are
+/// linearizable.
+///
+/// # Errors
+/// If one cannot be read, or their clocks do not fit together.
+pub fn judge<M: Model>(model: &M, files: &[PathBuf]) -> Result<Judged, Error> {
+    let merged = read::<M>(files)?;
     let finding = match linearizable(model, &merged, &Limits::default()) {
-        Verdict::Ok => Finding::Linearizable,
+        Verdict::Ok => Finding::Holds,
         Verdict::Violation(violation) => Finding::Violation(violation.lines()),
         Verdict::Undecided { reason, explored, .. } => {
             Finding::Undecided(format!("{reason:?} after {explored} steps"))
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn lost_doubled_and_misplaced_pieces_are_found() {
-        assert_eq!(found("1 2 "), Finding::Linearizable);
+        assert_eq!(found("1 2 "), Finding::Holds);
         for wrong in ["1 ", "2 ", "", "2 1 ", "1 2 2 ", "1 2 3 "] {
             assert!(matches!(found(wrong), Finding::Violation(_)), "{wrong:?}");
         }

@@ -27,6 +27,7 @@ pub use judge::{Finding, Judged, judge};
 pub use kind::Kind;
 pub use map::{Append, Map};
 pub use node::{ClientOf, Error, NodeOf, SkipSync, map_client, member, register_client, replica};
+pub use node::{shop_client, shop_node};
 pub use process::{Paused, Process};
 pub use proxy::{Done, Gate, Link, Proxy, Weather};
 pub use schedule::{Episode, Fault, Group, Step};
@@ -94,21 +95,33 @@ enum Node {
     Member(NodeOf),
     /// A client that loads the map and keeps the history of what it saw.
     MapClient(ClientOf),
+    /// A node of the shop.
+    Shop(NodeOf),
+    /// A customer of the shop, or its auditor, who keeps the history of what it saw.
+    ShopClient(ClientOf),
 }
 
 #[derive(Subcommand)]
 enum Which {
     /// Replicas of the register, killed and stopped under load.
-    Register(Run),
+    Register(ClusterRun),
     /// Members of a map on Raft, killed and stopped under load.
     Raft(RaftRun),
+    /// Services of a shop, killed and stopped under load, until every order is over.
+    Shop(Run),
+}
+
+#[derive(clap::Args)]
+struct ClusterRun {
+    /// How many nodes: one, three or five, say.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
+    #[command(flatten)]
+    run: Run,
 }
 
 #[derive(clap::Args)]
 struct Run {
-    /// How many nodes: one, three or five, say.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
-    nodes: u16,
     /// How long to go on, as in 10s or 2m.
     #[arg(long, default_value = "10s", value_parser = squall::cli::parse_time)]
     time: Duration,
@@ -141,7 +154,7 @@ struct Run {
 #[derive(clap::Args)]
 struct RaftRun {
     #[command(flatten)]
-    run: Run,
+    cluster: ClusterRun,
     /// Let members take the end of a journal that cannot be read for that of a write that nobody
     /// was told of, so that damage there has something to find. By default they doubt it.
     #[arg(long)]
@@ -175,6 +188,8 @@ impl Arguments for NodeArguments {
             Node::Client(of) => register_client(&of)?,
             Node::Member(of) => member(&of)?,
             Node::MapClient(of) => map_client(&of)?,
+            Node::Shop(of) => shop_node(&of)?,
+            Node::ShopClient(of) => shop_client(&of)?,
         }
         Ok(0)
     }
@@ -182,11 +197,13 @@ impl Arguments for NodeArguments {
 
 impl Arguments for DemoArguments {
     fn run(self) -> Result<u8, Error> {
-        let (kind, run, trust_torn_tails) = match self.which {
-            Which::Register(run) => (Kind::Register, run, false),
-            Which::Raft(of) => (Kind::Raft, of.run, of.trust_torn_tails),
+        let (kind, cluster, trust_torn_tails) = match self.which {
+            Which::Register(cluster) => (Kind::Register, cluster, false),
+            Which::Raft(of) => (Kind::Raft, of.cluster, of.trust_torn_tails),
+            Which::Shop(run) => (Kind::Shop, ClusterRun { nodes: 1, run }, false),
         };
-        let Run { nodes, time, seed, mut faults, skip_sync, small_disk, tls, netns, dir } = run;
+        let ClusterRun { nodes, run } = cluster;
+        let Run { time, seed, mut faults, skip_sync, small_disk, tls, netns, dir } = run;
         let has_ext4 = faults.contains(&Group::Ext4);
         if has_ext4 && small_disk.is_some() {
             eprintln!("error: a disk is either small or ext4");
@@ -194,7 +211,12 @@ impl Arguments for DemoArguments {
         }
         let loses_power = small_disk.is_none() && !has_ext4;
         faults.retain(|group| loses_power || *group != Group::Power);
-        let may_flip = kind == Kind::Register || nodes > 2 || trust_torn_tails;
+        // Nobody but a member of Raft learns again from others what a journal has lost.
+        let may_flip = match kind {
+            Kind::Register => true,
+            Kind::Raft => nodes > 2 || trust_torn_tails,
+            Kind::Shop => false,
+        };
         faults.retain(|group| may_flip || *group != Group::Files);
         let names: Vec<String> =
             faults.iter().map(|group| format!("{group:?}").to_lowercase()).collect();
@@ -208,13 +230,12 @@ impl Arguments for DemoArguments {
         for (is_set, flag) in [trusts, (tls, " --tls"), (netns, " --netns")] {
             more += if is_set { flag } else { "" };
         }
-        println!(
-            "squall demo {name} --nodes {nodes} --time {ms}ms --seed {seed} --faults {groups}{more}"
-        );
+        let of = if kind == Kind::Shop { String::new() } else { format!(" --nodes {nodes}") };
+        println!("squall demo {name}{of} --time {ms}ms --seed {seed} --faults {groups}{more}");
         match (kind, trust_torn_tails) {
             (Kind::Raft, true) => println!("members trust torn tails of their journals"),
             (Kind::Raft, false) => println!("members doubt torn tails of their journals"),
-            (Kind::Register, _) => {}
+            (Kind::Register | Kind::Shop, _) => {}
         }
         let nodes = nodes.into();
         let demo_of = Demo {

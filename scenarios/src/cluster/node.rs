@@ -3,11 +3,11 @@
 use super::map;
 use super::tally::{self, InDoubt};
 use crate::register;
+use crate::shop;
 use rustix::time::{ClockId, clock_gettime};
 use squall::Client;
 use squall_check::{AppendKv, Model, Recorder};
 use squall_env::Env;
-use squall_env::platform::BindError;
 use squall_real::faults::{self, DiskFaults, Skip};
 use squall_real::{Config, Node};
 use std::fs::File;
@@ -136,6 +136,14 @@ pub fn member(of: &NodeOf) -> Result<(), Error> {
     run(of, &in_doubt, move |env| map::member(env, doubts, tell))
 }
 
+/// Runs a node of the shop, which its configuration names, until the process is ended.
+///
+/// # Errors
+/// If it cannot be started or has to stop.
+pub fn shop_node(of: &NodeOf) -> Result<(), Error> {
+    run(of, &InDoubt::new(), shop::serve)
+}
+
 fn run<S, F, E>(of: &NodeOf, in_doubt: &InDoubt, serve: S) -> Result<(), Error>
 where
     S: FnOnce(Env) -> F + Send + 'static,
@@ -188,7 +196,7 @@ pub struct ClientOf {
 /// If it cannot be started, or the history cannot be written.
 pub fn register_client(of: &ClientOf) -> Result<(), Error> {
     let (last, time) = (of.last, of.time);
-    record::<register::Model, _>(of, move |client| async move {
+    record::<register::Model, _, _>(of, move |client| async move {
         if last { register::read_once(client).await } else { register::load(client, time).await }
     })
 }
@@ -199,8 +207,22 @@ pub fn register_client(of: &ClientOf) -> Result<(), Error> {
 /// If it cannot be started, or the history cannot be written.
 pub fn map_client(of: &ClientOf) -> Result<(), Error> {
     let (last, time) = (of.last, of.time);
-    record::<AppendKv, _>(of, move |client| async move {
+    record::<AppendKv, _, _>(of, move |client| async move {
         if last { map::read_all(client, time).await } else { map::load(client, time).await }
+    })
+}
+
+/// Runs a client of the shop, or its auditor, and then writes down what it saw.
+///
+/// # Errors
+/// If it cannot be started, or the history cannot be written.
+pub fn shop_client(of: &ClientOf) -> Result<(), Error> {
+    let (last, time) = (of.last, of.time);
+    record::<shop::Shop, _, _>(of, move |client| async move {
+        match last {
+            true => shop::audit(&client, shop::LARGE).await,
+            false => shop::order(&client, u64::MAX, time).await,
+        }
     })
 }
 
@@ -210,12 +232,13 @@ fn common_clock_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-fn record<M: Model, F>(
+fn record<M: Model, F, E>(
     of: &ClientOf,
     work: impl FnOnce(Client) -> F + Send + 'static,
 ) -> Result<(), Error>
 where
-    F: Future<Output = Result<(), BindError>> + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let recorder: Recorder<M::Input, M::Output> = Recorder::new();
     let recording = squall::check::recording::<M>(recorder.clone());

@@ -60,6 +60,7 @@ pub struct Flips {
 /// The processes of one run. Dropping it ends all of them.
 pub(super) struct System {
     kind: Kind,
+    roles: Vec<(&'static str, usize)>,
     trusts: bool,
     dir: PathBuf,
     program: PathBuf,
@@ -82,7 +83,8 @@ pub(super) struct System {
 impl System {
     /// Chooses ports and writes down who is who.
     pub(super) fn prepare(demo: &Demo, dir: &Path) -> Result<System, Error> {
-        let (count, seed) = (demo.nodes, demo.seed);
+        let roles = demo.kind.roles(demo.nodes);
+        let (count, seed) = (roles.iter().map(|(_, nodes)| nodes).sum(), demo.seed);
         let power = demo.groups.contains(&Group::Power).then(Lost::default);
         let program = std::env::current_exe().map_err(Error::io("this program's path"))?;
         let sources = count + CLIENTS as usize + 1;
@@ -93,6 +95,7 @@ impl System {
         let nodes = (0..count).map(|_| Slot::Down).collect();
         let mut system = System {
             kind: demo.kind,
+            roles,
             trusts: demo.trust_torn_tails,
             dir: dir.to_owned(),
             program,
@@ -130,10 +133,14 @@ impl System {
     }
 
     pub(super) fn name(&self, source: usize) -> String {
-        match source.checked_sub(self.nodes.len()) {
-            None => format!("{}-{}", self.kind.role(), source + 1),
-            Some(client) => format!("client-{}", client + 1),
+        let mut number = source;
+        for (role, nodes) in &self.roles {
+            if number < *nodes {
+                return format!("{role}-{}", number + 1);
+            }
+            number -= nodes;
         }
+        format!("client-{}", number + 1)
     }
 
     /// Tells a process that the others are where its links begin.
@@ -143,15 +150,12 @@ impl System {
         let addresses: serde_json::Map<String, serde_json::Value> = (0..self.nodes.len())
             .map(|to| (self.name(to), json!(address(to).to_string())))
             .collect();
+        let roles = self.roles.iter().copied().chain([("client", CLIENTS as usize + 1)]);
+        let roles = roles.map(|(name, nodes)| json!({ "name": name, "nodes": nodes }));
+        let roles: Vec<serde_json::Value> = roles.collect();
         let tls = authority.map(|authority| authority.certify(name, CLUSTER)).transpose()?;
         let config = json!({
-            "roster": {
-                "cluster": CLUSTER,
-                "roles": [
-                    { "name": self.kind.role(), "nodes": self.nodes.len() },
-                    { "name": "client", "nodes": CLIENTS + 1 },
-                ],
-            },
+            "roster": { "cluster": CLUSTER, "roles": roles },
             "me": name,
             "addresses": addresses,
             "data": self.data(name),
@@ -204,7 +208,7 @@ impl System {
         let undo = self.undo(&name);
         let mut arguments: Vec<&OsStr> = vec![
             "node".as_ref(),
-            self.kind.role().as_ref(),
+            self.kind.command().as_ref(),
             "--config".as_ref(),
             config.as_ref(),
             "--metrics".as_ref(),

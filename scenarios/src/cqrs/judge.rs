@@ -120,7 +120,7 @@ impl<T> Waiting<T> {
 }
 
 /// At every moment, whatever has just crashed.
-pub(super) fn views() -> impl FnMut(&View<'_>) -> Checked {
+pub(crate) fn views() -> impl FnMut(&View<'_>) -> Checked {
     let (mut waiting, mut news) = (Waiting::<Seen>::new(), News::default());
     move |view| {
         for machine in view.changed::<TablesMachine>() {
@@ -139,7 +139,7 @@ pub(super) fn views() -> impl FnMut(&View<'_>) -> Checked {
 }
 
 /// Within a boot: what was never durable may be lost in a crash.
-pub(super) fn checkpoints() -> impl FnMut(&View<'_>) -> Checked {
+pub(crate) fn checkpoints() -> impl FnMut(&View<'_>) -> Checked {
     let mut last: Option<(u64, [u64; 2], (u64, u32))> = None;
     let mut news = News::default();
     move |view| {

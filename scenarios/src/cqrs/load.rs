@@ -34,18 +34,18 @@ const ANSWER_MAX: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_millis(2_000);
 
 /// Where queries are asked.
-pub(super) const QUERIES: &str = "queries";
+pub(crate) const QUERIES: &str = "queries";
 
 /// What is asked over the network.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Question {
-    pub(super) query: OrdersQuery,
-    pub(super) consistency: Consistency,
-    pub(super) limit_ms: u64,
+pub(crate) struct Question {
+    pub(crate) query: OrdersQuery,
+    pub(crate) consistency: Consistency,
+    pub(crate) limit_ms: u64,
 }
 
 /// What is answered over the network.
-pub(super) type Answer = Result<ReadResult<OrdersAnswer>, QueryError>;
+pub(crate) type Answer = Result<ReadResult<OrdersAnswer>, QueryError>;
 
 /// What a client was told and has read.
 #[derive(Default)]

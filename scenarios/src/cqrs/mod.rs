@@ -1,9 +1,9 @@
 //! Orders of a shop: commands on one side, views on the other, and a rebuild of the views while
 //! both go on, on nodes that crash and cannot be reached.
 
-mod judge;
-mod load;
-mod oracle;
+pub(crate) mod judge;
+pub(crate) mod load;
+pub(crate) mod oracle;
 pub mod orders;
 pub mod views;
 
@@ -20,8 +20,8 @@ use std::time::Duration;
 use views::{OrdersProjection, SCHEMA};
 
 /// The property of views.
-const VIEW: &str = "a view is the fold of the events up to its checkpoint";
-const CHECKPOINT: &str = "no checkpoint and no live view goes back";
+pub(crate) const VIEW: &str = "a view is the fold of the events up to its checkpoint";
+pub(crate) const CHECKPOINT: &str = "no checkpoint and no live view goes back";
 const READS: &str = "an answer is that of its position, and as new as it says";
 const COMMANDS: &str = "a command is done once, as its giver was told";
 const EFFECTS: &str = "an event has its effect outside once";
@@ -68,7 +68,7 @@ pub fn orders() -> Scenario {
 }
 
 /// A node that keeps views, builds a new version of them after a while, and answers queries.
-async fn serve_views(env: Env) -> Result<(), String> {
+pub(crate) async fn serve_views(env: Env) -> Result<(), String> {
     let (tables, run) = open::<TablesMachine>(&env, TABLES, SCHEMA).await.map_err(text)?;
     let tables: Arc<dyn TableStore> = Arc::new(tables);
     let limit = Duration::from_millis(2_000);

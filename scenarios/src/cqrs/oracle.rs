@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) struct Witness(pub(super) Vec<RecordedEvent>);
 
 /// Reads all events in their order, and nothing else.
-pub(super) async fn witness(env: Env) -> Result<(), String> {
+pub(crate) async fn witness(env: Env) -> Result<(), String> {
     let limit = Duration::from_millis(2_000);
     let store = RemoteStore::open(&env, env.peers("events")[0], limit);
     let store = store.map_err(|error| error.to_string())?;

@@ -82,9 +82,13 @@ pub(crate) fn decode<T: DeserializeOwned>(event: &RecordedEvent) -> Result<T, St
 }
 
 fn event(kind: &str, what: &impl Serialize) -> NewEvent {
-    let data = serde_json::to_vec(what).expect("an event can be encoded");
     // The bus gives it an id.
-    NewEvent::new(EventId(0), kind, data)
+    event_of(EventId(0), kind, what)
+}
+
+/// An event of this id and type that says this.
+pub(crate) fn event_of(id: EventId, kind: &str, what: &impl Serialize) -> NewEvent {
+    NewEvent::new(id, kind, serde_json::to_vec(what).expect("an event can be encoded"))
 }
 
 /// What is to be paid for an order, in cents; `None` if that is more than can be counted.

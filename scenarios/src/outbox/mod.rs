@@ -6,7 +6,7 @@ use crate::queue::ledger::{self, Books, Entry, Ledger};
 use crate::tolerance;
 use shop::{Placed, Shop};
 use squall::{Client, Scenario};
-use squall_env::sync::stop;
+use squall_env::sync::stop_with_node;
 use squall_env::{Env, View};
 use squall_protocols::outbox::{self, OutboxClient, OutboxConfig, Outboxed};
 use squall_protocols::queue::{
@@ -96,12 +96,7 @@ async fn relay(env: Env) -> Result<(), String> {
     let (queue, source) = (open(&env)?, shopping(&env)?);
     env.ready();
     while queue.declare(QUEUE, queue_config()).await.is_err() {}
-    let (stopper, stopped) = stop(&env, "relay");
-    let asked = env.clone();
-    env.spawn("stopping", async move {
-        asked.stopping().await;
-        stopper.stop();
-    });
+    let stopped = stop_with_node(&env);
     outbox::relay(&env, &source, SOURCE, (&queue, QUEUE), stopped).await;
     Ok(())
 }
@@ -111,12 +106,7 @@ async fn worker(env: Env) -> Result<(), String> {
     let queue = open(&env)?;
     let books = Arc::new(Books::open(&env).map_err(|error| error.to_string())?);
     env.ready();
-    let (stopper, stopped) = stop(&env, "consumer");
-    let asked = env.clone();
-    env.spawn("stopping", async move {
-        asked.stopping().await;
-        stopper.stop();
-    });
+    let stopped = stop_with_node(&env);
     let consumer = ConsumerConfig {
         prefetch: 4,
         idle: Duration::from_millis(30),

@@ -6,7 +6,7 @@ use crate::tolerance;
 use ledger::{Books, Entry, Ledger};
 use squall::{Client, Operation, Scenario};
 use squall_env::platform::BindError;
-use squall_env::sync::stop;
+use squall_env::sync::stop_with_node;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, View};
 use squall_protocols::queue::{
     Backend, Backoff, Broker, ConsumerConfig, Delivery, Event, Failure, Message, MessageId,
@@ -163,12 +163,7 @@ async fn worker(env: Env) -> Result<(), QueueError> {
     let queue = open(&env)?;
     let books = Arc::new(Books::open(&env)?);
     env.ready();
-    let (stopper, stopped) = stop(&env, "consumer");
-    let asked = env.clone();
-    env.spawn("stopping", async move {
-        asked.stopping().await;
-        stopper.stop();
-    });
+    let stopped = stop_with_node(&env);
     let consumer = ConsumerConfig {
         prefetch: 1 + env.random_below(3) as u16,
         idle: Duration::from_millis(30),

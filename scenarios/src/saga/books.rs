@@ -6,14 +6,14 @@ use squall_protocols::saga::{Call, SagaId};
 use std::collections::BTreeSet;
 
 /// The pieces of each item that there are at first.
-pub(super) const ITEMS: [u32; 3] = [10, 5, 0];
+pub(crate) const ITEMS: [u32; 3] = [10, 5, 0];
 
 /// What is on each account at first, in minor units.
-pub(super) const ACCOUNTS: [u64; 2] = [100_000, 20_000];
+pub(crate) const ACCOUNTS: [u64; 2] = [100_000, 20_000];
 
 /// What stands in the way of an order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Trouble {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Trouble {
     /// Nothing.
     None,
     /// Whoever is to pay does not want to.
@@ -29,21 +29,36 @@ pub(super) enum Trouble {
 }
 
 /// What an order is started with.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Order {
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
     /// Items and how many of each.
-    pub(super) items: Vec<(u8, u32)>,
+    pub(crate) items: Vec<(u8, u32)>,
     /// Who pays.
-    pub(super) account: u8,
+    pub(crate) account: u8,
     /// How much, in minor units.
-    pub(super) price: u64,
+    pub(crate) price: u64,
     /// What stands in the way.
-    pub(super) trouble: Trouble,
+    pub(crate) trouble: Trouble,
+}
+
+/// What the books say of a saga, and of what is nobody's.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Look {
+    /// What is reserved for it, once for each time that it is.
+    pub reserved: Vec<Vec<(u8, u32)>>,
+    /// What is held for it: on which account, how much.
+    pub held: Vec<(u8, u64)>,
+    /// What was taken for it, likewise.
+    pub taken: Vec<(u8, u64)>,
+    /// How often it was sent.
+    pub shipped: usize,
+    /// What is free: the pieces of each item, or what is on each account.
+    pub free: Vec<u64>,
 }
 
 /// The books of a service: what its steps change.
-pub(super) trait Books:
-    Clone + PartialEq + Default + Send + Serialize + DeserializeOwned + 'static
+pub(crate) trait Books:
+    Clone + PartialEq + Default + Send + Sync + Serialize + DeserializeOwned + 'static
 {
     /// A change of them.
     type Change: Clone + PartialEq + Send + Serialize + DeserializeOwned + 'static;
@@ -57,29 +72,41 @@ pub(super) trait Books:
     /// Makes a change.
     fn apply(&mut self, change: &Self::Change);
 
+    /// What of it is a saga's, and what is nobody's.
+    fn look(&self, saga: SagaId) -> Look;
+
     /// What somebody changes by hand, so that what was refused for this saga is possible.
     fn mend(saga: SagaId) -> Self::Change;
 }
 
 /// Pieces on the shelf and reserved ones.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Stock {
+pub(crate) struct Stock {
+    /// How many pieces of each item there were at first.
+    pub(crate) first: [u32; 3],
     /// How many pieces of each item are free.
-    pub(super) shelf: [u32; 3],
+    pub(crate) shelf: [u32; 3],
     /// What is reserved, in the order in which it was.
-    pub(super) reserved: Vec<(SagaId, Vec<(u8, u32)>)>,
+    pub(crate) reserved: Vec<(SagaId, Vec<(u8, u32)>)>,
     unpacked: BTreeSet<SagaId>,
 }
 
 impl Default for Stock {
     fn default() -> Stock {
-        Stock { shelf: ITEMS, reserved: Vec::new(), unpacked: BTreeSet::new() }
+        Stock::of(ITEMS)
+    }
+}
+
+impl Stock {
+    /// A stock of so many pieces of each item.
+    pub(crate) fn of(first: [u32; 3]) -> Stock {
+        Stock { first, shelf: first, reserved: Vec::new(), unpacked: BTreeSet::new() }
     }
 }
 
 /// A change of the stock.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum StockChange {
+pub(crate) enum StockChange {
     /// Pieces are taken off the shelf for somebody.
     Reserve(SagaId, Vec<(u8, u32)>),
     /// They are put back.
@@ -125,6 +152,15 @@ impl Books for Stock {
         }
     }
 
+    fn look(&self, saga: SagaId) -> Look {
+        let reserved = self.reserved.iter().filter(|(of, _)| *of == saga);
+        Look {
+            reserved: reserved.map(|(_, items)| items.clone()).collect(),
+            free: self.shelf.map(u64::from).to_vec(),
+            ..Look::default()
+        }
+    }
+
     fn mend(saga: SagaId) -> StockChange {
         StockChange::Unpack(saga)
     }
@@ -132,26 +168,35 @@ impl Books for Stock {
 
 /// Accounts, what is held on them, and what was taken.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Payments {
-    /// What is free on each account, in minor units.
-    pub(super) balances: [u64; 2],
+pub(crate) struct Payments {
+    /// What was on each account at first, in minor units.
+    pub(crate) first: [u64; 2],
+    /// What is free on each account.
+    pub(crate) balances: [u64; 2],
     /// What is held: for which saga, on which account, how much.
-    pub(super) holds: Vec<(SagaId, u8, u64)>,
+    pub(crate) holds: Vec<(SagaId, u8, u64)>,
     /// What was taken, likewise.
-    pub(super) taken: Vec<(SagaId, u8, u64)>,
+    pub(crate) taken: Vec<(SagaId, u8, u64)>,
     raised: BTreeSet<SagaId>,
 }
 
 impl Default for Payments {
     fn default() -> Payments {
+        Payments::of(ACCOUNTS)
+    }
+}
+
+impl Payments {
+    /// Accounts with so much on each.
+    pub(crate) fn of(first: [u64; 2]) -> Payments {
         let (holds, taken, raised) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Payments { balances: ACCOUNTS, holds, taken, raised }
+        Payments { first, balances: first, holds, taken, raised }
     }
 }
 
 /// A change of the accounts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum PaymentsChange {
+pub(crate) enum PaymentsChange {
     /// Money is held.
     Hold(SagaId, u8, u64),
     /// It is free again.
@@ -211,6 +256,14 @@ impl Books for Payments {
         }
     }
 
+    fn look(&self, saga: SagaId) -> Look {
+        let of = |all: &[(SagaId, u8, u64)]| {
+            all.iter().filter(|one| one.0 == saga).map(|one| (one.1, one.2)).collect()
+        };
+        let (held, taken) = (of(&self.holds), of(&self.taken));
+        Look { held, taken, free: self.balances.to_vec(), ..Look::default() }
+    }
+
     fn mend(saga: SagaId) -> PaymentsChange {
         PaymentsChange::Raise(saga)
     }
@@ -218,19 +271,19 @@ impl Books for Payments {
 
 /// Orders, and what was done about them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Shipping {
+pub(crate) struct Shipping {
     /// Every order, and whether it is cancelled.
-    pub(super) orders: Vec<(SagaId, bool)>,
+    pub(crate) orders: Vec<(SagaId, bool)>,
     /// What was sent.
-    pub(super) shipped: Vec<SagaId>,
+    pub(crate) shipped: Vec<SagaId>,
     /// Whose customers know.
-    pub(super) notified: Vec<SagaId>,
+    pub(crate) notified: Vec<SagaId>,
     carriers: BTreeSet<SagaId>,
 }
 
 /// A change of the orders.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum ShippingChange {
+pub(crate) enum ShippingChange {
     /// There is an order.
     Create(SagaId),
     /// It is cancelled.
@@ -276,6 +329,11 @@ impl Books for Shipping {
             ShippingChange::Notify(saga) => self.notified.push(*saga),
             ShippingChange::Carrier(saga) => drop(self.carriers.insert(*saga)),
         }
+    }
+
+    fn look(&self, saga: SagaId) -> Look {
+        let shipped = self.shipped.iter().filter(|of| **of == saga).count();
+        Look { shipped, ..Look::default() }
     }
 
     fn mend(saga: SagaId) -> ShippingChange {

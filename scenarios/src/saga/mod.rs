@@ -1,11 +1,11 @@
 //! Orders as sagas: on a stock, an account and a shipper, run by one of two nodes.
 
-mod books;
+pub(crate) mod books;
 mod demo;
 mod load;
-mod node;
-mod oracle;
-mod services;
+pub(crate) mod node;
+pub(crate) mod oracle;
+pub(crate) mod services;
 
 pub use demo::demo;
 
@@ -35,9 +35,9 @@ fn system<const LATE: bool>(name: &str) -> Scenario {
     Scenario::new(name)
         .nodes("events", 1..=1, events)
         .nodes("locks", 1..=1, lock::serve)
-        .nodes("stock", 1..=1, services::serve::<Stock, LATE>)
-        .nodes("payments", 1..=1, services::serve::<Payments, LATE>)
-        .nodes("shipping", 1..=1, services::serve::<Shipping, LATE>)
+        .nodes("stock", 1..=1, |env| services::serve::<_, LATE>(env, Stock::default()))
+        .nodes("payments", 1..=1, |env| services::serve::<_, LATE>(env, Payments::default()))
+        .nodes("shipping", 1..=1, |env| services::serve::<_, LATE>(env, Shipping::default()))
         .nodes("orchestrator", 2..=2, node::serve)
 }
 

@@ -8,8 +8,8 @@ use squall_env::{Address, Either, Env, Port, race};
 use squall_protocols::event_store::{EventStore, RemoteStore};
 use squall_protocols::lock::{self, AcquireError, LockClient, Refused, Single};
 use squall_protocols::saga::{
-    Command, CommandError, Definition, Definitions, EventStoreLog, Orchestrator, Patience, Report,
-    SagaId, StartError,
+    Command, CommandError, Definition, Definitions, EventStoreLog, Orchestrator, Participants,
+    Patience, Report, SagaId, StartError, Stopped,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,12 @@ const TTL: Duration = Duration::from_millis(400);
 
 /// How long at most, if the way to the lock is too long for less.
 const TTL_MAX: Duration = Duration::from_millis(6_400);
+
+/// How long at most a node goes on that has lost its lease, in microseconds.
+const TOO_LONG_US: u64 = 2_000_000;
+
+/// The name of the lock.
+const NAME: &str = "sagas";
 
 /// How often the owner looks what is new.
 const POLL: Duration = Duration::from_millis(25);
@@ -90,7 +96,7 @@ pub(super) fn log(env: &Env) -> Result<(Arc<dyn EventStore>, EventStoreLog), Bin
 
 /// Why such a node stopped.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NodeError {
+pub(crate) enum NodeError {
     /// A port is taken.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -104,13 +110,30 @@ pub(super) enum NodeError {
 
 /// A node that runs orders while it holds the lock.
 pub(super) async fn serve(env: Env) -> Result<(), NodeError> {
-    let (_, log) = log(&env)?;
     let remote = Arc::new(Remote::open(&env)?);
-    let orders =
-        Orchestrator::new(&env, Arc::new(log), remote, Definitions::new([order(), plain()]), POLL);
-    let locks = Arc::new(Single::open(&env, env.peers("locks")[0])?);
-    let locks = LockClient::new(&env, locks, lock::Config::default());
-    let mut asked = Responder::<Ask, Tell>::open(&env, PORT)?;
+    let orders = orchestrator(&env, remote, Definitions::new([order(), plain()]))?;
+    run::<true>(&env, orders).await
+}
+
+/// Sagas of these definitions, on a node.
+pub(crate) fn orchestrator(
+    env: &Env,
+    participants: Arc<dyn Participants>,
+    definitions: Definitions,
+) -> Result<Orchestrator, BindError> {
+    let (_, log) = log(env)?;
+    Ok(Orchestrator::new(env, Arc::new(log), participants, definitions, POLL))
+}
+
+/// Runs sagas whenever the node holds the lock, and answers who asks for them. Sometimes it goes on
+/// for too long, if that is wanted.
+pub(crate) async fn run<const LATE: bool>(
+    env: &Env,
+    orders: Orchestrator,
+) -> Result<(), NodeError> {
+    let locks = Arc::new(Single::open(env, env.peers("locks")[0])?);
+    let locks = LockClient::new(env, locks, lock::Config::default());
+    let mut asked = Responder::<Ask, Tell>::open(env, PORT)?;
     env.ready();
     let serving = async {
         loop {
@@ -123,23 +146,43 @@ pub(super) async fn serve(env: Env) -> Result<(), NodeError> {
             });
         }
     };
-    match race(serving, own(&env, &orders, &locks)).await {
+    match race(serving, own::<LATE>(env, &orders, &locks)).await {
         Either::Left(ended) => ended,
         Either::Right(refused) => Err(refused.into()),
     }
 }
 
 /// Owns sagas again and again.
-async fn own(env: &Env, orders: &Orchestrator, locks: &LockClient) -> Refused {
+async fn own<const LATE: bool>(env: &Env, orders: &Orchestrator, locks: &LockClient) -> Refused {
     let mut ttl = TTL;
     loop {
         let began = env.now();
-        match orders.run_under(locks, "sagas", ttl, began + ttl * 3).await {
+        let owned = match LATE && env.random_below(2) == 0 {
+            true => own_for_too_long(env, orders, locks, ttl).await,
+            false => orders.run_under(locks, NAME, ttl, began + ttl * 3).await,
+        };
+        match owned {
             Ok(_) if env.now() - began > ttl * 5 => ttl = TTL,
             Ok(_) | Err(AcquireError::Deadline) => ttl = TTL_MAX.min(ttl * 4),
             Err(AcquireError::Refused(refused)) => return refused,
         }
     }
+}
+
+/// Owns sagas and goes on for a while when the lease is lost, as a node does that stands still just
+/// then: the token has to keep it out.
+async fn own_for_too_long(
+    env: &Env,
+    orders: &Orchestrator,
+    locks: &LockClient,
+    ttl: Duration,
+) -> Result<Stopped, AcquireError> {
+    let lease = locks.acquire(NAME, ttl, env.now() + ttl * 3).await?;
+    let lost = async {
+        _ = lease.lost().await;
+        env.sleep(Duration::from_micros(env.random_below(TOO_LONG_US))).await;
+    };
+    Ok(orders.run(lease.token().0, lost).await)
 }
 
 async fn told(orders: &Orchestrator, ask: Ask) -> Option<Tell> {
@@ -159,7 +202,7 @@ async fn told(orders: &Orchestrator, ask: Ask) -> Option<Tell> {
 }
 
 /// The way to those nodes. Each question goes to the next of them.
-pub(super) struct Orders {
+pub(crate) struct Orders {
     env: Env,
     caller: Caller<Ask, Tell>,
     next: usize,
@@ -174,7 +217,7 @@ const PATIENCE_MIN: Duration = Duration::from_millis(300);
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 impl Orders {
-    pub(super) fn open(env: &Env) -> Result<Orders, BindError> {
+    pub(crate) fn open(env: &Env) -> Result<Orders, BindError> {
         Ok(Orders { env: env.clone(), caller: Caller::open(env)?, next: 0, patience: PATIENCE_MIN })
     }
 
@@ -196,7 +239,7 @@ impl Orders {
     }
 
     /// Where the saga stands, if anybody says so.
-    pub(super) async fn report(&mut self, saga: SagaId) -> Option<Report> {
+    pub(crate) async fn report(&mut self, saga: SagaId) -> Option<Report> {
         match self.ask(Ask::Report(saga)).await {
             Some(Tell::Report(report)) => report,
             _ => None,
@@ -204,7 +247,7 @@ impl Orders {
     }
 
     /// Whether the command is known to have been taken.
-    pub(super) async fn command(&mut self, saga: SagaId, command: Command) -> bool {
+    pub(crate) async fn command(&mut self, saga: SagaId, command: Command) -> bool {
         self.ask(Ask::Command(saga, command)).await == Some(Tell::Commanded)
     }
 }

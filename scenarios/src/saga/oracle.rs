@@ -1,6 +1,6 @@
 //! What must hold of orders, from what clients were told and what services have in their books.
 
-use super::books::{ACCOUNTS, Books, ITEMS, Payments, Shipping, Stock};
+use super::books::{Books, Payments, Shipping, Stock};
 use super::load::Told;
 use super::node::order;
 use super::services::{Calls, Service};
@@ -43,9 +43,9 @@ impl Seen {
 }
 
 /// Pieces and money are neither made nor lost.
-pub(super) fn conserved(view: &View<'_>) -> Result<(), String> {
+pub(crate) fn conserved(view: &View<'_>) -> Result<(), String> {
     for stock in view.changed::<Service<Stock>>() {
-        for (item, there) in ITEMS.into_iter().enumerate() {
+        for (item, there) in stock.books.first.into_iter().enumerate() {
             let all = stock.books.reserved.iter().flat_map(|(_, items)| items);
             let of = all.filter(|(reserved, _)| usize::from(*reserved) == item);
             let reserved: u32 = of.map(|(_, pieces)| pieces).sum();
@@ -57,8 +57,8 @@ pub(super) fn conserved(view: &View<'_>) -> Result<(), String> {
         }
     }
     for payments in view.changed::<Service<Payments>>() {
-        let Payments { balances, holds, taken, .. } = &payments.books;
-        for (account, there) in ACCOUNTS.into_iter().enumerate() {
+        let Payments { first, balances, holds, taken, .. } = &payments.books;
+        for (account, there) in first.iter().copied().enumerate() {
             let of = holds.iter().chain(taken).filter(|hold| usize::from(hold.1) == account);
             let bound: u64 = of.map(|hold| hold.2).sum();
             if balances[account] + bound != there {
@@ -73,7 +73,7 @@ pub(super) fn conserved(view: &View<'_>) -> Result<(), String> {
 }
 
 /// Every effect is there at most once.
-pub(super) fn once(view: &View<'_>) -> Result<(), String> {
+pub(crate) fn once(view: &View<'_>) -> Result<(), String> {
     fn twice<'a>(name: &str, all: impl Iterator<Item = &'a SagaId>) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         for saga in all {
@@ -146,7 +146,7 @@ pub(super) fn agrees(view: &View<'_>) -> Result<(), String> {
 
 /// A service that has taken a call under a token takes none under a smaller one for the same saga,
 /// as long as it runs.
-pub(super) fn fenced() -> impl FnMut(&View<'_>) -> Result<(), String> {
+pub(crate) fn fenced() -> impl FnMut(&View<'_>) -> Result<(), String> {
     fn look<B: Books>(view: &View<'_>) -> Result<(), String> {
         for service in view.changed::<Service<B>>() {
             let mut greatest: BTreeMap<SagaId, u64> = BTreeMap::new();
@@ -194,7 +194,7 @@ impl Undone {
 }
 
 /// Steps are undone one after the other, each once, and none before one that was done after it.
-pub(super) fn undone_in_reverse() -> impl FnMut(&View<'_>) -> Result<(), String> {
+pub(crate) fn undone_in_reverse() -> impl FnMut(&View<'_>) -> Result<(), String> {
     let definition = order();
     let mut sagas: BTreeMap<SagaId, Undone> = BTreeMap::new();
     let mut read: BTreeMap<(NodeId, u64), usize> = BTreeMap::new();

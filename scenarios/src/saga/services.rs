@@ -1,7 +1,7 @@
 //! Those who take part in orders, each a machine on a node of its own that keeps its books and,
 //! beside them, what it has done for sagas.
 
-use super::books::{Books, Order, Trouble};
+use super::books::{Books, Look, Order, Trouble};
 use serde::{Deserialize, Serialize};
 use squall_env::machine::{ServeError, serve_requests};
 use squall_env::platform::{BindError, BoxFuture};
@@ -13,40 +13,42 @@ use std::time::Duration;
 
 /// What a service is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// By the owner of a saga.
     Call(Call),
     /// By an operator, who makes possible what was refused.
     Mend(SagaId),
+    /// By whoever wants to know what is in the books.
+    Look(SagaId),
 }
 
 /// A service with its books.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Service<B> {
+pub(crate) struct Service<B> {
     /// Its books.
-    pub(super) books: B,
+    pub(crate) books: B,
     effects: Effects,
     /// The calls of this boot that were not turned away: for which saga, under which token.
-    pub(super) accepted: Vec<(SagaId, u64)>,
+    pub(crate) accepted: Vec<(SagaId, u64)>,
 }
 
 /// What a service persists: a change with the mark that it was made, in one record.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct Record<C> {
+pub(crate) struct Record<C> {
     mark: Option<Mark>,
     change: Option<C>,
 }
 
 /// The mark of a change that is on disk already, in a mutant.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Late {
+pub(crate) struct Late {
     id: RequestId,
     mark: Option<Mark>,
     answer: Answer,
 }
 
 impl<B: Books> Machine for Service<B> {
-    type Config = ();
+    type Config = B;
     type Timer = Late;
     type Message = ();
     type Request = Ask;
@@ -54,8 +56,8 @@ impl<B: Books> Machine for Service<B> {
     type Record = Record<B::Change>;
     type Snapshot = (B, Effects);
 
-    fn restore((): &(), snapshot: Option<(B, Effects)>) -> Service<B> {
-        let (books, effects) = snapshot.unwrap_or_default();
+    fn restore(first: &B, snapshot: Option<(B, Effects)>) -> Service<B> {
+        let (books, effects) = snapshot.unwrap_or_else(|| (first.clone(), Effects::default()));
         Service { books, effects, accepted: Vec::new() }
     }
 
@@ -74,6 +76,10 @@ impl<B: Books> Machine for Service<B> {
             Ask::Mend(saga) => {
                 turn.persist(self, Record { mark: None, change: Some(B::mend(saga)) });
                 return turn.reply(id, Answer::Done(Vec::new()));
+            }
+            Ask::Look(saga) => {
+                let look = serde_json::to_vec(&self.books.look(saga));
+                return turn.reply(id, Answer::Done(look.expect("a look has an encoding")));
             }
         };
         let Ok(order) = serde_json::from_slice::<Order>(&call.input) else {
@@ -114,11 +120,14 @@ const PORT: Port = Port::named("service");
 const LATE_OF: u64 = 8;
 
 /// How long at most, in microseconds.
-const LATE_MAX_US: u64 = 500_000;
+const LATE_MAX_US: u64 = 3_000_000;
 
-/// A node that is a service, and may take requests out of order.
-pub(super) async fn serve<B: Books, const LATE: bool>(env: Env) -> Result<(), ServeError> {
-    let (service, run) = open::<Service<B>>(&env, "books", ()).await?;
+/// A node that is a service with these books at first, and may take requests out of order.
+pub(crate) async fn serve<B: Books, const LATE: bool>(
+    env: Env,
+    first: B,
+) -> Result<(), ServeError> {
+    let (service, run) = open::<Service<B>>(&env, "books", first).await?;
     let answer = |ask, back| {
         let (service, own) = (service.clone(), env.clone());
         async move {
@@ -134,23 +143,33 @@ pub(super) async fn serve<B: Books, const LATE: bool>(env: Env) -> Result<(), Se
 
 /// A call that an owner has made.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Made {
+pub(crate) struct Made {
     /// For which saga.
-    pub(super) saga: SagaId,
+    pub(crate) saga: SagaId,
     /// For which step.
-    pub(super) step: String,
+    pub(crate) step: String,
     /// Whether to undo it.
-    pub(super) is_undo: bool,
+    pub(crate) is_undo: bool,
     /// Under which token.
-    pub(super) token: u64,
+    pub(crate) token: u64,
 }
 
 /// Everything that was called from this node since it started.
 #[derive(Clone, Default)]
-pub(super) struct Calls(pub Vec<Made>);
+pub(crate) struct Calls(pub Vec<Made>);
+
+/// Which role does which step.
+pub(crate) const ROLE_OF: [(&str, &str); 6] = [
+    ("create", "shipping"),
+    ("reserve", "stock"),
+    ("credit", "payments"),
+    ("charge", "payments"),
+    ("ship", "shipping"),
+    ("notify", "shipping"),
+];
 
 /// The services over the network.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     env: Env,
     caller: Caller<Ask, Answer>,
     services: BTreeMap<&'static str, Address>,
@@ -159,17 +178,9 @@ pub(super) struct Remote {
 
 impl Remote {
     /// The services, each the one node of its role.
-    pub(super) fn open(env: &Env) -> Result<Remote, BindError> {
-        let role_of = [
-            ("create", "shipping"),
-            ("reserve", "stock"),
-            ("credit", "payments"),
-            ("charge", "payments"),
-            ("ship", "shipping"),
-            ("notify", "shipping"),
-        ];
+    pub(crate) fn open(env: &Env) -> Result<Remote, BindError> {
         let address = |role| Address::new(env.peers(role)[0], PORT);
-        let services = role_of.into_iter().map(|(step, role)| (step, address(role)));
+        let services = ROLE_OF.into_iter().map(|(step, role)| (step, address(role)));
         Ok(Remote {
             env: env.clone(),
             caller: Caller::open(env)?,
@@ -178,8 +189,17 @@ impl Remote {
         })
     }
 
+    /// What whoever does a step has in its books of a saga, if that is answered.
+    pub(crate) async fn look(&self, saga: SagaId, step: &str, limit: Duration) -> Option<Look> {
+        let asked = self.caller.call(*self.services.get(step)?, Ask::Look(saga), limit);
+        match asked.await {
+            Ok(Answer::Done(look)) => serde_json::from_slice(&look).ok(),
+            _ => None,
+        }
+    }
+
     /// Has an operator make possible what a step was refused for; whether that was answered.
-    pub(super) async fn mend(&self, saga: SagaId, step: &str, limit: Duration) -> bool {
+    pub(crate) async fn mend(&self, saga: SagaId, step: &str, limit: Duration) -> bool {
         let Some(to) = self.services.get(step) else { return false };
         self.caller.call(*to, Ask::Mend(saga), limit).await.is_ok()
     }

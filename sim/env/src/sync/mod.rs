@@ -14,7 +14,7 @@ pub use barrier::{Barrier, barrier};
 pub use channel::{Receiver, Sender, TrySendError, channel};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
 pub use semaphore::{Permit, Semaphore, semaphore};
-pub use stop::{Stop, Stopper, stop};
+pub use stop::{Stop, Stopper, stop, stop_with_node};
 pub use watch::{WatchReceiver, WatchSender, watch};
 
 use std::collections::VecDeque;

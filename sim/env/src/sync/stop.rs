@@ -35,6 +35,17 @@ pub fn stop(env: &Env, name: &'static str) -> (Stopper, Stop) {
     (Stopper(Arc::clone(&shared)), Stop { shared, place: 0 })
 }
 
+/// A signal that is given when the node is [asked to stop](Env::stopping).
+pub fn stop_with_node(env: &Env) -> Stop {
+    let (stopper, stopped) = stop(env, "stopping");
+    let asked = env.clone();
+    env.spawn("stopping", async move {
+        asked.stopping().await;
+        stopper.stop();
+    });
+    stopped
+}
+
 impl Stopper {
     /// Gives the signal.
     pub fn stop(&self) {

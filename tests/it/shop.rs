@@ -1,0 +1,12 @@
+use crate::assert_found;
+use squall_scenarios::shop::{mutants, orders};
+
+#[test]
+fn every_order_is_paid_sent_and_shown_or_nothing_of_it_is_left() {
+    orders().seeds(0..60).run();
+}
+
+#[test]
+fn every_mutant_of_the_shop_breaks_the_property_that_it_names() {
+    assert_found(mutants(), 500);
+}
