@@ -5,6 +5,7 @@ use squall_env::Instant;
 use squall_protocols::limiter::{
     Decision, FixedWindow, Gcra, Keyed, LimitError, Quota, SlidingCounter, SlidingLog,
 };
+use std::sync::Mutex;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -89,6 +90,22 @@ fn quotas_without_sense_are_refused() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "threads are what is tested")]
+fn twenty_threads_at_once_take_a_burst_of_twenty_and_nothing_more() {
+    let limiter = Mutex::new(Gcra::new(Quota::per(SECOND, 20).unwrap()));
+    let all_at = |at: Instant| {
+        let check = || limiter.lock().unwrap().check(at).is_allowed();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..20).map(|_| scope.spawn(check)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|is| *is).count()
+        })
+    };
+    assert_eq!(all_at(ms(0)), 20);
+    assert_eq!(all_at(ms(2)), 0);
+    assert_eq!(all_at(ms(1_000)), 20);
+}
+
+#[test]
 fn a_fixed_window_begins_with_the_first_hit() {
     let mut window = FixedWindow::new(2, SECOND);
     assert!(window.check(ms(300)).is_allowed());
@@ -98,11 +115,13 @@ fn a_fixed_window_begins_with_the_first_hit() {
     assert_eq!((window.hits(ms(1_299)), window.remaining(ms(1_299))), (3, 0));
     assert!(window.check(ms(1_300)).is_allowed());
     assert_eq!((window.hits(ms(1_300)), window.remaining(ms(1_300))), (1, 1));
-    window.give_back(ms(1_400));
-    window.give_back(ms(1_400));
+    window.give_back(ms(1_300), ms(1_400));
+    assert_eq!(window.hits(ms(1_400)), 1, "it is another window's");
+    window.give_back(ms(2_300), ms(1_400));
+    window.give_back(ms(2_300), ms(1_400));
     assert_eq!(window.hits(ms(1_400)), 0, "never below");
     assert!(window.check(ms(1_500)).is_allowed());
-    window.give_back(ms(2_300));
+    window.give_back(ms(2_300), ms(2_300));
     assert_eq!((window.hits(ms(2_299)), window.hits(ms(2_300))), (1, 0), "too late");
     window.check(ms(2_300)).is_allowed();
     window.reset();
@@ -120,7 +139,7 @@ fn around_its_end_a_fixed_window_lets_twice_as_many_through_and_the_others_do_no
     let mut window = FixedWindow::new(5, SECOND);
     // Its first hit is long before.
     assert!(window.check(ms(5)).is_allowed());
-    window.give_back(ms(6));
+    window.give_back(ms(1_005), ms(6));
     assert_eq!(through(Box::new(move |at| window.check(at))), 10);
     let mut log = SlidingLog::new(5, SECOND);
     assert_eq!(through(Box::new(move |at| log.check(at))), 5);

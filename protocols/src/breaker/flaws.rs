@@ -15,6 +15,10 @@ pub(super) struct Flaws {
     pub(super) keeps_ignored: bool,
     /// A call that is given up keeps its place while it is half-open.
     pub(super) keeps_dropped: bool,
+    /// While it is half-open, it wants as many calls as when it is closed before it decides.
+    pub(super) keeps_minimum: bool,
+    /// While it is open, every call goes through.
+    pub(super) lets_through: bool,
 }
 
 impl Flaws {
@@ -25,11 +29,13 @@ impl Flaws {
             counts_late: mutant!(env, "breaker/counts-late-results"),
             keeps_ignored: mutant!(env, "breaker/keeps-ignored-permits"),
             keeps_dropped: mutant!(env, "breaker/keeps-dropped-permits"),
+            keeps_minimum: mutant!(env, "breaker/keeps-its-minimum-half-open"),
+            lets_through: mutant!(env, "breaker/lets-calls-through-while-open"),
         }
     }
 
     /// Whether it waits for ever for calls that never come back.
     pub(super) fn waits(self) -> bool {
-        self.keeps_ignored || self.keeps_dropped
+        self.keeps_ignored || self.keeps_dropped || self.keeps_minimum
     }
 }

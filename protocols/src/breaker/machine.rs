@@ -225,7 +225,7 @@ impl CircuitBreaker {
         }
         let granted = match self.phase.state {
             State::Closed | State::MetricsOnly | State::Disabled => true,
-            State::Open | State::ForcedOpen => false,
+            State::Open | State::ForcedOpen => self.flaws.lets_through,
             State::HalfOpen => self.probes_left(now) > 0 || self.flaws.any_probe,
         };
         if !granted {
@@ -430,7 +430,10 @@ impl CircuitBreaker {
             let half_open = Window::Calls(self.config.half_open_calls);
             (self.calls, self.calls_min) = match to {
                 State::HalfOpen => {
-                    let least = self.config.calls_min.min(self.config.half_open_calls);
+                    let least = match self.flaws.keeps_minimum {
+                        true => self.config.calls_min,
+                        false => self.config.calls_min.min(self.config.half_open_calls),
+                    };
                     (Calls::new(half_open), least)
                 }
                 _ => (Calls::new(self.config.window), self.config.calls_min),

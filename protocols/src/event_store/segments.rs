@@ -400,8 +400,11 @@ impl Inner {
         let shows = state.log.last();
         let writer = state.writer.take();
         drop(state);
-        self.progress
-            .update(&self.env, |progress| progress.appended = progress.appended.max(shows));
+        let is_shown = mutant!(self.env, "event_store/shows-what-is-not-durable");
+        self.progress.update(&self.env, |progress| {
+            progress.appended = progress.appended.max(shows);
+            progress.visible = if is_shown { progress.appended } else { progress.visible };
+        });
         if let Some(writer) = writer {
             writer.wake();
         }

@@ -31,9 +31,11 @@ impl FixedWindow {
         if hits <= self.limit { Decision::Allowed } else { Decision::Limited { retry_at: ends } }
     }
 
-    /// Takes a hit back, if its window has not ended.
-    pub fn give_back(&mut self, now: Instant) {
+    /// Takes a hit back, if its window has not ended: the one that was said to
+    /// [reset](FixedWindow::resets_at) then when it came.
+    pub fn give_back(&mut self, resets_at: Instant, now: Instant) {
         if let Some((hits, ends)) = &mut self.current
+            && resets_at == *ends
             && now < *ends
         {
             *hits = hits.saturating_sub(1);

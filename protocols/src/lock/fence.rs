@@ -144,6 +144,9 @@ impl<R: Resource> Guarded<R> {
     }
 
     fn keep(&mut self, record: Record<R::Write>, turn: &mut Turn<Guarded<R>>) {
+        if mutant!(turn, "lock/guards-in-memory") {
+            return self.apply(&record);
+        }
         turn.persist(self, record);
         self.since_snapshot += 1;
         if self.since_snapshot >= RECORDS_MAX {

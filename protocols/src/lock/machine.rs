@@ -182,6 +182,7 @@ impl Machine for LockServer {
 
     fn on_start(&mut self, turn: &mut Turn<LockServer>) {
         self.before = self.table.last_token().0;
+        self.table.last_is_first = mutant!(turn, "lock/serves-the-last-first");
         if mutant!(turn, "lock/forgets-leases-in-a-restart") {
             let all = self.table.terms().map(|term| (term.claim, term.turn)).collect();
             self.change(Command::Expire(all), turn);

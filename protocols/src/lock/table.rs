@@ -38,6 +38,9 @@ pub struct Table {
     turns: u64,
     /// Acquisitions that have ended, the latest last.
     ended: VecDeque<AcquisitionId>,
+    /// In a mutant, who came last is first.
+    #[serde(skip)]
+    pub(super) last_is_first: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -226,7 +229,11 @@ impl Table {
             lock.waiters.retain(|waiter| waiter.id != claim.id);
             return;
         }
-        let Some(next) = lock.waiters.pop_front() else {
+        let next = match self.last_is_first {
+            true => lock.waiters.pop_back(),
+            false => lock.waiters.pop_front(),
+        };
+        let Some(next) = next else {
             self.locks.remove(&claim.name);
             return;
         };

@@ -396,6 +396,10 @@ impl Broker {
             if why.is_empty() {
                 "the consumer was not heard of".clone_into(&mut why);
             }
+            if mutant!(log, "queue/delivers-what-it-buries") {
+                let copy = Change::Published(self.queues[name].message(place), log.wall());
+                self.persist(name, copy, log);
+            }
             self.bury(name, place, (DeadReason::DeliveryLimit(why), false), log);
         }
     }

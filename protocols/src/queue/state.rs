@@ -442,6 +442,11 @@ impl Queue {
         self.kept.queued.keys().copied().collect()
     }
 
+    /// The message at this place, which is there.
+    pub(super) fn message(&self, place: u64) -> Message {
+        self.kept.queued[&place].message.clone()
+    }
+
     pub(super) fn why(&self, place: u64) -> String {
         self.kept.queued.get(&place).map(|kept| kept.why.clone()).unwrap_or_default()
     }

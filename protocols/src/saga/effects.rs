@@ -98,6 +98,7 @@ struct EffectFlaws {
     leaves_no_tombstone: bool,
     forgets_refusals: bool,
     does_again: bool,
+    undoes_again: bool,
 }
 
 impl Effects {
@@ -116,6 +117,7 @@ impl Effects {
             leaves_no_tombstone: mutant!(turn, "saga/undoes-without-tombstone"),
             forgets_refusals: mutant!(turn, "saga/forgets-refusals"),
             does_again: mutant!(turn, "saga/does-again-what-was-done"),
+            undoes_again: mutant!(turn, "saga/refunds-again-what-was-undone"),
         };
         if !call.is_undo && self.effect(call.saga, &call.step) == Some(&Effect::Undone) {
             turn.sometimes("a step came later than its undo");
@@ -173,6 +175,11 @@ impl Effects {
                     let mark = mark(Some(Effect::Refused(reason.clone())));
                     Served::answer(Answer::Refused(reason), Some(mark))
                 }
+            },
+            (Some(Effect::Undone), true) if flaws.undoes_again => Served {
+                answer: Answer::Done(Vec::new()),
+                mark: Some(mark(Some(Effect::Undone))),
+                change: undo(&[]).ok(),
             },
             (Some(Effect::Done(output)), true) => match undo(output) {
                 Ok(change) => Served {

@@ -15,6 +15,10 @@ pub(super) struct Flaws {
     pub(super) never_ends_empty: bool,
     /// A step that cannot be undone counts as undone.
     pub(super) hides_stuck: bool,
+    /// Steps are undone all at once.
+    pub(super) undoes_at_once: bool,
+    /// What cannot be undone is done before everything that can.
+    pub(super) decides_early: bool,
 }
 
 impl Flaws {
@@ -25,6 +29,8 @@ impl Flaws {
             undoes_again: mutant!(env, "saga/undoes-again-after-restart"),
             never_ends_empty: mutant!(env, "saga/never-ends-what-did-nothing"),
             hides_stuck: mutant!(env, "saga/hides-a-stuck-undo"),
+            undoes_at_once: mutant!(env, "saga/undoes-all-at-once"),
+            decides_early: mutant!(env, "saga/decides-before-all-is-done"),
         }
     }
 }

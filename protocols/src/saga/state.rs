@@ -326,7 +326,11 @@ impl State {
             return Next::Record(Event::Ended(Ending::Done { left: self.left() }));
         };
         let (mut asks, mut is_open, mut exhausted) = (Vec::new(), false, None);
-        for step in definition.steps().filter(left).filter(|s| definition.kind_of(*s) == phase) {
+        let is_due = |step: &Step| {
+            let kind = definition.kind_of(*step);
+            kind == phase || self.flaws.decides_early && kind == Kind::Pivot
+        };
+        for step in definition.steps().filter(left).filter(is_due) {
             if !definition.before(step).all(is_over) {
                 continue;
             }
@@ -382,8 +386,10 @@ impl State {
         if self.flaws.never_ends_empty && self.completed.is_empty() {
             return Next::Ask(Vec::new());
         }
+        let mut at_once = Vec::new();
         for step in self.to_undo() {
             let (attempts, reason) = match self.steps.get(&step) {
+                Some(Progress::UndoOpen { .. }) if self.flaws.undoes_at_once => continue,
                 Some(Progress::UndoOpen { .. }) => return Next::Ask(Vec::new()),
                 Some(Progress::NotUndone { attempts, reason }) => (*attempts, reason.as_deref()),
                 Some(Progress::Done { .. } | Progress::Unknown { .. }) => (0, None),
@@ -392,13 +398,21 @@ impl State {
             if attempts < definition.patience().undo_attempts_max.max(1) {
                 let (attempt, is_undo) = (attempts + 1, true);
                 let pause = definition.patience().pause_before(attempt);
-                return Next::Ask(vec![Ask { step, is_undo, attempt, pause }]);
+                at_once.push(Ask { step, is_undo, attempt, pause });
+                match self.flaws.undoes_at_once {
+                    true => continue,
+                    false => return Next::Ask(at_once),
+                }
             }
             if self.flaws.hides_stuck {
                 continue;
             }
             let reason = reason.unwrap_or("nobody knows whether it is undone").to_owned();
             return Next::Record(Event::Stuck { step, reason });
+        }
+        let is_open = |progress: &Progress| matches!(progress, Progress::UndoOpen { .. });
+        if !at_once.is_empty() || self.steps.values().any(is_open) {
+            return Next::Ask(at_once);
         }
         let (why, left) = (why.clone(), self.left());
         Next::Record(Event::Ended(Ending::Undone { why, left }))

@@ -52,6 +52,9 @@ impl TablesMachine {
     }
 
     fn persist(&mut self, record: Record, turn: &mut Turn<TablesMachine>) {
+        if mutant!(turn, "unit-of-work/commits-to-memory") {
+            return self.apply(&record);
+        }
         turn.persist(self, record);
         self.since_snapshot += 1;
         if self.since_snapshot >= RECORDS_MAX {

@@ -201,6 +201,8 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("breaker/counts-late-results", LATE),
         mutant("breaker/keeps-ignored-permits", FINISHES),
         mutant("breaker/keeps-dropped-permits", FINISHES),
+        mutant("breaker/keeps-its-minimum-half-open", FINISHES),
+        mutant("breaker/lets-calls-through-while-open", OPEN),
     ]
     .into_iter()
     .chain(fallback::mutants())

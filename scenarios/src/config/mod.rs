@@ -62,6 +62,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("store/sets-without-comparing", LINEARIZABLE),
         mutant("store/watches-a-revision-again", ONCE),
         mutant("store/watches-past-a-revision", ONCE),
+        mutant("store/passes-over-what-is-compacted", ONCE),
     ];
     own.into_iter().chain(leases::mutants()).chain(http::mutants()).collect()
 }

@@ -145,6 +145,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("cqrs/answers-before-the-view-has-it", READS),
         mutant("cqrs/rebuilds-in-place", CHECKPOINT),
         mutant("cqrs/poison-stops-all", FINISHES),
+        mutant("cqrs/rebuild-speaks-again", EFFECTS),
         mutant("cqrs/forgets-commands", COMMANDS),
         mutant("cqrs/takes-a-copy-for-its-own", COMMANDS),
     ]

@@ -13,6 +13,8 @@ use squall_env::{Env, NodeId, View};
 use squall_protocols::event_store::{Progress, SegmentConfig, ServeError, invariants, serve};
 use std::time::Duration;
 
+const STAYS: &str = "what readers see of a store stays";
+const DURABLE: &str = "what readers see is durable";
 /// What the simulator checks of every client.
 pub const FINISHES: &str = "every client finishes";
 
@@ -41,8 +43,8 @@ pub(crate) fn tolerance() -> Tolerance {
 
 pub(crate) fn properties(scenario: Scenario) -> Scenario {
     scenario
-        .always("what readers see of a store stays", invariants::visible_stays)
-        .audit("what readers see is durable", || invariants::visible_is_durable(NAME))
+        .always(STAYS, invariants::visible_stays)
+        .audit(DURABLE, || invariants::visible_is_durable(NAME))
         .inspect("events", events)
         // Over the slowest links a client takes a second for each of its operations.
         .finishes_within(Duration::from_secs(90))
@@ -85,6 +87,7 @@ pub fn exact() -> Scenario {
 
 /// One line gone wrong, each in its own way.
 pub fn mutants() -> Vec<Scenario> {
+    const SHOWS: &str = "event_store/shows-what-is-not-durable";
     let name = |switch: &str| format!("mutant/{}", switch.replace('/', "-"));
     let of = |scenario: Scenario, switch: &'static str, breaks| {
         scenario.mutant(&name(switch), switch, breaks)
@@ -95,6 +98,9 @@ pub fn mutants() -> Vec<Scenario> {
         of(exact(), "event_store/acknowledges-before-durable", KEPT),
         of(streams(), "event_store/batch-in-parts", KEPT),
         of(streams(), "event_store/passes-over-undurable", KEPT),
+        of(streams(), SHOWS, DURABLE),
+        // The same bug, by what is shown after a crash.
+        streams().mutant("mutant/event_store-shows-what-goes-again", SHOWS, STAYS),
         of(streams(), "event_store/checkpoint-before-processing", KEPT),
         of(streams(), "event_store/checkpoint-ahead", KEPT),
         of(exact(), "log/refuses-torn-tail", FINISHES),

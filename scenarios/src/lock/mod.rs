@@ -128,17 +128,21 @@ fn mutant_of(scenario: Scenario, switch: &'static str, breaks: &'static str) -> 
     scenario.mutant(&format!("mutant/{name}"), switch, breaks)
 }
 
+/// Whoever gets a lock from another one gets its token, too.
+const HANDS_ON: &str = "lock/hands-the-token-on-with-the-lock";
+
 /// One line gone wrong, each in its own way, under the plans of the good code.
 pub fn mutants() -> Vec<Scenario> {
     let mutant = |switch, breaks| mutant_of(single(), switch, breaks);
     vec![
         mutant("lock/reuses-tokens-after-a-restart", TOKENS),
-        mutant("lock/hands-the-token-on-with-the-lock", TOKENS),
+        mutant(HANDS_ON, TOKENS),
         mutant("lock/releases-whoever-holds", ONE),
         mutant("lock/forgets-leases-in-a-restart", ONE),
         mutant("lock/shortens-leases-in-a-restart", ONE),
         mutant("lock/counts-from-the-answer", ONE),
         mutant("lock/believes-what-it-waited-for", ONE),
+        mutant("lock/serves-the-last-first", FIRST),
         mutant("lock/never-says-that-it-is-lost", LOST),
         mutant("lock/renews-what-was-dropped", ENDS),
         mutant_of(raft(), "store/expires-leases-when-elected", ONE),
@@ -146,6 +150,9 @@ pub fn mutants() -> Vec<Scenario> {
         mutant_of(raft(), "store/forgets-leases-when-elected", SERVED),
         mutant_of(fenced(), "lock/ignores-refused-renewals", BEHIND),
         mutant_of(fenced(), "lock/guards-nothing", GUARDED),
+        mutant_of(fenced(), "lock/guards-in-memory", DURABLE),
+        // The same bug as above, where nobody looks at tokens but the resource.
+        fenced().mutant("mutant/lock-gives-a-token-twice", HANDS_ON, ONCE),
         mutant_of(fenced(), "lock/reads-without-raising-the-fence", SUM),
     ]
 }

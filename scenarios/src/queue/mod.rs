@@ -282,6 +282,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("queue/forgets-ids-at-restart", ACKED),
         mutant("queue/forgives-attempts-at-restart", ATTEMPTS),
         mutant("queue/redrives-a-copy", ONE_PLACE),
+        mutant("queue/delivers-what-it-buries", ONE_PLACE),
         mutant("queue/retries-at-the-tail", ORDER),
         mutant("queue/prefetch-forgets-what-is-in-flight", PREFETCH),
         mutant("queue/lists-and-discards", DEAD_STAY),

@@ -199,8 +199,8 @@ impl Payments {
 pub(crate) enum PaymentsChange {
     /// Money is held.
     Hold(SagaId, u8, u64),
-    /// It is free again.
-    Free(SagaId),
+    /// It is free again: so much on an account.
+    Free(SagaId, u8, u64),
     /// What was held is taken.
     Take(SagaId),
     /// There is credit for an order.
@@ -232,8 +232,8 @@ impl Books for Payments {
         }
     }
 
-    fn undo(&self, call: &Call, _order: &Order) -> Result<PaymentsChange, String> {
-        Ok(PaymentsChange::Free(call.saga))
+    fn undo(&self, call: &Call, order: &Order) -> Result<PaymentsChange, String> {
+        Ok(PaymentsChange::Free(call.saga, order.account, order.price))
     }
 
     fn apply(&mut self, change: &PaymentsChange) {
@@ -242,9 +242,8 @@ impl Books for Payments {
                 self.balances[usize::from(account)] -= amount;
                 self.holds.push((saga, account, amount));
             }
-            PaymentsChange::Free(saga) => {
-                let Some(at) = self.holds.iter().position(|hold| hold.0 == saga) else { return };
-                let (_, account, amount) = self.holds.remove(at);
+            PaymentsChange::Free(saga, account, amount) => {
+                self.holds.retain(|hold| hold.0 != saga);
                 self.balances[usize::from(account)] += amount;
             }
             PaymentsChange::Take(saga) => {

@@ -147,6 +147,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("unit-of-work/commits-one-by-one", MONEY),
         mutant("unit-of-work/ignores-versions", LINEARIZABLE),
         mutant("unit-of-work/forgets-batches", MESSAGES),
+        mutant("unit-of-work/commits-to-memory", DURABLE),
         mutant("unit-of-work/keeps-what-it-read-after-a-conflict", MONEY),
         mutant("unit-of-work/rollback-leaves-part", MONEY),
     ]

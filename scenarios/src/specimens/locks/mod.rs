@@ -23,6 +23,7 @@ pub fn specimens() -> Vec<Scenario> {
         tutorial(Flaw::NoFence).breaks(SUM),
         tutorial(Flaw::NoOwner).breaks(ONE),
         tutorial(Flaw::IgnoresRenewals).breaks(ONE),
+        tutorial(Flaw::BacksOff).breaks(ONE),
         tutorial(Flaw::Failover).breaks(ONE),
         redlock(Fault::WallForward).breaks(ONE),
         redlock(Fault::Crash).breaks(ONE),

@@ -19,6 +19,9 @@ pub enum Flaw {
     NoOwner,
     /// What the renewal answers is not looked at.
     IgnoresRenewals,
+    /// A renewal that is not answered is tried again after so long that the key is gone by then,
+    /// and until then the holder believes that it has the lock.
+    BacksOff,
     /// The server has a replica that may not have the key yet when it takes over.
     Failover,
     /// None, as far as beliefs go: the holder stops believing when its time is over.
@@ -40,11 +43,14 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
         Flaw::NoFence => "specimen/lock-without-fencing",
         Flaw::NoOwner => "specimen/lock-deletes-whatever-is-there",
         Flaw::IgnoresRenewals => "specimen/lock-ignores-renewals",
+        Flaw::BacksOff => "specimen/lock-backs-off-for-too-long",
         Flaw::Failover => "specimen/lock-lost-by-failover",
         Flaw::None => "locks/owner-checked",
     };
     let (role, most, faults): (_, _, &[Fault]) = match flaw {
         Flaw::Failover => ("redis", Most::Nodes(1), &[Fault::Crash]),
+        // Nobody stands still: an answer that is lost is enough.
+        Flaw::BacksOff => ("client", Most::Any, &[Fault::Loss]),
         _ => ("client", Most::Any, &[Fault::Pause]),
     };
     let servers = if flaw == Flaw::Failover { 2 } else { 1 };
@@ -140,6 +146,11 @@ async fn renew(
         };
         if renewed {
             believe(&env, &beliefs, id, asked);
+        } else if flaw == Flaw::BacksOff && told.is_err() {
+            for _ in 0..20 {
+                believe(&env, &beliefs, id, env.now());
+                env.sleep(EXPIRE / 10).await;
+            }
         }
     }
 }

@@ -1,62 +1,30 @@
-//! How fast events are appended with durability on, and read again, on segments and on SQLite, in
-//! one run on real files: `cargo run --release -p squall-tests --example event_store -- 20000`. The
-//! number is how many events are appended; a million without one takes a while.
+//! Event stores: appends with durability on, and all events from the first to the last.
 
-use squall_env::{Env, Position, Roster};
+use crate::{BYTES, CLIENTS, Failed, ratio, tell};
+use squall_env::{Env, Position};
 use squall_protocols::event_store::{
     EventId, EventStore, Expected, Filter, NewEvent, SegmentConfig, SegmentStore, SqliteStore,
 };
-use squall_real::{Config, Node};
-use std::error::Error;
-use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How many clients append at the same time.
-const CLIENTS: u64 = 64;
-
-/// How many bytes of data an event has.
-const BYTES: usize = 100;
 
 /// How many events are appended at once where only reading is measured.
 const BATCH: u64 = 1000;
 
-type Failed = Box<dyn Error + Send + Sync>;
-
-fn main() -> Result<(), Failed> {
-    let events = std::env::args().nth(1).map_or(Ok(1_000_000), |number| number.parse())?;
-    let data = tempfile::tempdir()?;
-    let roster = Roster::new("load").with("node", 1);
-    let me = roster.all().next().ok_or("a roster of one has one")?;
-    let mut config = Config::new(roster, me, data.path().to_owned());
-    let free = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-    config.addresses.insert(me, free);
-    let database = data.path().join("events.sqlite");
-    let (done, finished) = std::sync::mpsc::channel();
-    let node = Node::start(config, move |env: Env| {
-        let (done, database) = (done.clone(), database.clone());
-        async move {
-            // Nobody listens only if the example has failed already.
-            let _ = done.send(compare(&env, &database, events).await.map_err(|e| e.to_string()));
-            std::future::pending::<Result<(), String>>().await
-        }
-    })?;
-    finished.recv()??;
-    node.stop()?;
-    Ok(())
-}
-
-async fn compare(env: &Env, database: &std::path::Path, events: u64) -> Result<(), Failed> {
+/// Appends one by one, and then reads so many.
+pub(crate) async fn compare(env: &Env, data: &Path, events: u64) -> Result<(), Failed> {
     let segments: Arc<dyn EventStore> =
         Arc::new(SegmentStore::open(env, "events", SegmentConfig::default()).await?);
-    let sqlite: Arc<dyn EventStore> = Arc::new(SqliteStore::open(env, database).await?);
+    let sqlite: Arc<dyn EventStore> =
+        Arc::new(SqliteStore::open(env, &data.join("events.sqlite")).await?);
     let durable = (events / 100).max(CLIENTS);
     println!("{durable} durable appends of {BYTES} bytes by {CLIENTS} clients:");
     let ours = append(env, &segments, durable).await?;
     let theirs = append(env, &sqlite, durable).await?;
     tell("segments", durable, ours);
     tell("SQLite", durable, theirs);
-    println!("  segments take {:.2} of the time", ours.as_secs_f64() / theirs.as_secs_f64());
+    ratio("segments", ours, theirs);
     fill(env, &*segments, events).await?;
     fill(env, &*sqlite, events).await?;
     println!("{events} events read from the first to the last:");
@@ -64,17 +32,12 @@ async fn compare(env: &Env, database: &std::path::Path, events: u64) -> Result<(
     let theirs = replay(env, &*sqlite).await?;
     tell("segments", events, ours);
     tell("SQLite", events, theirs);
-    println!("  segments take {:.2} of the time", ours.as_secs_f64() / theirs.as_secs_f64());
+    ratio("segments", ours, theirs);
     let start = env.now();
     drop(segments);
     SegmentStore::open(env, "events", SegmentConfig::default()).await?;
     tell("to open the segments again", events, env.now() - start);
     Ok(())
-}
-
-fn tell(who: &str, events: u64, time: Duration) {
-    let rate = events as f64 / time.as_secs_f64();
-    println!("  {who}: {:.3} s, {rate:.0} events a second", time.as_secs_f64());
 }
 
 fn event(env: &Env) -> NewEvent {
