@@ -14,6 +14,7 @@ mod limiter; // A limiter for each key, whatever clocks do.
 mod lock;
 mod lock_story; // Exact scenarios: what goes wrong with locks, told step by step.
 mod outbox; // Orders that are saved and published as one, and booked once.
+mod outbox_contract; // What every outbox does for relays.
 mod outbox_sqlite; // An outbox in a file, beside the tables that its letters tell of.
 mod parity; // The same checks against the simulated and the real world.
 mod pins; // Short runs of the weather and of Raft in words.
@@ -22,8 +23,8 @@ mod queue; // Work on a reliable queue: done once, or kept with the reason why n
 mod queue_contract; // What every backend of a queue keeps, on real files too.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
-mod raft_journal;
-mod raft_lab; // Journals of earlier versions still open.
+mod raft_journal; // Journals of earlier versions still open.
+mod raft_lab; // The limits that labs of Raft have: messages, time and bytes.
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
 mod register; // The atomic register under every fault that it survives, and its mutants.
@@ -31,6 +32,7 @@ mod register_story; // Exact scenarios: known bugs of the register, told step by
 mod resilience; // Breakers, limiters, bulkheads and retries, by hand.
 mod retry; // Retries before a service that has too much to do.
 mod saga; // Orders as sagas, the figures of the demo, and the mutants.
+mod shop; // All patterns together.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
 mod tower; // The same as layers of tower.

@@ -1,17 +1,18 @@
 //! A state with an outbox beside it, as a machine.
 
+use super::claim::Claim;
 use super::letters::{Letter, Numbered, Outbox};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use squall_env::machine::RequestId;
-use squall_env::{Instant, Machine, Never, Turn, mutant};
+use squall_env::{Machine, Never, Turn, mutant};
 use std::time::Duration;
 
 /// So many records, and a snapshot replaces them.
 const RECORDS_MAX: u32 = 64;
 
 /// So many letters a relay is given at a time.
-const LETTERS: usize = 16;
+pub(super) const LETTERS: usize = 16;
 
 /// A state whose changes are told to others.
 pub trait State: Clone + Default + Send + Serialize + DeserializeOwned + 'static {
@@ -98,10 +99,7 @@ pub enum Tell<A> {
 pub struct Outboxed<S: State> {
     state: S,
     outbox: Outbox,
-    claim: Duration,
-    /// Whose the letters are, and until when: a relay that lives claims them again, so this need
-    /// not be durable.
-    claimed: Option<(u64, Instant)>,
+    claim: Claim,
     since_snapshot: u32,
 }
 
@@ -138,17 +136,14 @@ impl<S: State> Outboxed<S> {
 
     fn take(&mut self, relay: u64, turn: &mut Turn<Self>) -> Tell<S::Answer> {
         let now = turn.now();
+        let is_next = !self.claim.is_new() && !self.claim.is_of(relay);
         let keeps_for_the_dead = mutant!(turn, "outbox/keeps-letters-for-a-dead-relay");
-        match self.claimed {
-            Some((owner, until)) if owner != relay && (now < until || keeps_for_the_dead) => {
-                return Tell::Letters(Vec::new());
-            }
-            Some((owner, _)) if owner != relay => {
-                turn.sometimes("the letters of a dead relay became another's");
-            }
-            _ => {}
+        if is_next && keeps_for_the_dead || !self.claim.take(relay, now) {
+            return Tell::Letters(Vec::new());
         }
-        self.claimed = Some((relay, now + self.claim));
+        if is_next {
+            turn.sometimes("the letters of a dead relay became another's");
+        }
         Tell::Letters(self.outbox.first(LETTERS))
     }
 }
@@ -165,7 +160,7 @@ impl<S: State> Machine for Outboxed<S> {
     fn restore(config: &OutboxConfig, snapshot: Option<(S, Outbox)>) -> Outboxed<S> {
         let new = || (S::default(), Outbox::new(config.letters_max));
         let (state, outbox) = snapshot.unwrap_or_else(new);
-        Outboxed { state, outbox, claim: config.claim, claimed: None, since_snapshot: 0 }
+        Outboxed { state, outbox, claim: Claim::new(config.claim), since_snapshot: 0 }
     }
 
     fn apply(&mut self, record: &Record<S::Change>) {
@@ -187,9 +182,7 @@ impl<S: State> Machine for Outboxed<S> {
             Ask::Do(command) => self.execute(&command, turn),
             Ask::Take { relay } => self.take(relay, turn),
             Ask::Sent { relay, upto } => {
-                if self.claimed.is_some_and(|(owner, _)| owner == relay) {
-                    self.claimed = Some((relay, turn.now() + self.claim));
-                }
+                self.claim.keep(relay, turn.now());
                 // Whoever says so has the queue's confirmation: it counts whosever the letters are.
                 if self.outbox.first(1).first().is_some_and(|first| first.number <= upto) {
                     self.persist(Record::Sent(upto), turn);

@@ -4,8 +4,9 @@
 //! *Promises* that others hear of every change that is durable, and of no other: in order for each
 //! key, and perhaps more than once, but always under the same message id. *Needs* a queue that
 //! confirms what is durable, an id for each outbox that no other has, and consumers with an
-//! [`Inbox`](crate::queue::Inbox), since a relay that stops between a confirmation and its mark
-//! publishes again. *Breaks* if a letter is marked before it is confirmed, or if a relay goes on
+//! [`Inbox`](crate::queue::Inbox): a letter comes again when its publication is not answered, when
+//! its relay stops between the confirmation and the mark, and when two relays have it around the
+//! end of a claim. *Breaks* if a letter is marked before it is confirmed, or if a relay goes on
 //! with the next letter when one fails. The scenario `outbox/orders` shows it.
 //!
 //! Whoever saves first and publishes afterwards loses messages in between, and whoever publishes
@@ -24,14 +25,19 @@
 //! assert_eq!(letters[0].message(1).id, letters[0].message(1).id);
 //! ```
 
+mod claim;
+mod contract;
 mod letters;
 mod machine;
 mod relay;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tables;
 
+pub use contract::contract;
 pub use letters::{Letter, Numbered, Outbox};
 pub use machine::{Ask, Decision, OutboxConfig, Outboxed, Record, State, Tell};
 pub use relay::{NAME, OutboxClient, PORT, ServeError, Source, Target, relay, serve};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OutboxError, SqliteOutbox};
+pub use tables::TableOutbox;

@@ -1,15 +1,13 @@
 //! An outbox in a file of SQLite, beside the tables that its letters tell of.
 
+use super::claim::Claim;
 use super::letters::{Letter, Numbered};
-use super::machine::OutboxConfig;
+use super::machine::{LETTERS, OutboxConfig};
 use super::relay::Source;
 use rusqlite::{Connection, Result, Row, Transaction, TransactionBehavior, params};
-use squall_env::{Env, HasOutcome, Instant, Outcome};
+use squall_env::{Env, HasOutcome, Outcome};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// So many letters a relay is given at a time.
-const LETTERS: u32 = 16;
 
 /// Why a change was not made, or nobody knows whether it was.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -36,8 +34,7 @@ impl HasOutcome for OutboxError {
 
 struct Store {
     connection: Connection,
-    /// Whose the letters are, and until when.
-    claimed: Option<(u64, Instant)>,
+    claim: Claim,
 }
 
 /// A file of SQLite that this process has alone: whoever changes its tables writes the letters that
@@ -76,7 +73,8 @@ impl SqliteOutbox {
             Ok(connection)
         };
         let connection = open().map_err(|error: rusqlite::Error| store(error))?;
-        let store = Arc::new(Mutex::new(Store { connection, claimed: None }));
+        let claim = Claim::new(config.claim);
+        let store = Arc::new(Mutex::new(Store { connection, claim }));
         Ok(SqliteOutbox { env: env.clone(), config, store })
     }
 
@@ -124,30 +122,27 @@ impl SqliteOutbox {
 
 impl Source for SqliteOutbox {
     async fn take(&self, relay: u64) -> Result<Vec<Numbered>, String> {
-        let (now, claim) = (self.env.now(), self.config.claim);
+        let now = self.env.now();
         let taken = self.with(move |store_of| {
-            if store_of.claimed.is_some_and(|(owner, until)| owner != relay && now < until) {
+            if !store_of.claim.take(relay, now) {
                 return Ok(Vec::new());
             }
-            store_of.claimed = Some((relay, now + claim));
             let read = "SELECT number, key, body FROM squall_outbox ORDER BY number LIMIT ?1";
             let numbered = |row: &Row<'_>| {
                 let letter = Letter { key: row.get(1)?, body: row.get(2)? };
                 Ok(Numbered { number: row.get::<_, i64>(0)?.cast_unsigned(), letter })
             };
             let mut read = store_of.connection.prepare(read).map_err(store)?;
-            let letters = read.query_map([LETTERS], numbered).map_err(store)?;
+            let letters = read.query_map([LETTERS as i64], numbered).map_err(store)?;
             letters.collect::<Result<_>>().map_err(store)
         });
         taken.await.map_err(|error| error.to_string())
     }
 
     async fn sent(&self, relay: u64, upto: u64) -> Result<(), String> {
-        let (now, claim) = (self.env.now(), self.config.claim);
+        let now = self.env.now();
         let sent = self.with(move |store_of| {
-            if store_of.claimed.is_some_and(|(owner, _)| owner == relay) {
-                store_of.claimed = Some((relay, now + claim));
-            }
+            store_of.claim.keep(relay, now);
             let delete = "DELETE FROM squall_outbox WHERE number <= ?1";
             store_of.connection.execute(delete, [upto.cast_signed()]).map(drop).map_err(store)
         });
