@@ -294,6 +294,7 @@ async fn poison(shop: Shop) -> Checked {
     let attempts: Vec<i64> = parked.iter().map(|event| event.attempts).collect();
     ensure(attempts == [3, 0], "it was not tried as often as it should be")?;
     ensure(parked[0].position == broken && !parked[0].reason.is_empty(), "another was parked")?;
+    ensure(shop.board.blocked("orders", 1) == Some(1), "nobody is told that it is parked")?;
     let (applied, why) = projector.replay("order-o-1").await.map_err(text)?;
     ensure(applied == 0 && why.is_some(), "it was applied unrepaired")?;
     repaired.store(true, Ordering::Relaxed);
@@ -303,6 +304,7 @@ async fn poison(shop: Shop) -> Checked {
     ensure(shop.status("o-1", last).await?.as_deref() == Some("cancelled"), "it has no effect")?;
     shop.dispatch(CancelOrder("o-2".to_owned())).await.map_err(text)?;
     catch_up(&mut projector).await?;
+    ensure(shop.board.blocked("orders", 1) == Some(0), "it is said to be parked still")?;
     ensure(projector.parked().await.map_err(text)?.is_empty(), "something is parked")
 }
 

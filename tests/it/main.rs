@@ -1,6 +1,7 @@
 //! Tests that need more than one crate.
 
 mod breaker;
+mod breaker_tutorials; // The figures that tutorials on breakers have.
 mod bulkhead; // Places for the calls of each service, one of which is slow.
 mod bus; // Posts on a bus, and those who subscribe to them.
 mod config; // A versioned key-value store on Raft, and those who watch it.

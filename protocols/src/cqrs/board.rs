@@ -23,6 +23,8 @@ struct Seen {
     moves: u64,
     /// Of each version of a projection: its checkpoint, and the end of the events.
     reached: BTreeMap<String, (Position, Position)>,
+    /// Of each, how many streams stand still.
+    blocked: BTreeMap<String, usize>,
 }
 
 impl Board {
@@ -57,6 +59,19 @@ impl Board {
         let id = super::projection::id(name, version);
         let (checkpoint, head) = self.see(|seen| seen.reached.get(&id).copied())?;
         Some(head.0.saturating_sub(checkpoint.0))
+    }
+
+    /// So many streams of a version of a projection stand still: an event of theirs is parked.
+    pub(super) fn blocks(&self, id: &str, streams: usize) {
+        self.see(|seen| seen.blocked.insert(id.to_owned(), streams));
+    }
+
+    /// How many streams of a version of a projection stand still because an event of theirs could
+    /// not be applied and is parked, as far as its projector knows; `None` if it has none on this
+    /// node. Somebody should be told if it is not zero.
+    pub fn blocked(&self, name: &str, version: u32) -> Option<usize> {
+        let id = super::projection::id(name, version);
+        self.see(|seen| seen.blocked.get(&id).copied())
     }
 
     /// What tells of every move from now on.

@@ -301,8 +301,9 @@ impl Projector {
             self.parked = None;
         }
         committed?;
-        if let Some((known, _)) = &mut self.parked {
+        if let Some((known, streams)) = &mut self.parked {
             *known = (moved.position, moved.revision);
+            self.board.blocks(&self.id, streams.len());
         }
         if self.failing.is_some_and(|(position, _)| position <= moved.position) {
             self.failing = None;
@@ -364,7 +365,8 @@ impl Projector {
         }
         let own = field("projection").is(self.id.as_str());
         let parked = self.unit.peek::<Parked>(&own).await?;
-        let streams = parked.into_iter().map(|event| event.stream).collect();
+        let streams: BTreeSet<String> = parked.into_iter().map(|event| event.stream).collect();
+        self.board.blocks(&self.id, streams.len());
         self.parked = Some((now, streams));
         Ok(())
     }

@@ -121,6 +121,7 @@ pub struct Builder {
     version: u32,
     patience: Patience,
     steps: Vec<Described>,
+    limits: BTreeMap<Step, Duration>,
 }
 
 impl Builder {
@@ -150,6 +151,16 @@ impl Builder {
         self.step(name, Kind::Retriable, after)
     }
 
+    /// How long a call of the step that was added last may take, or of its undo, instead of what
+    /// the [patience](Builder::patience) says. It may change under the same version.
+    #[must_use]
+    pub fn within(mut self, call_max: Duration) -> Builder {
+        if let Some(last) = self.steps.len().checked_sub(1) {
+            self.limits.insert(Step(u16::try_from(last).unwrap_or(u16::MAX)), call_max);
+        }
+        self
+    }
+
     /// How patient sagas of this definition are.
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Builder {
@@ -162,7 +173,7 @@ impl Builder {
     /// # Errors
     /// [`DefinitionError`] if the steps make none.
     pub fn build(self) -> Result<Definition, DefinitionError> {
-        let Builder { name, version, patience, steps } = self;
+        let Builder { name, version, patience, steps, limits } = self;
         if steps.is_empty() {
             return Err(DefinitionError::NoSteps);
         }
@@ -179,7 +190,8 @@ impl Builder {
         let graph = graph(&steps)?;
         let fingerprint = fingerprint(&name, version, &steps);
         let steps = steps.into_iter().map(|step| (step.name, step.kind)).collect();
-        Ok(Definition(Arc::new(Inner { name, version, fingerprint, patience, steps, graph })))
+        let inner = Inner { name, version, fingerprint, patience, steps, limits, graph };
+        Ok(Definition(Arc::new(inner)))
     }
 }
 
@@ -232,6 +244,7 @@ struct Inner {
     fingerprint: u32,
     patience: Patience,
     steps: Vec<(String, Kind)>,
+    limits: BTreeMap<Step, Duration>,
     graph: DiGraph<(), (), u16>,
 }
 
@@ -244,7 +257,7 @@ impl Definition {
     /// version, and keeps the one before for as long as there are sagas that began with it.
     pub fn of(name: &str, version: u32) -> Builder {
         let (name, patience) = (name.to_owned(), Patience::default());
-        Builder { name, version, patience, steps: Vec::new() }
+        Builder { name, version, patience, steps: Vec::new(), limits: BTreeMap::new() }
     }
 
     /// Its name.
@@ -266,6 +279,11 @@ impl Definition {
     /// How patient its sagas are.
     pub fn patience(&self) -> &Patience {
         &self.0.patience
+    }
+
+    /// How long one call for a step may take before its outcome counts as unknown.
+    pub fn call_max(&self, step: Step) -> Duration {
+        self.0.limits.get(&step).copied().unwrap_or(self.0.patience.call_max)
     }
 
     /// Its steps in order.

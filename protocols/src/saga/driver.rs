@@ -170,7 +170,7 @@ impl Driver {
             input: self.state.beginning().input.clone(),
             outputs: done.map(|(step, output)| (name(*step), output.clone())).collect(),
         };
-        let (inner, call_max) = (Arc::clone(&self.inner), self.definition.patience().call_max);
+        let (inner, call_max) = (Arc::clone(&self.inner), self.definition.call_max(ask.step));
         Box::pin(async move {
             inner.env.sleep(ask.pause).await;
             let answer = inner.env.timeout(call_max, inner.participants.call(call)).await;

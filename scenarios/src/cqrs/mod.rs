@@ -7,8 +7,9 @@ pub(crate) mod oracle;
 pub mod orders;
 pub mod views;
 
+use crate::tolerance;
 use load::{Answer, QUERIES, Question};
-use squall::{Fault, Most, Scenario, Tolerance};
+use squall::Scenario;
 use squall_env::request::Responder;
 use squall_env::{Either, Env, Port, open, race};
 use squall_protocols::cqrs::{Board, Projection, Projector, ProjectorConfig, Views};
@@ -40,18 +41,7 @@ pub fn orders() -> Scenario {
         .nodes("views", 1..=1, serve_views)
         .nodes("witness", 1..=1, oracle::witness)
         .clients("client", 2..=3, load::workload)
-        .tolerates(
-            Tolerance::nothing()
-                .impaired("events", Most::Any)
-                .impaired("views", Most::Any)
-                .any_network()
-                .but_not(Fault::QueueOverflow)
-                .fault(Fault::ClockRate)
-                .fault(Fault::LateTimers)
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance::of_durable(&["events", "views"]))
         .always(VIEW, judge::views)
         .always(CHECKPOINT, judge::checkpoints)
         .always(READS, judge::reads)

@@ -50,6 +50,7 @@ pub(super) fn order() -> Definition {
         .compensatable("credit", &["create"])
         .pivot("charge")
         .retriable("ship", &[])
+        .within(Duration::from_millis(250))
         .retriable("notify", &["ship"])
         .patience(PATIENCE)
         .build()

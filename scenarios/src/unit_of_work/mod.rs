@@ -5,9 +5,10 @@ pub(crate) mod load;
 
 pub use bank::{Bank, Call, Told};
 
+use crate::tolerance;
 use bank::{ACCOUNTS, BALANCE, Transferred};
 use load::Concluded;
-use squall::{Client, Fault, Most, Scenario, Tolerance, linearizable};
+use squall::{Client, Scenario, linearizable};
 use squall_env::shown::AuditView;
 use squall_env::{HasOutcome, View};
 use squall_protocols::specification::{Specification, Table};
@@ -40,17 +41,7 @@ pub fn transfers() -> Scenario {
 pub(crate) fn scenario(clients: Scenario) -> Scenario {
     clients
         .nodes("store", 1..=1, |env| serve(env, SCHEMA))
-        .tolerates(
-            Tolerance::nothing()
-                .impaired("store", Most::Any)
-                .any_network()
-                .but_not(Fault::QueueOverflow)
-                .fault(Fault::ClockRate)
-                .fault(Fault::LateTimers)
-                .crashes()
-                .lost_unsynced_writes()
-                .failing_disks(),
-        )
+        .tolerates(tolerance::of_durable(&["store"]))
         .always(MONEY, || |view: &View<'_>| each(view, money))
         .always(MESSAGES, || {
             |view: &View<'_>| {

@@ -206,6 +206,12 @@ impl Work<'_> {
         self.tables.prepare(&count)?.query_row([self.queue], |row| row.get(0))
     }
 
+    /// How many messages or ids of its queue there are.
+    fn size(&self, of: &str) -> Result<u32> {
+        let read = format!("SELECT {of} FROM sizes WHERE queue = ?1");
+        self.tables.prepare(&read)?.query_row([self.queue], |row| row.get(0))
+    }
+
     fn publish(&self, message: &Message) -> Answer {
         if self.find(message.id)?.is_some() || self.taken_out(message.id)?.is_some() {
             return Ok(Ok(Tell::Published { known: true }));
@@ -215,7 +221,7 @@ impl Work<'_> {
         if is_large || message.delay > DELAY_MAX {
             return Ok(Err(Refused::TooLarge));
         }
-        if self.count("TRUE")? >= self.config.messages_max {
+        if self.size("messages")? >= self.config.messages_max {
             return Ok(Err(Refused::Full));
         }
         let rest = nanos(message.delay);
@@ -251,10 +257,11 @@ impl Work<'_> {
             "INSERT INTO recent (queue, id) VALUES (?1, ?2)",
             params![self.queue, bytes(id)],
         )?;
+        let forgotten = self.size("recent")?.saturating_sub(self.config.remembers);
         self.tables.execute(
-            "DELETE FROM recent WHERE queue = ?1 AND number <= (SELECT number FROM recent \
-             WHERE queue = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-            params![self.queue, self.config.remembers],
+            "DELETE FROM recent WHERE number IN (SELECT number FROM recent WHERE queue = ?1 \
+             ORDER BY number LIMIT ?2)",
+            params![self.queue, forgotten],
         )?;
         Ok(())
     }

@@ -6,6 +6,7 @@ mod effects;
 mod world;
 
 use super::*;
+use std::time::Duration;
 
 fn patience() -> Patience {
     Patience { attempts_max: 2, undo_attempts_max: 2, ..Patience::default() }
@@ -67,6 +68,16 @@ fn a_saga_keeps_the_definition_that_it_began_with() {
     let changed = Definitions::new([changed]);
     let differs = Err(NotDefined::Changed { name, version: 1 });
     assert_eq!(changed.pinned("order", 1, begun.fingerprint()), differs);
+}
+
+#[test]
+fn a_step_may_have_a_time_of_its_own_and_is_the_same_step() {
+    let two = || Definition::of("order", 1).compensatable("reserve", &[]);
+    let plain = two().pivot("charge").build().unwrap();
+    let timed = two().within(Duration::from_secs(30)).pivot("charge").build().unwrap();
+    let times = |of: &Definition| [0, 1].map(|step| of.call_max(Step(step)).as_secs());
+    assert_eq!((times(&plain), times(&timed)), ([5, 5], [30, 5]));
+    assert_eq!(plain.fingerprint(), timed.fingerprint());
 }
 
 #[test]
