@@ -136,8 +136,14 @@ impl State {
         });
     }
 
-    /// Drops the posts that nobody waits for.
+    /// Drops the posts that nobody waits for. A subscription waits for none that it does not want:
+    /// else one whose kinds are never posted would hold up everybody.
     fn forget(&mut self) {
+        for one in self.subscriptions.values_mut() {
+            while self.posts.get(&one.next).is_some_and(|post| !one.wants(post)) {
+                one.next += 1;
+            }
+        }
         let slowest = self.subscriptions.values().map(|one| one.next).min().unwrap_or(self.next);
         while self.posts.first_key_value().is_some_and(|(position, _)| *position < slowest) {
             self.posts.pop_first();

@@ -2,6 +2,19 @@
 //! synchronous FULL), in one run on real files:
 //! `cargo run --release -p squall-tests --example durable -- 20000`. The number is how many events
 //! are read in the end, a million without one; a hundredth of it is kept one by one.
+//!
+//! Of SQLite's time ours took, in three runs of a million on two virtual cores that were busy with
+//! other work (ext4, a synced write of 0.15 ms median and 3 to 8 ms at the 99th percentile):
+//!
+//! | 64 clients, 100 bytes | ours, a second | ratio |
+//! |---|---|---|
+//! | messages published | 27 000 to 67 000 | 0.02 to 0.04 |
+//! | messages taken and settled | 30 000 to 43 000 | 0.03 to 0.04 |
+//! | events appended one by one | 16 000 to 51 000 | 0.03 to 0.12 |
+//! | a million events read | 0.8 to 1.9 million | 0.45 to 0.93 |
+//!
+//! Ours sync once for all that came meanwhile; SQLite commits each request by itself here. The
+//! broker is asked over the network stack, SQLite by a call.
 
 mod events;
 mod queues;
