@@ -84,19 +84,13 @@ pub(super) async fn load(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-fn drawn(operation: Operation) -> Order {
+/// An order of what there is and of what there is not, for one of the accounts.
+pub(crate) fn drawn(operation: Operation, trouble: Trouble) -> Order {
     let items = match operation.draw(2, 8) {
         0 => vec![(2, 1)],
         1..=2 => vec![(1, 2)],
         3 => vec![(0, 4)],
         _ => vec![(0, 1), (1, 1)],
-    };
-    let trouble = match operation.draw(3, 10) {
-        0 => Trouble::Declined,
-        1 => Trouble::Packed,
-        2 => Trouble::NoCarrier,
-        3..=4 => Trouble::Limit,
-        _ => Trouble::None,
     };
     // There is never as much on the second account as the last one takes.
     let price = [9_999, 15_000, 30_000][operation.draw(4, 3) as usize];
@@ -125,7 +119,14 @@ impl Customer {
     }
 
     async fn order(&mut self, saga: SagaId, operation: Operation) {
-        let order = drawn(operation);
+        let trouble = match operation.draw(3, 10) {
+            0 => Trouble::Declined,
+            1 => Trouble::Packed,
+            2 => Trouble::NoCarrier,
+            3..=4 => Trouble::Limit,
+            _ => Trouble::None,
+        };
+        let order = drawn(operation, trouble);
         let input = serde_json::to_vec(&order).expect("an order has an encoding");
         for _ in 0..3 {
             if self.orders.start(saga, "order", input.clone()).await {

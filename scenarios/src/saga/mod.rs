@@ -2,7 +2,7 @@
 
 pub(crate) mod books;
 mod demo;
-mod load;
+pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod oracle;
 pub(crate) mod services;

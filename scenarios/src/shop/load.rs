@@ -7,10 +7,11 @@ use super::orders::Status;
 use crate::cqrs::load::{Answer, QUERIES, Question};
 use crate::cqrs::views::{CustomerView, OrderView, OrdersQuery};
 use crate::saga::books::{Look, Order, Trouble};
+use crate::saga::load::drawn;
 use crate::saga::node;
 use crate::saga::services::Remote;
 use serde::{Deserialize, Serialize};
-use squall::{Client, Operation};
+use squall::Client;
 use squall_env::request::Caller;
 use squall_env::{Address, Env, HasOutcome, Outcome, Port};
 use squall_protocols::cqrs::Consistency;
@@ -44,18 +45,6 @@ pub(crate) const SMALL: First = First { pieces: [10, 5, 0], money: [100_000, 20_
 pub(crate) const LARGE: First =
     First { pieces: [2_000, 1_000, 0], money: [50_000_000, 20_000_000] };
 
-fn drawn(operation: Operation) -> Order {
-    let items = match operation.draw(2, 8) {
-        0 => vec![(2, 1)],
-        1..=2 => vec![(1, 2)],
-        3 => vec![(0, 4)],
-        _ => vec![(0, 1), (1, 1)],
-    };
-    let trouble = if operation.draw(3, 6) == 0 { Trouble::Declined } else { Trouble::None };
-    let price = [9_999, 15_000, 30_000][operation.draw(4, 3) as usize];
-    Order { items, account: operation.draw(5, 2) as u8, price, trouble }
-}
-
 /// Orders so often, and no longer than `time`.
 pub(crate) async fn order(client: &Client, operations: u64, time: Duration) -> Result<(), String> {
     let env = client.env().clone();
@@ -64,7 +53,9 @@ pub(crate) async fn order(client: &Client, operations: u64, time: Duration) -> R
     while let Some(operation) = client.next_operation(operations).filter(|_| env.now() < until) {
         env.sleep(Duration::from_micros(operation.draw(0, 300_000))).await;
         let number = u64::from(env.me().ordinal() + 1) << 32 | operation.number();
-        let order = drawn(operation);
+        let is_declined = operation.draw(3, 6) == 0;
+        let trouble = if is_declined { Trouble::Declined } else { Trouble::None };
+        let order = drawn(operation, trouble);
         let work = async {
             customer.place(number, &order, PLACE_MAX).await?;
             Ok::<_, PlaceError>(Heard::Placed)
