@@ -220,7 +220,7 @@ pub fn shop_client(of: &ClientOf) -> Result<(), Error> {
     let (last, time) = (of.last, of.time);
     record::<shop::Shop, _, _>(of, move |client| async move {
         match last {
-            true => shop::audit(&client, shop::LARGE).await,
+            true => shop::audit(&client, shop::LARGE).await.map(drop),
             false => shop::order(&client, u64::MAX, time).await,
         }
     })

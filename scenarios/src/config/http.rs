@@ -42,6 +42,7 @@ pub(super) fn mutants() -> Vec<Scenario> {
     vec![
         mutant("http/ignores-sessions", LINEARIZABLE),
         mutant("http/watches-past-a-revision", ONCE),
+        mutant("http/tells-what-is-there-of-the-future", ONCE),
     ]
 }
 

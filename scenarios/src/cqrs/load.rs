@@ -77,7 +77,7 @@ struct Shop {
 /// has all that was done.
 pub(super) async fn workload(client: Client) -> Result<(), String> {
     let env = client.env().clone();
-    let mut shop = Shop::open(&env).map_err(|error| error.to_string())?;
+    let mut shop = Shop::open(&client).map_err(|error| error.to_string())?;
     while let Some(operation) = client.next_operation(OPERATIONS) {
         let pause_max = if operation.draw(0, 4) == 0 { 400_000 } else { 20_000 };
         env.sleep(Duration::from_micros(operation.draw(1, pause_max))).await;
@@ -98,7 +98,8 @@ fn customer(number: u64) -> String {
 }
 
 impl Shop {
-    fn open(env: &Env) -> Result<Shop, squall_env::platform::BindError> {
+    fn open(client: &Client) -> Result<Shop, squall_env::platform::BindError> {
+        let env = client.env();
         let events = Arc::new(RemoteStore::open(env, env.peers("events")[0], PATIENCE)?);
         let bus = CommandBus::new(env, Arc::clone(&events) as Arc<dyn EventStore>)
             .with(Validate)
@@ -113,7 +114,7 @@ impl Shop {
             bus: Arc::new(bus),
             caller: Caller::open(env)?,
             views: Address::new(env.peers("views")[0], Port::named(QUERIES)),
-            told: env.show("told", Told::default()),
+            told: client.keep("told"),
             session: Session::default(),
         })
     }

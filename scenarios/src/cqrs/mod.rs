@@ -41,7 +41,7 @@ pub fn orders() -> Scenario {
         .nodes("views", 1..=1, serve_views)
         .nodes("witness", 1..=1, oracle::witness)
         .clients("client", 2..=3, load::workload)
-        .tolerates(tolerance::of_durable(&["events", "views"]))
+        .tolerates(tolerance::of_durable(&["events", "views", "client"]))
         .always(VIEW, judge::views)
         .always(CHECKPOINT, judge::checkpoints)
         .always(READS, judge::reads)

@@ -42,6 +42,9 @@ pub(super) struct Told {
     pub(super) changed: Option<(SagaId, Status, Status)>,
 }
 
+/// A client that is up.
+pub(super) struct Looks;
+
 struct Customer {
     env: Env,
     orders: Orders,
@@ -64,11 +67,12 @@ pub(super) async fn load(client: Client) -> Result<(), BindError> {
         services: Remote::open(&env)?,
         store,
         log,
-        told: env.show("told", Told::default()),
+        told: client.keep("told"),
         given_up: BTreeSet::new(),
         helped: BTreeMap::new(),
         env: env.clone(),
     };
+    env.show("looks", Looks);
     while let Some(operation) = client.next_operation(OPERATIONS) {
         env.sleep(Duration::from_micros(operation.draw(0, 300_000))).await;
         let saga = SagaId(u64::from(env.me().ordinal() + 1) << 32 | operation.number());

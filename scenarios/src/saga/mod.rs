@@ -44,7 +44,7 @@ fn system<const LATE: bool>(name: &str) -> Scenario {
 /// Orders with all that one durable node of each kind survives, and two nodes that run sagas, of
 /// which one at a time owns them.
 pub fn orders() -> Scenario {
-    let roles = ["events", "locks", "stock", "payments", "shipping", "orchestrator"];
+    let roles = ["events", "locks", "stock", "payments", "shipping", "orchestrator", "client"];
     system::<true>("saga/orders")
         .clients("client", 1..=2, load::load)
         .tolerates(tolerance::of_durable(&roles))
@@ -55,7 +55,7 @@ pub fn orders() -> Scenario {
         .always(FENCED, oracle::fenced)
         .always(REVERSE, oracle::undone_in_reverse)
         .always(READABLE, || oracle::readable)
-        .eventually(SETTLED, Duration::from_secs(60), || oracle::settled)
+        .eventually(SETTLED, Duration::from_secs(60), oracle::settled)
         .sometimes("an order was completed")
         .sometimes("an order was refused and undone")
         .sometimes("an order was undone because nobody knew")

@@ -1,7 +1,7 @@
 //! What must hold of orders, from what clients were told and what services have in their books.
 
 use super::books::{Books, Payments, Shipping, Stock};
-use super::load::Told;
+use super::load::{Looks, Told};
 use super::node::order;
 use super::services::{Calls, Service};
 use squall_env::{NodeId, View};
@@ -228,18 +228,27 @@ pub(super) fn readable(view: &View<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// A client that is down for so many nanoseconds after the world has healed is down for good.
+const DOWN_MAX: u64 = 5_000_000_000;
+
 /// Every order that a client was told was started is over or reported stuck, and what nobody can
-/// read is reported.
-pub(super) fn settled(view: &View<'_>) -> bool {
-    view.up::<Told>().all(|told| {
-        let started = told.started.keys().all(|saga| {
-            let status = told.last.get(saga);
-            status.is_some_and(|s| s.is_over() || matches!(s, Status::Stuck { .. }))
-        });
-        let bad = told.bad.iter();
-        started
-            && bad
-                .map(|saga| told.last.get(saga))
-                .all(|status| matches!(status, Some(Status::Unreadable(_))))
-    })
+/// read is reported; but for clients that are down for good, to whom nobody reports.
+pub(super) fn settled() -> impl FnMut(&View<'_>) -> bool {
+    let mut healed = None;
+    move |view| {
+        let now = view.now_ns();
+        let waits = now < *healed.get_or_insert(now) + DOWN_MAX;
+        let up: BTreeSet<NodeId> = view.up::<Looks>().map(|looks| looks.node).collect();
+        let mut told = view.up::<Told>().filter(|told| waits || up.contains(&told.node));
+        told.all(|told| is_settled(&told))
+    }
+}
+
+fn is_settled(told: &Told) -> bool {
+    let started = told.started.keys().all(|saga| {
+        let status = told.last.get(saga);
+        status.is_some_and(|s| s.is_over() || matches!(s, Status::Stuck { .. }))
+    });
+    let mut bad = told.bad.iter().map(|saga| told.last.get(saga));
+    started && bad.all(|status| matches!(status, Some(Status::Unreadable(_))))
 }

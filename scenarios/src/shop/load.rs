@@ -29,7 +29,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What there is at first.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct First {
     /// The pieces of each item.
     pub(crate) pieces: [u32; 3],
@@ -67,10 +67,13 @@ pub(crate) async fn order(client: &Client, operations: u64, time: Duration) -> R
 }
 
 /// Waits until every order is over and shown, and reads all books.
-pub(crate) async fn audit(client: &Client, first: First) -> Result<(), String> {
+pub(crate) async fn audit(client: &Client, first: First) -> Result<Books, String> {
     let mut auditor = Auditor::open(client.env(), first).map_err(text)?;
     let work = async { Ok::<_, Never>(Heard::Books(auditor.books().await)) };
-    client.perform::<Shop, _>(Asked::Audit, work).await.map(drop).map_err(text)
+    match client.perform::<Shop, _>(Asked::Audit, work).await.map_err(text)? {
+        Heard::Books(books) => Ok(books),
+        Heard::Placed => Err("an auditor has placed an order".to_owned()),
+    }
 }
 
 /// An auditor goes on until it has read everything.

@@ -14,6 +14,7 @@
 //! same in the world and among real processes (`squall demo shop`), and is judged by the same
 //! function.
 
+mod demo;
 mod gateway;
 mod judged;
 mod load;
@@ -21,6 +22,7 @@ mod nodes;
 mod orders;
 mod services;
 
+pub use demo::demo;
 pub(crate) use judged::{Shop, WHOLE, verdict};
 #[cfg(feature = "faults")]
 pub(crate) use load::LARGE;
@@ -31,7 +33,7 @@ use crate::saga::books::{Books as _, Payments, Shipping, Stock};
 use crate::saga::oracle;
 use crate::saga::services::{self as saga_services, Service};
 use crate::tolerance;
-use load::SMALL;
+use load::{First, SMALL};
 #[cfg(feature = "faults")]
 use nodes::text;
 use orders::{Orders, Status};
@@ -68,23 +70,30 @@ pub(crate) const ROLES: [(&str, usize); 10] = [
     ("views", 1),
 ];
 
-/// The shop under the whole weather: each of its nodes may crash, stand still and be parted from
-/// the others at any time, and loses what it has not synced.
-pub fn orders() -> Scenario {
-    let roles: Vec<&str> = ROLES.iter().map(|(role, _)| *role).collect();
-    Scenario::new("shop/orders")
+/// The shop's nodes, with so much at first. Services take some requests late if that is wanted.
+fn system<const LATE: bool>(name: &str, first: First) -> Scenario {
+    let (pieces, money) = (first.pieces, first.money);
+    Scenario::new(name)
         .nodes("gateway", 1..=1, gateway::serve)
         .nodes("orders", 1..=1, nodes::serve_orders)
         .nodes("bus", 1..=1, nodes::serve_bus)
         .nodes("events", 1..=1, serve_events)
         .nodes("locks", 1..=1, lock::serve)
-        .nodes("stock", 1..=1, |env| saga_services::serve::<_, true>(env, Stock::of(SMALL.pieces)))
-        .nodes("payments", 1..=1, |env| {
-            saga_services::serve::<_, true>(env, Payments::of(SMALL.money))
+        .nodes("stock", 1..=1, move |env| saga_services::serve::<_, LATE>(env, Stock::of(pieces)))
+        .nodes("payments", 1..=1, move |env| {
+            saga_services::serve::<_, LATE>(env, Payments::of(money))
         })
-        .nodes("shipping", 1..=1, |env| saga_services::serve::<_, true>(env, Shipping::default()))
-        .nodes("orchestrator", 2..=2, nodes::fulfil::<true>)
+        .nodes("shipping", 1..=1, |env| saga_services::serve::<_, LATE>(env, Shipping::default()))
+        .nodes("orchestrator", 2..=2, nodes::fulfil::<LATE>)
         .nodes("views", 1..=1, nodes::serve_views)
+}
+
+/// The shop under the whole weather: each of its nodes may crash, stand still and be parted from
+/// the others at any time, and loses what it has not synced.
+pub fn orders() -> Scenario {
+    let services = ROLES.iter().map(|(role, _)| *role);
+    let roles: Vec<&str> = services.chain(["client"]).collect();
+    system::<true>("shop/orders", SMALL)
         .nodes("witness", 1..=1, views_oracle::witness)
         .clients("client", 1..=2, load)
         .tolerates(tolerance::of_durable(&roles))
@@ -134,7 +143,7 @@ pub(crate) async fn serve(env: Env) -> Result<(), String> {
 async fn load(client: Client) -> Result<(), String> {
     order(&client, ORDERS, Duration::MAX).await?;
     client.after_heal().await;
-    audit(&client, SMALL).await
+    audit(&client, SMALL).await.map(drop)
 }
 
 /// The orders service, if it is up.

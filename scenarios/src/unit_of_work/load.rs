@@ -21,6 +21,7 @@ const OPERATION_MAX: Duration = Duration::from_millis(2_500);
 pub(crate) const ANSWER_MAX: Duration = Duration::from_millis(2_000);
 
 /// Of which transfers a client knows whether they were done.
+#[derive(Default)]
 pub(super) struct Concluded(pub(super) BTreeMap<u64, bool>);
 
 /// The key of an account.
@@ -51,7 +52,7 @@ pub(crate) fn store(env: &Env) -> Result<Arc<RemoteTables>, String> {
 pub(super) async fn workload(client: Client) -> Result<(), String> {
     let env = client.env().clone();
     let mut unit = UnitOfWork::new(&env, store(&env)?);
-    let concluded = env.show("concluded", Concluded(BTreeMap::new()));
+    let concluded = client.keep::<Concluded>("concluded");
     while open_accounts(&mut unit).await.is_err() {}
     while let Some(operation) = client.next_operation(OPERATIONS) {
         let pause_max = if operation.draw(0, 4) == 0 { 400_000 } else { 20_000 };

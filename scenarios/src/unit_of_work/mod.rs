@@ -42,7 +42,7 @@ pub(crate) fn scenario(clients: Scenario) -> Scenario {
     clients
         .nodes("store", 1..=1, |env| serve(env, SCHEMA))
         // Nobody asks for the time of day.
-        .tolerates(tolerance::of_durable(&["store"]).but_not(Fault::WallDrift))
+        .tolerates(tolerance::of_durable(&["store", "client"]).but_not(Fault::WallDrift))
         .always(MONEY, || |view: &View<'_>| each(view, money))
         .always(MESSAGES, || {
             |view: &View<'_>| {

@@ -6,7 +6,8 @@ use crate::digest::{Code, hash_bytes};
 use crate::world::{poll_cue, with};
 use serde::Serialize;
 use squall_check::{Model, Recorder};
-use squall_env::{Env, HasOutcome, Instant, Outcome, observe};
+use squall_env::shown::Exhibit;
+use squall_env::{Env, HasOutcome, Instant, Outcome, Shown, observe};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -152,6 +153,23 @@ impl Client {
         }
     }
 
+    /// A value of this client that outlives its crashes, such as what it was told: it is on show
+    /// for properties also while the client is down, and a restarted client goes on with it. So
+    /// nothing that a program would have to remember by itself belongs there. Among real processes
+    /// it lasts as long as the process.
+    pub fn keep<T: Default + Send + 'static>(&self, name: &'static str) -> Shown<T> {
+        let Backend::World { node, token, .. } = &self.backend else {
+            return self.env.show(name, T::default());
+        };
+        let kept = with(|world| world.lasting(*node, name)).flatten();
+        kept.unwrap_or_else(|| {
+            let shown = Shown::hidden(T::default());
+            let exhibit = Exhibit::lasting(name, &shown);
+            with(|world| world.show_lasting(*node, *token, exhibit));
+            shown
+        })
+    }
+
     /// Does an operation and records its call, its return, and what is known of its effect. One
     /// that is cut off by a crash stays open: its outcome is unknown. What an error says of the
     /// effect is what [`observe`] makes of it, so that a deadline is never taken for a failure.
@@ -281,6 +299,20 @@ impl crate::world::World {
                 }
                 return Some(Operation { number, entity, choices: self.choices });
             }
+        }
+    }
+
+    /// What the client keeps under this name.
+    fn lasting<T: Send + 'static>(&self, node: u32, name: &str) -> Option<Shown<T>> {
+        let id = self.nodes[node as usize].id;
+        let mut places = self.places.iter().filter(|place| place.node == id);
+        let place = places.find(|place| place.exhibit.name() == name)?;
+        place.exhibit.is_lasting().then(|| place.exhibit.shown()).flatten()
+    }
+
+    fn show_lasting(&mut self, node: u32, token: u64, exhibit: Exhibit) {
+        if self.alive(node, token) {
+            self.show(node, exhibit);
         }
     }
 

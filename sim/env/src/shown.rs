@@ -34,6 +34,11 @@ impl<T> Clone for Shown<T> {
 }
 
 impl<T: Send + 'static> Shown<T> {
+    /// A value that nobody sees yet.
+    pub fn hidden(value: T) -> Shown<T> {
+        Shown::new(value, Tail::default())
+    }
+
     pub(crate) fn new(value: T, tail: Tail) -> Shown<T> {
         let inner = Inner { held: Mutex::new(Held { value, tail }), number: AtomicU64::new(0) };
         Shown { inner: Arc::new(inner) }
@@ -82,6 +87,7 @@ pub struct Exhibit {
     name: &'static str,
     shown: Box<dyn Showable>,
     audit: Option<Arc<dyn Audit>>,
+    is_lasting: bool,
 }
 
 trait Showable: Send + Sync {
@@ -105,7 +111,23 @@ impl Exhibit {
         shown: &Shown<T>,
         audit: Option<Arc<dyn Audit>>,
     ) -> Exhibit {
-        Exhibit { name, shown: Box::new(shown.clone()), audit }
+        Exhibit { name, shown: Box::new(shown.clone()), audit, is_lasting: false }
+    }
+
+    /// A value that outlives the crashes of its node. No code of a real node has one: it is for
+    /// what watches the node from outside, in its place.
+    pub fn lasting<T: Send + 'static>(name: &'static str, shown: &Shown<T>) -> Exhibit {
+        Exhibit { is_lasting: true, ..Exhibit::new(name, shown, None) }
+    }
+
+    /// Whether it outlives the crashes of its node.
+    pub fn is_lasting(&self) -> bool {
+        self.is_lasting
+    }
+
+    /// The value, if it is of this type.
+    pub fn shown<T: Send + 'static>(&self) -> Option<Shown<T>> {
+        self.shown.any().downcast_ref::<Shown<T>>().cloned()
     }
 
     /// The name under which the value is shown.
@@ -164,7 +186,8 @@ impl<'a> View<'a> {
         news.filter_map(|place| self.show(place))
     }
 
-    /// Every running node that shows a `T`, in node order. Each is locked until it is dropped, so
+    /// Every running node that shows a `T`, in node order, and what outlives those that are down.
+    /// Each is locked until it is dropped, so
     /// take out what is needed before looking at all of them again.
     pub fn up<T: Send + 'static>(&self) -> impl Iterator<Item = Up<'_, T>> {
         self.places.iter().filter_map(|place| self.show(place))

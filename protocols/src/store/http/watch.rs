@@ -97,6 +97,12 @@ impl Watching {
                         continue;
                     }
                 }
+                Some(Err(Refused::Future { revision, .. }))
+                    if mutant!(self.shared.env, "http/tells-what-is-there-of-the-future") =>
+                {
+                    self.next = revision;
+                    continue;
+                }
                 // This member has yet to hear of what the client knows.
                 Some(Err(Refused::Future { .. })) => {}
                 Some(Err(refused)) => return self.sender.send(Failure::from(refused).line()).await,

@@ -330,7 +330,7 @@ impl World {
         value
     }
 
-    fn show(&mut self, node: u32, exhibit: Exhibit) {
+    pub(crate) fn show(&mut self, node: u32, exhibit: Exhibit) {
         self.note(node, Code::Show, [hash_text(exhibit.name()), 0]);
         let number = self.exhibits;
         self.exhibits += 1;

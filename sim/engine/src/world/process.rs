@@ -12,7 +12,7 @@ use crate::digest::Code;
 use crate::plan::{Plan, Weather};
 use crate::story::Unsynced;
 use crate::table::Fault;
-use squall_env::shown::AuditMoment;
+use squall_env::shown::{AuditMoment, Place};
 use squall_env::{Env, NodeId};
 use std::sync::Arc;
 
@@ -330,8 +330,9 @@ impl World {
         let id = self.nodes[index as usize].id;
         let first = self.places.partition_point(|place| place.node < id);
         let last = self.places.partition_point(|place| place.node <= id);
-        if first < last {
-            let places = self.places.drain(first..last).collect();
+        let gone = |place: &mut Place| !place.exhibit.is_lasting();
+        let places: Vec<Place> = self.places.extract_if(first..last, gone).collect();
+        if !places.is_empty() {
             let audit = power_loss && self.nodes[index as usize].vouches();
             self.outside.push(Outside::Remains { node: index, places, audit });
         }

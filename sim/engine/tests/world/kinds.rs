@@ -225,3 +225,46 @@ fn a_scenario_without_them_reports_none() {
     assert!(outcome.combined.is_empty() && outcome.watermarks.is_empty());
     assert_eq!(calm(1).script, []);
 }
+
+/// How often a client has started, and that it is up.
+#[derive(Default)]
+struct Starts(u32);
+struct IsUp;
+
+#[test]
+fn what_a_client_keeps_is_seen_while_it_is_down_and_found_by_its_next_boot() {
+    static SEEN: Mutex<Vec<(Option<u32>, bool)>> = Mutex::new(Vec::new());
+    let scenario = Scenario::new("test/keep")
+        .clients("client", 1..=1, |client: Client| async move {
+            client.env().show("is up", IsUp);
+            client.keep::<Starts>("starts").update(client.env(), |starts| starts.0 += 1);
+            // To ask for it again changes nothing, and another name is another value.
+            assert_eq!(client.keep::<Starts>("other starts").read(|starts| starts.0), 0);
+            wait(client).await
+        })
+        .tolerates(Tolerance::nothing().crashes().impaired("client", Most::Any))
+        .always("somebody looks", || {
+            |view: &View<'_>| {
+                let starts = view.up::<Starts>().find(|starts| starts.name == "starts");
+                let seen = (starts.map(|starts| starts.0), view.up::<IsUp>().next().is_some());
+                let mut all = SEEN.lock().expect("nobody panics");
+                if all.last() != Some(&seen) {
+                    all.push(seen);
+                }
+                Ok(())
+            }
+        });
+    let roles = vec![RoleNodes { role: "client".to_owned(), nodes: 1 }];
+    let mut plan = Plan::calm(roles, 300 * MS);
+    plan.episodes = vec![episode(1, crash("client-1"), 100 * MS, 50 * MS)];
+    let outcome = run_plan(&scenario, 1, &plan, Watch::default());
+    assert_eq!(outcome.failure, None);
+    let seen = SEEN.lock().expect("nobody panics").clone();
+    let wanted = [(Some(1), true), (Some(1), false), (Some(2), true)];
+    let mut wanted = wanted.iter().peekable();
+    for one in &seen {
+        wanted.next_if(|next| *next == one);
+    }
+    assert_eq!(wanted.next(), None, "{seen:?}");
+    assert!(seen.iter().all(|(starts, _)| starts.is_none_or(|starts| starts > 0)), "{seen:?}");
+}
