@@ -90,7 +90,9 @@ pub(crate) struct Node {
     /// How many of its sleeps have been found to be over.
     pub(crate) slept: u64,
     pub(crate) processes: u64,
-    exits: u64,
+    pub(super) exits: u64,
+    /// With which error it ended by itself, if that is why it is down.
+    pub(super) gave_up: Option<String>,
 }
 
 /// What a role is started with.
@@ -170,6 +172,7 @@ impl Node {
             slept: 0,
             processes: 0,
             exits: 0,
+            gave_up: None,
         }
     }
 
@@ -297,6 +300,7 @@ impl World {
     fn stop(&mut self, index: u32, episode: u64, power_loss: bool, state: State) {
         let node = &mut self.nodes[index as usize];
         node.boot = 0;
+        node.gave_up = None;
         node.state = state;
         node.next_boot = episode;
         node.ready = false;
@@ -431,6 +435,7 @@ impl World {
                 self.nodes[index as usize].impaired = true;
                 let name = Entity(exits).named("exit").0;
                 self.stop(index, name, false, State::Down);
+                self.nodes[index as usize].gave_up = Some(text.to_owned());
                 let bits = self.choices.draw(Domain::Restart, entity, exits);
                 self.restart_after(index, between(bits, 10_000_000, 500_000_000));
             }

@@ -10,7 +10,13 @@ impl World {
             let name = self.roster.name(node.id);
             match node.state {
                 State::Finished => continue,
-                State::Down => lines.push(format!("{name} is down")),
+                State::Down => lines.push(match (&node.gave_up, node.exits) {
+                    (None, _) => format!("{name} is down"),
+                    (Some(why), 1) => format!("{name} is down: it ended by itself: {why}"),
+                    (Some(why), times) => {
+                        format!("{name} is down: it ended by itself, {times} times: {why}")
+                    }
+                }),
                 State::Up => {
                     let mut waits: Vec<String> =
                         node.tasks.iter().map(|slot| self.wait_of(*slot)).collect();

@@ -191,6 +191,26 @@ fn clients_that_wait_for_ever_say_for_what() {
 }
 
 #[test]
+fn a_node_that_ends_by_itself_says_why_it_is_down() {
+    let scenario = Scenario::new("test/ends")
+        .nodes("node", 1..=1, |env: Env| async move {
+            env.sleep(Duration::from_millis(10)).await;
+            Err::<(), _>("there is no room on the disk".to_owned())
+        })
+        .clients("client", 1..=1, |client: Client| async move {
+            client.env().sleep(Duration::from_secs(100)).await;
+            Ok::<(), String>(())
+        })
+        .finishes_within(Duration::from_secs(5));
+    let mut plan = calm(1);
+    plan.nodes.push(RoleNodes { role: "client".to_owned(), nodes: 1 });
+    let failure = run_until(&scenario, 1, &plan, u64::MAX).failure.expect("it fails");
+    let story = failure.story.join("\n");
+    assert!(story.contains("node-1 is down: it ended by itself, "), "{story}");
+    assert!(story.contains(" times: there is no room on the disk"), "{story}");
+}
+
+#[test]
 fn a_goal_that_is_not_reached_in_time_fails_and_one_that_is_does_not() {
     struct Done(bool);
     let scenario = |after: u64| {
