@@ -37,6 +37,7 @@ mod shop; // All patterns together.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.
 mod tower; // The same as layers of tower.
+mod tower_deadlines; // Deadlines that requests carry through them.
 mod unit_of_work; // Tables on a journal and on SQLite, and transfers under crashes.
 
 /// Each of them breaks the property that it names, in one of so many runs at least.

@@ -121,6 +121,22 @@ impl<K: Ord + Clone> Bulkhead<K> {
     /// # Errors
     /// If neither is left.
     pub fn enter(&mut self, key: &K, now: Instant) -> Result<Entry<K>, Rejected> {
+        self.enter_until(key, Instant::NEVER, now)
+    }
+
+    /// The same for a call that waits until then at most, if that is sooner than it may.
+    ///
+    /// # Errors
+    /// If neither is left, or that time is over.
+    pub fn enter_until(
+        &mut self,
+        key: &K,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Entry<K>, Rejected> {
+        if until <= now {
+            return Err(Rejected::TimedOut);
+        }
         let key = self.key(key);
         let Config { calls, waiting, wait_max, keys } = self.config;
         if !self.partitions.contains_key(&key) && self.partitions.len() >= keys.max(1) {
@@ -139,7 +155,7 @@ impl<K: Ord + Clone> Bulkhead<K> {
             return Err(Rejected::Full);
         }
         self.next_ticket += 1;
-        let (number, until) = (self.next_ticket, now + wait_max);
+        let (number, until) = (self.next_ticket, until.min(now + wait_max));
         partition.queue.push_back((number, until));
         Ok(Entry::Waits(Ticket { key, number, until }))
     }

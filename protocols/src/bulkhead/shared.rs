@@ -2,7 +2,7 @@
 
 use super::flaws::Flaws;
 use super::machine::{Bulkhead, Config, Entry, Place, Rejected, Stand, Ticket};
-use squall_env::{Env, HasOutcome, Outcome, Sleep};
+use squall_env::{Env, HasOutcome, Instant, Outcome, Sleep};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -71,14 +71,24 @@ impl<K: Ord + Clone> SharedBulkhead<K> {
     /// # Errors
     /// If there is none in time, or too many wait.
     pub async fn acquire(&self, key: &K) -> Result<Held<K>, Rejected> {
-        let entered = self.lock().bulkhead.enter(key, self.env.now())?;
+        self.acquire_until(key, Instant::NEVER).await
+    }
+
+    /// The same for a call that is worth nothing from then on: it gets no place after that.
+    ///
+    /// # Errors
+    /// If there is none in time, or too many wait.
+    pub async fn acquire_until(&self, key: &K, until: Instant) -> Result<Held<K>, Rejected> {
+        let entered = self.lock().bulkhead.enter_until(key, until, self.env.now())?;
         let ticket = match entered {
             Entry::Admitted(place) => return Ok(self.held(place)),
             Entry::Waits(ticket) => ticket,
         };
         let sleep = self.env.sleep_until(ticket.until());
         let mut waiting = Waiting { bulkhead: self, ticket: Some(ticket), sleep };
-        poll_fn(|cx| waiting.poll(cx)).await
+        let held = poll_fn(|cx| waiting.poll(cx)).await?;
+        // It may have been given its place in time, and learn of it too late.
+        if self.env.now() < until { Ok(held) } else { Err(Rejected::TimedOut) }
     }
 
     /// Makes a call when there is a place for it.

@@ -22,6 +22,9 @@ pub struct Left {
 }
 
 impl Deadline {
+    /// One that is never over.
+    pub const NEVER: Deadline = Deadline(Instant::NEVER);
+
     /// In so long a time from now.
     pub fn after(limit: Duration, now: Instant) -> Deadline {
         Deadline(now + limit)

@@ -1,6 +1,6 @@
 //! A rate limiter around a service.
 
-use super::{Error, Response, call};
+use super::{Deadlines, Error, Response, Timed, Untimed, call};
 use crate::limiter::{Limited, SharedLimiter};
 use std::task::{Context, Poll};
 use tower_layer::Layer;
@@ -8,40 +8,53 @@ use tower_service::Service;
 
 /// Puts a limiter around services: all of them share it. `key` says whose a request is.
 #[derive(Clone)]
-pub struct LimiterLayer<K, F> {
+pub struct LimiterLayer<K, F, D = Untimed> {
     limiter: SharedLimiter<K>,
     key: F,
+    deadlines: D,
 }
 
 impl<K, F> LimiterLayer<K, F> {
     /// This limiter around services.
     pub fn new(limiter: SharedLimiter<K>, key: F) -> LimiterLayer<K, F> {
-        LimiterLayer { limiter, key }
+        LimiterLayer { limiter, key, deadlines: Untimed }
+    }
+
+    /// The same for requests that have deadlines.
+    pub fn timed(self) -> LimiterLayer<K, F, Timed> {
+        self.with_deadlines(Timed)
+    }
+
+    /// The same for requests whose deadlines are found like this.
+    pub fn with_deadlines<D>(self, deadlines: D) -> LimiterLayer<K, F, D> {
+        let LimiterLayer { limiter, key, deadlines: Untimed } = self;
+        LimiterLayer { limiter, key, deadlines }
     }
 }
 
-impl<S, K: Clone, F: Clone> Layer<S> for LimiterLayer<K, F> {
-    type Service = Limit<S, K, F>;
+impl<S, K: Clone, F: Clone, D: Clone> Layer<S> for LimiterLayer<K, F, D> {
+    type Service = Limit<S, K, F, D>;
 
-    fn layer(&self, service: S) -> Limit<S, K, F> {
-        Limit { service, limiter: self.limiter.clone(), key: self.key.clone() }
+    fn layer(&self, service: S) -> Limit<S, K, F, D> {
+        Limit { service, layer: self.clone() }
     }
 }
 
-/// A service behind a limiter. A request that comes too fast is refused and does not wait.
+/// A service behind a limiter. A request that comes too fast is refused and does not wait, unless
+/// it has a deadline and its turn comes before that.
 #[derive(Clone)]
-pub struct Limit<S, K, F> {
+pub struct Limit<S, K, F, D = Untimed> {
     service: S,
-    limiter: SharedLimiter<K>,
-    key: F,
+    layer: LimiterLayer<K, F, D>,
 }
 
-impl<S, K, F, R> Service<R> for Limit<S, K, F>
+impl<S, K, F, D, R> Service<R> for Limit<S, K, F, D>
 where
     S: Service<R> + Clone + Send + 'static,
     S::Future: Send,
-    K: Ord + Clone + Send + 'static,
+    K: Ord + Clone + Send + Sync + 'static,
     F: Fn(&R) -> K + Clone + Send + 'static,
+    D: Deadlines<R> + Clone + Send + 'static,
     R: Send + 'static,
 {
     type Response = S::Response;
@@ -53,9 +66,23 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let Limit { service, limiter, key } = self.clone();
+        let Limit { service, layer: LimiterLayer { limiter, key, deadlines } } = self.clone();
+        let (key, deadline) = (key(&request), deadlines.of(&request));
         Box::pin(async move {
-            limiter.check(&key(&request)).map_err(Error::Refused)?;
+            let is_over = || deadline.is_some_and(|deadline| deadline.is_over(limiter.now()));
+            if is_over() {
+                return Err(Error::Late);
+            }
+            match deadline {
+                None => limiter.check(&key).map_err(Error::Refused)?,
+                Some(deadline) => {
+                    limiter.ready(&key, deadline.at()).await.map_err(Error::Refused)?;
+                }
+            }
+            // A timer may be late.
+            if is_over() {
+                return Err(Error::Late);
+            }
             call(service, request).await.map_err(Error::Failed)
         })
     }

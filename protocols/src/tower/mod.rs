@@ -10,6 +10,12 @@
 //! was told to be ready and then makes no call, and an open breaker refuses at once while what is
 //! behind it is not ready. Each call is one allocation.
 //!
+//! Requests may have [deadlines](HasDeadline), as [`WithDeadline`] has. A layer that is `timed()`
+//! sends none whose deadline is over, and the wait for a place or for a turn ends with it. A time
+//! limit makes it sooner for whatever is within, and so do retries, which have one for all their
+//! tries: layer by layer it is only ever shortened, and the innermost service sends what is left of
+//! it to the next node. Without `timed()` a layer passes on what it does not know.
+//!
 //! ```
 //! use squall_env::{Elapsed, Env};
 //! use squall_protocols::breaker::{Config, ConfigError, SharedBreaker, Verdict};
@@ -39,12 +45,14 @@
 
 mod breaker;
 mod bulkhead;
+mod deadlines;
 mod limiter;
 mod retry;
 mod timeout;
 
 pub use breaker::{Breaker, BreakerLayer};
 pub use bulkhead::{BulkheadLayer, Partitioned};
+pub use deadlines::{Deadlines, HasDeadline, Timed, Untimed, WithDeadline};
 pub use limiter::{Limit, LimiterLayer};
 pub use retry::{RetryLayer, Retrying};
 pub use timeout::{Timeout, TimeoutLayer};
@@ -60,6 +68,9 @@ pub enum Error<R, E> {
     /// The layer refused the request, or gave it up.
     #[error("{0}")]
     Refused(R),
+    /// The request's deadline was over before it was sent.
+    #[error("the deadline was over before the request was sent")]
+    Late,
     /// The service failed.
     #[error("{0}")]
     Failed(E),
@@ -69,6 +80,7 @@ impl<R: HasOutcome, E: HasOutcome> HasOutcome for Error<R, E> {
     fn outcome(&self) -> Outcome {
         match self {
             Error::Refused(refused) => refused.outcome(),
+            Error::Late => Outcome::NotDone,
             Error::Failed(error) => error.outcome(),
         }
     }
@@ -79,6 +91,11 @@ pub type Response<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// Waits until the service is ready, and makes the call.
 async fn call<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
-    poll_fn(|cx| service.poll_ready(cx)).await?;
+    ready(&mut service).await?;
     service.call(request).await
+}
+
+/// Waits until the service is ready.
+async fn ready<S: Service<R>, R>(service: &mut S) -> Result<(), S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await
 }
