@@ -41,6 +41,7 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![config::store(), config::leases(), config::http()],
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
         vec![breaker::fallback(), limiter::keyed(), bulkhead::partitions(), retry::overload()],
+        vec![retry::two_hops()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
         vec![unit_of_work::transfers(), cqrs::orders(), saga::orders()],

@@ -6,10 +6,12 @@
 //! [declared](Effect::Idempotent) to do no harm then, that there are no more tries than the policy,
 //! the [`Budget`] and the [`Deadline`] allow, and that what it says of the effect is true of all
 //! tries together. *Needs* errors that know [what they say](squall_env::HasOutcome) of the effect.
-//! *Breaks* if calls that retry call others that retry as well: budgets bound each of them, and
-//! together they multiply. The scenario `retry/overload` shows it, with the metastable failure
-//! (Bronson and others, "Metastable Failures in Distributed Systems", HotOS 2021): a service that
-//! was overloaded for a moment recovers once it is not any more.
+//! *Breaks* if calls that retry call others that retry as well and have no budgets: three tries at
+//! each of two hops are nine. With budgets a hop adds its own and a part of what goes well to what
+//! comes to it, and the next one does so to that. The scenario `retry/two-hops` shows it, and that
+//! nobody works there for a caller whose deadline is over. The scenario `retry/overload` shows the
+//! metastable failure (Bronson and others, "Metastable Failures in Distributed Systems", HotOS
+//! 2021): a service that was overloaded for a moment recovers once it is not any more.
 //!
 //! ```
 //! use squall_protocols::retry::{Backoff, Budget, Jitter};

@@ -1,7 +1,10 @@
 //! Many calls of a service that is now and then asked for more than it can do.
 
+mod hops;
 mod service;
 mod watched;
+
+pub use hops::two_hops;
 
 use service::{Answer, Request, Served, serve};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
@@ -219,23 +222,35 @@ async fn load<const STORM: bool>(client: Client) -> Result<(), BindError> {
     }
 }
 
-/// What the calls of a node share.
-struct Calls {
+/// What the calls of a node to the next one share.
+struct Hop {
     env: Env,
+    to: &'static str,
     caller: Caller<Request, Answer>,
     retry: Retry,
+}
+
+/// What the calls of a caller share.
+struct Calls {
+    hop: Hop,
     watched: Watched,
 }
 
 impl Calls {
     fn new(env: &Env) -> Result<Calls, BindError> {
+        Ok(Calls { hop: Hop::to("service", env)?, watched: Watched::new(env) })
+    }
+}
+
+impl Hop {
+    /// Calls of the one node of this role.
+    fn to(role: &'static str, env: &Env) -> Result<Hop, BindError> {
         let retry = Retry::new(env, POLICY, Budget::new(BUDGET, PER_THOUSAND));
-        let (env, watched) = (env.clone(), Watched::new(env));
-        Ok(Calls { caller: Caller::open(&env)?, env, retry, watched })
+        Ok(Hop { env: env.clone(), to: role, caller: Caller::open(env)?, retry })
     }
 
     async fn attempt(&self, request: Request) -> Result<(), TryError> {
-        let to = self.env.addresses("service", Port::named("service"))[0];
+        let to = self.env.addresses(self.to, Port::named(self.to))[0];
         let limit = request.left.duration();
         match self.caller.call(to, request, limit).await {
             Ok(Answer::Done) => Ok(()),
@@ -247,7 +262,7 @@ impl Calls {
 
 /// One call, in as many tries as it takes.
 async fn call<const STORM: bool>(calls: Arc<Calls>) {
-    let env = &calls.env;
+    let env = &calls.hop.env;
     let id = env.random();
     let effect = if env.random_below(2) == 0 { Effect::Once } else { Effect::Idempotent };
     let limit = CALL_MAX[env.random_below(2) as usize];
@@ -256,7 +271,7 @@ async fn call<const STORM: bool>(calls: Arc<Calls>) {
         for _ in 0..POLICY.tries {
             let left = Deadline::after(TRY_MAX, env.now()).left(env.now());
             let request = Request { id, attempt: call.tries(left), effect, left };
-            if calls.attempt(request).await.is_ok() {
+            if calls.hop.attempt(request).await.is_ok() {
                 return call.went_well();
             }
         }
@@ -265,10 +280,10 @@ async fn call<const STORM: bool>(calls: Arc<Calls>) {
     let deadline = Deadline::after(limit, env.now());
     let attempt = |deadline: Deadline| {
         let left = deadline.within(TRY_MAX, env.now()).left(env.now());
-        calls.attempt(Request { id, attempt: call.tries(left), effect, left })
+        calls.hop.attempt(Request { id, attempt: call.tries(left), effect, left })
     };
     let judge = |_: &TryError| Advice::Retry;
-    match calls.retry.call(effect, deadline, judge, attempt).await {
+    match calls.hop.retry.call(effect, deadline, judge, attempt).await {
         Ok(()) => call.went_well(),
         Err(error) => failed(&calls, id, &error),
     }
@@ -276,9 +291,9 @@ async fn call<const STORM: bool>(calls: Arc<Calls>) {
 
 fn failed(calls: &Calls, id: u64, error: &RetryError<TryError>) {
     match error.why {
-        Why::Budget => calls.env.sometimes("the budget was spent"),
+        Why::Budget => calls.hop.env.sometimes("the budget was spent"),
         Why::MayBeDone => {
-            calls.env.sometimes("a call that may have been done was not repeated");
+            calls.hop.env.sometimes("a call that may have been done was not repeated");
         }
         _ => {}
     }
@@ -300,4 +315,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("retry/each-try-has-all-the-time", DEADLINE),
         mutant("retry/one-try-too-many", TRIES),
     ]
+    .into_iter()
+    .chain(hops::mutants())
+    .collect()
 }
