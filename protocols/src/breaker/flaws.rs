@@ -19,6 +19,13 @@ pub(super) struct Flaws {
     pub(super) keeps_minimum: bool,
     /// While it is open, every call goes through.
     pub(super) lets_through: bool,
+    /// It waits for calls that never come back.
+    pub(super) waits_for_lost: bool,
+    /// It tells the time by a clock that is set: after a step forward it is not open any more, and
+    /// after a step back it is for as long as that was.
+    pub(super) wall_clock: bool,
+    /// In a window of seconds none of them ever ends.
+    pub(super) keeps_seconds: bool,
 }
 
 impl Flaws {
@@ -31,11 +38,14 @@ impl Flaws {
             keeps_dropped: mutant!(env, "breaker/keeps-dropped-permits"),
             keeps_minimum: mutant!(env, "breaker/keeps-its-minimum-half-open"),
             lets_through: mutant!(env, "breaker/lets-calls-through-while-open"),
+            waits_for_lost: mutant!(env, "breaker/waits-for-calls-that-never-come-back"),
+            wall_clock: mutant!(env, "breaker/reads-the-wall-clock"),
+            keeps_seconds: mutant!(env, "breaker/keeps-seconds-for-ever"),
         }
     }
 
     /// Whether it waits for ever for calls that never come back.
     pub(super) fn waits(self) -> bool {
-        self.keeps_ignored || self.keeps_dropped || self.keeps_minimum
+        self.keeps_ignored || self.keeps_dropped || self.keeps_minimum || self.waits_for_lost
     }
 }

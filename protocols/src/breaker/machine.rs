@@ -179,6 +179,7 @@ impl CircuitBreaker {
 
     pub(super) fn with_flaws(mut self, flaws: Flaws) -> CircuitBreaker {
         self.flaws = flaws;
+        self.calls = self.calls.keeping(flaws.keeps_seconds);
         self
     }
 
@@ -436,7 +437,10 @@ impl CircuitBreaker {
                     };
                     (Calls::new(half_open), least)
                 }
-                _ => (Calls::new(self.config.window), self.config.calls_min),
+                _ => {
+                    let calls = Calls::new(self.config.window);
+                    (calls.keeping(self.flaws.keeps_seconds), self.config.calls_min)
+                }
             };
             (self.refused, self.late) = (0, 0);
         }

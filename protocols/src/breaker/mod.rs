@@ -3,9 +3,11 @@
 //!
 //! *Promises* that no call goes through while it is open, that at most so many are under way while
 //! it is half-open, that what comes back late from an earlier state changes nothing, and that it
-//! never stays half-open for ever: calls that do not come back count as failed. *Needs* somebody
-//! who tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten
-//! while it is closed: then their calls are not counted. The scenario `breaker/calls` shows it.
+//! never stays half-open for ever: calls that do not come back count as failed, after
+//! [`Config::lost_after`] and whether their callers have given them up or not. *Needs* somebody who
+//! tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten while
+//! it is closed: then their calls are not counted. The scenario `breaker/calls` shows it, for
+//! windows of calls and of time, and for calls that fail, are slow, or never come back.
 //!
 //! With a [`Fallback`] what is refused is put off. It *promises* that a call which it says is
 //! queued is made, also if the node crashes, and that it is made under the same key however often.

@@ -4,7 +4,7 @@ use super::config::{Config, ConfigError};
 use super::events::Event;
 use super::flaws::Flaws;
 use super::machine::{CircuitBreaker, Permit, Refused, Verdict};
-use squall_env::{Env, HasOutcome, Outcome};
+use squall_env::{Env, HasOutcome, Instant, Outcome};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct SharedBreaker {
     env: Env,
     inner: Arc<Mutex<CircuitBreaker>>,
+    flaws: Flaws,
 }
 
 /// Why a call through a breaker has no result.
@@ -47,7 +48,7 @@ impl Leave<'_> {
     /// Says what came of the call.
     pub fn record(mut self, verdict: Verdict) {
         if let Some(permit) = self.permit.take() {
-            self.breaker.lock().record(permit, verdict, self.breaker.env.now());
+            self.breaker.lock().record(permit, verdict, self.breaker.now());
         }
     }
 }
@@ -55,7 +56,7 @@ impl Leave<'_> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            self.breaker.lock().release(permit, self.breaker.env.now());
+            self.breaker.lock().release(permit, self.breaker.now());
         }
     }
 }
@@ -66,9 +67,10 @@ impl SharedBreaker {
     /// # Errors
     /// If the configuration makes no sense.
     pub fn new(env: &Env, config: Config) -> Result<SharedBreaker, ConfigError> {
-        let breaker = CircuitBreaker::new(config, env.random(), env.now())?;
-        let inner = Arc::new(Mutex::new(breaker.with_flaws(Flaws::of(env))));
-        Ok(SharedBreaker { env: env.clone(), inner })
+        let (env, flaws) = (env.clone(), Flaws::of(env));
+        let breaker = CircuitBreaker::new(config, env.random(), now(&env, flaws))?;
+        let inner = Arc::new(Mutex::new(breaker.with_flaws(flaws)));
+        Ok(SharedBreaker { env, inner, flaws })
     }
 
     /// The same, which tells from now on what happens to it. The listener must not turn to the
@@ -85,12 +87,17 @@ impl SharedBreaker {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The clock by which it tells the time.
+    pub fn now(&self) -> Instant {
+        now(&self.env, self.flaws)
+    }
+
     /// Leave to call.
     ///
     /// # Errors
     /// If the breaker refuses.
     pub fn acquire(&self) -> Result<Leave<'_>, Refused> {
-        let permit = self.lock().acquire(self.env.now())?;
+        let permit = self.lock().acquire(self.now())?;
         Ok(Leave { breaker: self, permit: Some(permit) })
     }
 
@@ -116,6 +123,14 @@ impl SharedBreaker {
             }
         }
     }
+}
+
+fn now(env: &Env, flaws: Flaws) -> Instant {
+    if flaws.wall_clock {
+        let nanos = u64::try_from(env.wall().as_unix_nanos()).unwrap_or_default();
+        return Instant::from_nanos(nanos);
+    }
+    env.now()
 }
 
 type NamedListener = Arc<dyn Fn(&str, &Event) + Send + Sync>;

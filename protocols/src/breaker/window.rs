@@ -55,6 +55,8 @@ pub(super) struct Calls {
     /// The second that it stands for.
     second: Option<u64>,
     total: Sum,
+    /// For a mutant: seconds do not leave the window.
+    keeps: bool,
 }
 
 impl Calls {
@@ -64,7 +66,11 @@ impl Calls {
             Window::Seconds(seconds) => (seconds, Some(0)),
         };
         let ring = vec![Sum::default(); size as usize];
-        Calls { ring, head: 0, second, total: Sum::default() }
+        Calls { ring, head: 0, second, total: Sum::default(), keeps: false }
+    }
+
+    pub(super) fn keeping(self, keeps: bool) -> Calls {
+        Calls { keeps, ..self }
     }
 
     /// The sum of what is in the window now.
@@ -84,7 +90,7 @@ impl Calls {
 
     /// Forgets the seconds that have left the window.
     fn look(&mut self, now: Instant) {
-        let Some(second) = self.second else { return };
+        let Some(second) = self.second.filter(|_| !self.keeps) else { return };
         let current = now.as_nanos() / 1_000_000_000;
         for _ in 0..current.saturating_sub(second).min(self.ring.len() as u64) {
             self.turn();

@@ -24,23 +24,24 @@ pub(crate) trait Guard: Clone + Send + Sync + 'static {
 
 /// The breaker of the library.
 #[derive(Clone)]
-pub(crate) struct Ours(Env, SharedBreaker);
+pub(crate) struct Ours(SharedBreaker);
 
 impl Guard for Ours {
     type Leave<'a> = Leave<'a>;
 
     fn new(env: &Env, config: Config, watched: Watched) -> Ours {
         let breaker = SharedBreaker::new(env, config).expect("the configuration makes sense");
-        Ours(env.clone(), breaker.with_listener(move |event| watched.heard(event)))
+        Ours(breaker.with_listener(move |event| watched.heard(event)))
     }
 
     fn acquire(&self) -> Option<Leave<'_>> {
-        self.1.acquire().ok()
+        self.0.acquire().ok()
     }
 
     fn state(&self) -> (State, Instant) {
-        let mut breaker = self.1.lock();
-        (breaker.state(self.0.now()), breaker.since())
+        let now = self.0.now();
+        let mut breaker = self.0.lock();
+        (breaker.state(now), breaker.since())
     }
 
     fn record(&self, leave: Leave<'_>, verdict: Verdict) {

@@ -15,10 +15,10 @@ use guard::Ours;
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{CallError, Caller, Responder};
-use squall_env::{Either, Env, Port, View, race};
-use squall_protocols::breaker::{Config, Verdict, Wait, Window};
+use squall_env::{Either, Env, Port, Task, View, race};
+use squall_protocols::breaker::{AfterHalfOpen, Config, State, Verdict, Wait, Window};
+use std::future::pending;
 use std::time::Duration;
-use watched::{CALLS, HALF_OPEN, WAIT};
 
 const PROBES: &str = "no more calls than allowed are under way while a breaker is half-open";
 const OPEN: &str = "no call goes through while a breaker is open";
@@ -80,7 +80,8 @@ where
     Scenario::new(name)
         .nodes("service", 1..=1, serve)
         .clients("caller", 1..=2, load)
-        .tolerates(tolerance.fault(Fault::ClockRate).fault(Fault::LateTimers))
+        // Nobody asks for the time of day.
+        .tolerates(tolerance.any_clock().but_not(Fault::WallDrift))
         .always(PROBES, || holds(|seen| seen.probes))
         .always(OPEN, || holds(|seen| seen.open))
         .always(LATE, || holds(|seen| seen.late))
@@ -90,6 +91,8 @@ where
         .sometimes("a breaker closed again")
         .sometimes("a result came late")
         .sometimes("a probe was given up")
+        .sometimes("a probe never came back")
+        .sometimes("too many calls were slow")
         .finishes_within(Duration::from_secs(20))
 }
 
@@ -121,14 +124,28 @@ async fn serve(env: Env) -> Result<(), String> {
     }
 }
 
-/// Half of the last [`CALLS`] calls open it for [`WAIT`]; then [`HALF_OPEN`] calls decide.
-fn config() -> Config {
+/// A configuration of the client's own. It opens for less than a call takes, so that calls come
+/// back late, and is never open for long.
+fn config(client: &Client) -> Config {
+    let ms = Duration::from_millis;
+    let is = |argument, of| client.draw(argument, of) == 0;
+    let (window, calls_min) = match client.draw(1, 4) {
+        0 | 1 => (Window::Calls(8), 8),
+        seconds => (Window::Seconds(seconds as u32 - 1), 5),
+    };
+    let (slow, slow_rate) = if is(2, 3) { (ms(30), 60.0) } else { (ms(60_000), 100.0) };
+    let factor = if is(3, 2) { 2.0 } else { 1.0 };
     Config {
-        window: Window::Calls(CALLS),
-        calls_min: CALLS,
-        wait: Wait { jitter: 0.3, ..Wait::fixed(WAIT) },
-        half_open_calls: HALF_OPEN,
-        lost_after: Duration::from_secs(5),
+        failure_rate: if is(4, 3) { 80.0 } else { 50.0 },
+        slow_rate,
+        slow,
+        window,
+        calls_min,
+        wait: Wait { first: ms(60), factor, most: ms(240), jitter: 0.3 },
+        half_open_calls: 1 + client.draw(5, 4) as u32,
+        half_open_max: is(6, 3).then_some(ms(1_000)),
+        after_half_open: if is(7, 2) { AfterHalfOpen::Close } else { AfterHalfOpen::Open },
+        lost_after: if is(8, 2) { ms(400) } else { ms(5_000) },
         ..Config::default()
     }
 }
@@ -136,16 +153,18 @@ fn config() -> Config {
 /// Calls again and again while there are faults, and then until a call comes back.
 async fn load<G: Guard>(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
-    let watched = Watched::new(&env);
-    let breaker = G::new(&env, config(), watched.clone());
+    let config = config(&client);
+    let watched = Watched::new(&env, config.clone());
+    let breaker = G::new(&env, config, watched.clone());
+    let hangs = client.draw(9, 2) == 0;
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         let caller = Caller::<u64, Answer>::open(&env)?;
-        let worker = work(env.clone(), breaker.clone(), watched.clone(), caller);
+        let worker = work(env.clone(), breaker.clone(), watched.clone(), caller, hangs);
         workers.push(env.spawn("worker", worker));
     }
     client.after_heal().await;
-    drop(workers);
+    workers.iter().for_each(Task::cancel);
     let caller = Caller::<u64, Answer>::open(&env)?;
     while !call(&env, &breaker, &watched, &caller, PATIENT).await {
         env.sleep(Duration::from_millis(20)).await;
@@ -153,9 +172,19 @@ async fn load<G: Guard>(client: Client) -> Result<(), BindError> {
     Ok(())
 }
 
-async fn work<G: Guard>(env: Env, breaker: G, watched: Watched, caller: Caller<u64, Answer>) {
+async fn work<G: Guard>(
+    env: Env,
+    breaker: G,
+    watched: Watched,
+    caller: Caller<u64, Answer>,
+    hangs: bool,
+) {
     loop {
         env.sleep(Duration::from_micros(env.random_below(40_000))).await;
+        if hangs && env.random_below(30) == 0 {
+            env.spawn("hangs", hang(env.clone(), breaker.clone(), watched.clone()));
+            continue;
+        }
         // Whoever called does not always wait for the answer.
         let patience = env.sleep(Duration::from_millis(1 + env.random_below(400)));
         if let Either::Right(()) =
@@ -163,6 +192,21 @@ async fn work<G: Guard>(env: Env, breaker: G, watched: Watched, caller: Caller<u
         {
             watched.recorded();
         }
+    }
+}
+
+/// A call that never comes back, and is never given up either.
+async fn hang<G: Guard>(env: Env, breaker: G, watched: Watched) {
+    let leave = breaker.acquire();
+    watched.looked();
+    if let Some(leave) = leave {
+        let (state, since) = breaker.state();
+        if state == State::HalfOpen {
+            env.sometimes("a probe never came back");
+        }
+        let passed = watched.passed(state, since);
+        pending::<()>().await;
+        drop((leave, passed));
     }
 }
 
@@ -174,7 +218,9 @@ async fn call<G: Guard>(
     caller: &Caller<u64, Answer>,
     limit: Duration,
 ) -> bool {
-    let Some(leave) = breaker.acquire() else { return false };
+    let leave = breaker.acquire();
+    watched.looked();
+    let Some(leave) = leave else { return false };
     let (state, since) = breaker.state();
     let passed = watched.passed(state, since);
     let to = env.addresses("service", Port::named("service"))[0];
@@ -184,11 +230,16 @@ async fn call<G: Guard>(
         Ok(Answer::Declined) => Verdict::Ignored,
         Err(_) => Verdict::Failure,
     };
-    passed.ends(breaker.state().1, verdict);
+    let (_, since) = breaker.state();
+    watched.looked();
+    passed.ends(since, verdict);
     breaker.record(leave, verdict);
     watched.recorded();
     answer.is_ok()
 }
+
+/// It tells the time by a clock that is set.
+const WALL: &str = "breaker/reads-the-wall-clock";
 
 /// One line gone wrong, each in its own way.
 pub fn mutants() -> Vec<Scenario> {
@@ -203,6 +254,10 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("breaker/keeps-dropped-permits", FINISHES),
         mutant("breaker/keeps-its-minimum-half-open", FINISHES),
         mutant("breaker/lets-calls-through-while-open", OPEN),
+        mutant("breaker/waits-for-calls-that-never-come-back", FINISHES),
+        mutant("breaker/keeps-seconds-for-ever", REASON),
+        mutant(WALL, OPEN),
+        calls().mutant("mutant/breaker-stands-still-with-the-wall-clock", WALL, FINISHES),
     ]
     .into_iter()
     .chain(fallback::mutants())

@@ -2,28 +2,31 @@
 
 use super::Wrong;
 use squall_env::{Env, Instant, Shown};
-use squall_protocols::breaker::{Event, State, Verdict};
+use squall_protocols::breaker::{Config, Event, State, Verdict, Window};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-/// The calls of a breaker's window.
-pub(super) const CALLS: u32 = 8;
-
-/// How many calls decide while it is half-open.
-pub(super) const HALF_OPEN: u32 = 3;
-
-/// How long it is open at least: less than a call takes, so that calls come back late.
-pub(super) const WAIT: Duration = Duration::from_millis(60);
+/// A call that came back while the breaker was closed.
+#[derive(Clone, Copy)]
+struct Ended {
+    at: Instant,
+    failed: bool,
+    slow: bool,
+}
 
 /// What has been seen.
 struct Seen {
+    config: Config,
     /// Since when it is open, as far as it was told.
     opened: Option<Instant>,
     /// Whose calls are under way that went through while it was half-open since then.
     half_open: (Instant, u32),
-    /// The last calls that came back while it was closed, and whether they failed.
-    last: VecDeque<bool>,
+    /// The last calls that came back while it was closed.
+    last: VecDeque<Ended>,
+    /// When somebody last had to do with it: what it has done by itself, it has done since.
+    looked: Instant,
+    /// What came of a call is being recorded.
+    records: bool,
     /// A call that came back and began in an earlier state is being recorded.
     late: bool,
     wrong: Wrong,
@@ -42,15 +45,42 @@ pub(super) struct Passed {
     watched: Watched,
     state: State,
     since: Instant,
+    at: Instant,
     is_over: bool,
 }
 
+impl Seen {
+    /// Whether enough of the calls in the window have failed or were slow.
+    fn has_reason(&mut self, now: Instant) -> bool {
+        match self.config.window {
+            Window::Calls(calls) => {
+                let more = self.last.len().saturating_sub(calls as usize);
+                self.last.drain(..more);
+            }
+            Window::Seconds(seconds) => {
+                let second = |at: Instant| at.as_nanos() / 1_000_000_000;
+                self.last.retain(|ended| second(ended.at) + u64::from(seconds) > second(now));
+            }
+        }
+        let calls = self.last.len();
+        let count = |is: fn(&Ended) -> bool| self.last.iter().filter(|ended| is(ended)).count();
+        let over = |part: usize, rate: f32| part * 100 >= rate as usize * calls;
+        let Config { calls_min, failure_rate, slow_rate, .. } = self.config;
+        calls >= calls_min as usize
+            && (over(count(|ended| ended.failed), failure_rate)
+                || over(count(|ended| ended.slow), slow_rate))
+    }
+}
+
 impl Watched {
-    pub(super) fn new(env: &Env) -> Watched {
+    pub(super) fn new(env: &Env, config: Config) -> Watched {
         let seen = Seen {
+            config,
             opened: None,
             half_open: (Instant::ORIGIN, 0),
             last: VecDeque::new(),
+            looked: env.now(),
+            records: false,
             late: false,
             wrong: Wrong::default(),
         };
@@ -70,6 +100,9 @@ impl Watched {
 
     /// What the breaker tells.
     pub(crate) fn heard(&self, event: &Event) {
+        if let Event::SlowRateExceeded(_) = event {
+            self.env.sometimes("too many calls were slow");
+        }
         let Event::Transition { from, to } = *event else { return };
         let now = self.env.now();
         match (from, to) {
@@ -83,11 +116,17 @@ impl Watched {
         self.see(|seen| {
             seen.wrong.late |= seen.late;
             if from == State::Closed && to == State::Open {
-                let failed = seen.last.iter().filter(|failed| **failed).count();
-                seen.wrong.reason |= failed * 2 < CALLS as usize;
+                seen.wrong.reason |= !seen.has_reason(now);
             }
             seen.last.clear();
-            seen.opened = (to == State::Open).then_some(now);
+            // A breaker that nobody asks does what its time brings when it is asked again.
+            let at = if from == State::HalfOpen && !seen.records { seen.looked } else { now };
+            seen.opened = match to {
+                State::Open => Some(at),
+                // It may have become so too early.
+                State::HalfOpen => seen.opened,
+                _ => None,
+            };
         });
     }
 
@@ -95,21 +134,28 @@ impl Watched {
     pub(super) fn passed(&self, state: State, since: Instant) -> Passed {
         let now = self.env.now();
         self.see(|seen| {
-            seen.wrong.open |= seen.opened.is_some_and(|opened| now - opened < WAIT);
+            seen.wrong.open |=
+                seen.opened.is_some_and(|opened| now - opened < seen.config.wait.first);
             if state == State::HalfOpen {
                 if seen.half_open.0 != since {
                     seen.half_open = (since, 0);
                 }
                 seen.half_open.1 += 1;
-                seen.wrong.probes |= seen.half_open.1 > HALF_OPEN;
+                seen.wrong.probes |= seen.half_open.1 > seen.config.half_open_calls;
             }
         });
-        Passed { watched: self.clone(), state, since, is_over: false }
+        Passed { watched: self.clone(), state, since, at: now, is_over: false }
+    }
+
+    /// Somebody has had to do with the breaker.
+    pub(super) fn looked(&self) {
+        let now = self.env.now();
+        self.see(|seen| seen.looked = now);
     }
 
     /// What came of the last call is recorded.
     pub(super) fn recorded(&self) {
-        self.see(|seen| seen.late = false);
+        self.see(|seen| (seen.late, seen.records) = (false, false));
     }
 }
 
@@ -122,13 +168,13 @@ impl Passed {
         if is_late {
             self.watched.env.sometimes("a result came late");
         }
+        let now = self.watched.env.now();
         self.watched.see(|seen| {
-            seen.late = is_late;
+            (seen.late, seen.records) = (is_late, true);
             if !is_late && self.state == State::Closed && verdict != Verdict::Ignored {
-                seen.last.push_back(verdict == Verdict::Failure);
-                while seen.last.len() > CALLS as usize {
-                    seen.last.pop_front();
-                }
+                let slow = now - self.at > seen.config.slow;
+                let failed = verdict == Verdict::Failure;
+                seen.last.push_back(Ended { at: now, failed, slow });
             }
         });
     }
