@@ -22,6 +22,20 @@ pub(super) struct Flaws {
     pub(super) forgets_forgetting: bool,
     /// There is no bound on how many keys are remembered.
     pub(super) unbounded: bool,
+    /// A borrower counts the time of a portion from when it came.
+    pub(super) from_the_answer: bool,
+    /// It admits while it asks for more, as if it would get it.
+    pub(super) admits_asking: bool,
+    /// It uses what its portions have left, also when they have ended.
+    pub(super) keeps_portions: bool,
+    /// An owner that starts anew takes it that nothing was lent.
+    pub(super) forgets_lent: bool,
+    /// It lends the whole burst, as if what was lent were used at once.
+    pub(super) whole_burst: bool,
+    /// It lends to every copy of a question, also after it has refused the first.
+    pub(super) lends_to_copies: bool,
+    /// Of what comes back it does not ask what was used.
+    pub(super) takes_used_back: bool,
 }
 
 impl Flaws {
@@ -34,6 +48,13 @@ impl Flaws {
             forgets_busy: mutant!(env, "limiter/forgets-busy-keys"),
             forgets_forgetting: mutant!(env, "limiter/forgets-that-it-forgot"),
             unbounded: mutant!(env, "limiter/remembers-every-key"),
+            from_the_answer: mutant!(env, "limiter/counts-portions-from-the-answer"),
+            admits_asking: mutant!(env, "limiter/admits-while-it-asks"),
+            keeps_portions: mutant!(env, "limiter/keeps-portions-for-ever"),
+            forgets_lent: mutant!(env, "limiter/forgets-what-it-lent"),
+            whole_burst: mutant!(env, "limiter/lends-the-whole-burst"),
+            lends_to_copies: mutant!(env, "limiter/lends-to-every-copy"),
+            takes_used_back: mutant!(env, "limiter/takes-back-what-was-used"),
         }
     }
 }

@@ -6,10 +6,10 @@
 //! [`SlidingLog`] promises so many in any window, exactly;
 //! [`SlidingCounter`] about as many, with two counts; [`FixedWindow`] only so many from each first
 //! hit on. *Need* somebody who tells them the time of a monotonic clock. *Break* if there are
-//! several processes and each has one of its own: then so many times the rate goes through; and if
-//! they are told the time of a clock that is set: when it is put forward a burst more goes through,
-//! and when it is put back nothing does until it is where it was. The scenario `limiter/keyed`
-//! shows it.
+//! several processes and each has one of its own: then so many times the rate goes through, and
+//! what is [`leased`] from one of them helps; and if they are told the time of a clock that is set:
+//! when it is put forward a burst more goes through, and when it is put back nothing does until it
+//! is where it was. The scenario `limiter/keyed` shows it.
 //!
 //! ```
 //! use squall_env::Instant;
@@ -29,6 +29,7 @@
 mod flaws;
 mod gcra;
 mod keyed;
+pub mod leased;
 mod shared;
 mod windows;
 
@@ -65,6 +66,9 @@ pub enum LimitError {
     /// Nothing would ever go through, or everything would.
     #[error("a quota has at least one cell, and cells at least a nanosecond apart")]
     Quota,
+    /// In the term of a portion comes as much as may come at once, or portions are empty.
+    #[error("more comes at once than in the term of a portion, and a portion is not empty")]
+    Term,
     /// More at once than ever go through.
     #[error("at most {burst} go through at once")]
     Capacity {

@@ -1,6 +1,9 @@
 //! A service that admits requests by a limiter for each key, before callers who hammer it.
 
+mod leased;
 mod oracle;
+
+pub use leased::{leased, mutants as leased_mutants};
 
 use oracle::{Decided, Gate, Oracle, Wrong};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
