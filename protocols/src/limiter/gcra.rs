@@ -72,6 +72,11 @@ impl Gcra {
         Gcra { quota, next_ns: then.as_nanos() }
     }
 
+    /// Its quota.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
     /// Whether a cell may come now; if so, it has.
     pub fn check(&mut self, now: Instant) -> Decision {
         self.check_all(1, now).unwrap_or(Decision::Limited { retry_at: Instant::NEVER })

@@ -1,7 +1,7 @@
 //! A limiter for each key, and a bound on how many keys there are.
 
 use super::flaws::Flaws;
-use super::{Decision, Gcra, Quota};
+use super::{Decision, Gcra, Limiter, Quota};
 use squall_env::Instant;
 use std::collections::BTreeMap;
 
@@ -10,40 +10,57 @@ use std::collections::BTreeMap;
 /// uses many keys would get round the limit of all of them.
 ///
 /// Times may come in any order, as for a [`Gcra`]. A time so old that its key may have been
-/// forgotten since counts as if as much had come as might have.
+/// forgotten since counts as if as much had come as might have; of limiters that count in windows,
+/// as if it were the time at which keys were forgotten last.
 #[derive(Clone, Debug)]
-pub struct Keyed<K> {
-    quota: Quota,
+pub struct Keyed<K, L = Gcra> {
+    /// A limiter through which nothing came yet.
+    new: L,
     most: usize,
-    limiters: BTreeMap<K, Gcra>,
+    limiters: BTreeMap<K, L>,
     /// When idle keys were looked for last, in vain.
     swept: Option<Instant>,
     /// Until when cells may have come of keys that were forgotten.
     forgotten: Instant,
+    check: fn(&mut L, Instant, Flaws) -> Decision,
     flaws: Flaws,
 }
 
 impl<K: Ord + Clone> Keyed<K> {
-    /// No keys yet, and `most` at a time.
+    /// No keys yet, and `most` at a time, each with this quota.
     pub fn new(quota: Quota, most: usize) -> Keyed<K> {
+        Keyed { check, ..Keyed::of(Gcra::new(quota), most) }
+    }
+}
+
+impl<K: Ord + Clone, L: Limiter> Keyed<K, L> {
+    /// No keys yet, and `most` at a time, each with a limiter like this one, through which nothing
+    /// came yet.
+    pub fn of(new: L, most: usize) -> Keyed<K, L> {
         Keyed {
-            quota,
+            new,
             most: most.max(1),
             limiters: BTreeMap::new(),
             swept: None,
             forgotten: Instant::ORIGIN,
+            check: |limiter, now, _| limiter.check(now),
             flaws: Flaws::default(),
         }
     }
 
-    pub(super) fn with_flaws(self, flaws: Flaws) -> Keyed<K> {
+    pub(super) fn with_flaws(self, flaws: Flaws) -> Keyed<K, L> {
         Keyed { flaws, ..self }
+    }
+
+    /// The same without its keys, and with so many at a time.
+    pub(super) fn anew(&self, most: usize) -> Keyed<K, L> {
+        Keyed { check: self.check, flaws: self.flaws, ..Keyed::of(self.new.clone(), most) }
     }
 
     /// Whether a cell of this key may come now; if so, it has.
     pub fn check(&mut self, key: &K, now: Instant) -> Decision {
         if let Some(limiter) = self.limiters.get_mut(key) {
-            return check(limiter, now, self.flaws);
+            return (self.check)(limiter, now, self.flaws);
         }
         if self.limiters.len() >= self.most {
             self.sweep(now);
@@ -52,13 +69,13 @@ impl<K: Ord + Clone> Keyed<K> {
             self.limiters.pop_first();
         }
         if self.limiters.len() >= self.most && !self.flaws.unbounded {
-            return Decision::Limited { retry_at: now + self.quota.interval() };
+            return Decision::Limited { retry_at: now + self.new.interval() };
         }
         let mut limiter = match self.flaws.forgets_forgetting {
-            true => Gcra::new(self.quota),
-            false => Gcra::unknown_until(self.quota, self.forgotten),
+            true => self.new.clone(),
+            false => self.new.unknown_until(self.forgotten),
         };
-        let decision = check(&mut limiter, now, self.flaws);
+        let decision = (self.check)(&mut limiter, now, self.flaws);
         // One that was refused would be again: to remember it would only take room.
         if decision.is_allowed() {
             self.limiters.insert(key.clone(), limiter);
@@ -69,7 +86,7 @@ impl<K: Ord + Clone> Keyed<K> {
     /// Forgets idle keys. If there are none, not again within an interval: to look at all of them
     /// for each new key would make many new keys expensive.
     fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now < swept + self.quota.interval()) {
+        if self.swept.is_some_and(|swept| now < swept + self.new.interval()) {
             return;
         }
         let before = self.limiters.len();

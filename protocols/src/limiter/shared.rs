@@ -1,18 +1,24 @@
 //! Limiters that tasks of a node share.
 
 use super::flaws::Flaws;
-use super::{Decision, Keyed, Quota};
+use super::{Decision, Gcra, Keyed, Limiter, Quota, Sharded};
 use squall_env::{Env, HasOutcome, Instant, Outcome};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A limiter for each key that tasks of a node share, and that tells the time by the node's
 /// monotonic clock. Clones are the same limiter.
-#[derive(Clone)]
-pub struct SharedLimiter<K> {
+pub struct SharedLimiter<K, L = Gcra> {
     env: Env,
-    inner: Arc<Mutex<Keyed<K>>>,
+    inner: Arc<Sharded<K, L>>,
     flaws: Flaws,
+}
+
+impl<K, L> Clone for SharedLimiter<K, L> {
+    fn clone(&self) -> SharedLimiter<K, L> {
+        SharedLimiter { env: self.env.clone(), inner: Arc::clone(&self.inner), flaws: self.flaws }
+    }
 }
 
 /// It comes too fast, and was not let through.
@@ -32,9 +38,28 @@ impl HasOutcome for Limited {
 impl<K: Ord + Clone> SharedLimiter<K> {
     /// No keys yet, and `most` at a time.
     pub fn new(env: &Env, quota: Quota, most: usize) -> SharedLimiter<K> {
+        SharedLimiter::of(env, Keyed::new(quota, most))
+    }
+}
+
+impl<K: Ord + Clone, L: Limiter> SharedLimiter<K, L> {
+    /// Limiters of any kind, behind one lock.
+    pub fn of(env: &Env, keyed: Keyed<K, L>) -> SharedLimiter<K, L> {
         let flaws = Flaws::of(env);
-        let keyed = Keyed::new(quota, most).with_flaws(flaws);
-        SharedLimiter { env: env.clone(), inner: Arc::new(Mutex::new(keyed)), flaws }
+        let inner = Arc::new(Sharded::one(keyed.with_flaws(flaws)));
+        SharedLimiter { env: env.clone(), inner, flaws }
+    }
+
+    /// Limiters like this one, through which nothing came yet, for `most` keys at a time, behind so
+    /// many locks ([`Sharded`]).
+    pub fn sharded(env: &Env, new: L, most: usize, shards: usize) -> SharedLimiter<K, L>
+    where
+        K: Hash,
+    {
+        let flaws = Flaws::of(env);
+        let keyed = Keyed::of(new, most).with_flaws(flaws);
+        let inner = Arc::new(Sharded::like(&keyed, most, shards, env.random()));
+        SharedLimiter { env: env.clone(), inner, flaws }
     }
 
     /// Whether a cell of this key may come now; if so, it has.
@@ -51,7 +76,7 @@ impl<K: Ord + Clone> SharedLimiter<K> {
     /// # Errors
     /// If it has to wait.
     pub fn check_at(&self, key: &K, came: Instant) -> Result<(), Limited> {
-        match self.lock().check(key, came) {
+        match self.inner.check(key, came) {
             Decision::Allowed => Ok(()),
             Decision::Limited { retry_at } => Err(Limited { retry_after: retry_at.since(came) }),
         }
@@ -85,10 +110,6 @@ impl<K: Ord + Clone> SharedLimiter<K> {
 
     /// How many keys are remembered.
     pub fn keys(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Keyed<K>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.len()
     }
 }

@@ -13,16 +13,34 @@ pub struct FixedWindow {
     length: Duration,
     /// How many hits there were, and when the window ends.
     current: Option<(u32, Instant)>,
+    /// What comes before counts as if it came then.
+    from: Instant,
 }
 
 impl FixedWindow {
     /// So many hits in so long a window; with a limit of 0, none ever.
     pub fn new(limit: u32, length: Duration) -> FixedWindow {
-        FixedWindow { limit, length, current: None }
+        FixedWindow { limit, length, current: None, from: Instant::ORIGIN }
+    }
+
+    /// One that has forgotten what came until then, when its window had ended.
+    pub(super) fn unknown_until(&self, then: Instant) -> FixedWindow {
+        FixedWindow { from: then, ..FixedWindow::new(self.limit, self.length) }
+    }
+
+    /// How many hits there are in a window.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// How long a window is.
+    pub fn length(&self) -> Duration {
+        self.length
     }
 
     /// Whether a hit is within the limit. One that is not counts as well.
     pub fn check(&mut self, now: Instant) -> Decision {
+        let now = now.max(self.from);
         let (hits, ends) = match self.current {
             Some((hits, ends)) if now < ends => (hits.saturating_add(1), ends),
             _ => (1, now + self.length),
@@ -66,22 +84,44 @@ impl FixedWindow {
 /// So many hits in any window of this length, exactly: it remembers when each of them came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlidingLog {
-    limit: usize,
+    limit: u32,
     length: Duration,
     hits: VecDeque<Instant>,
+    /// What comes before counts as if it came then.
+    from: Instant,
 }
 
 impl SlidingLog {
     /// So many hits in any time of this length. It remembers as many times.
     pub fn new(limit: u32, length: Duration) -> SlidingLog {
-        SlidingLog { limit: limit as usize, length, hits: VecDeque::new() }
+        SlidingLog { limit, length, hits: VecDeque::new(), from: Instant::ORIGIN }
+    }
+
+    /// One that has forgotten what came until then, when nothing of it counted any more.
+    pub(super) fn unknown_until(&self, then: Instant) -> SlidingLog {
+        SlidingLog { from: then, ..SlidingLog::new(self.limit, self.length) }
+    }
+
+    /// Whether nothing that came counts any more.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        self.hits.back().is_none_or(|last| *last + self.length <= now)
+    }
+
+    /// How many hits there are in a time of its length.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// How long that is.
+    pub fn length(&self) -> Duration {
+        self.length
     }
 
     /// Whether a hit is within the limit; if so, it counts.
     pub fn check(&mut self, now: Instant) -> Decision {
-        let now = self.hits.back().map_or(now, |last| now.max(*last));
+        let now = now.max(*self.hits.back().unwrap_or(&self.from));
         while self.hits.pop_front_if(|hit| *hit + self.length <= now).is_some() {}
-        if self.hits.len() < self.limit {
+        if self.hits.len() < self.limit as usize {
             self.hits.push_back(now);
             return Decision::Allowed;
         }
@@ -107,6 +147,31 @@ impl SlidingCounter {
     pub fn new(limit: u32, length: Duration) -> SlidingCounter {
         let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1);
         SlidingCounter { limit, length_ns, window: 0, before: 0, hits: 0 }
+    }
+
+    /// One that has forgotten what came until then, when nothing of it counted any more.
+    pub(super) fn unknown_until(&self, then: Instant) -> SlidingCounter {
+        let window = then.as_nanos() / self.length_ns;
+        SlidingCounter { window, before: 0, hits: 0, ..*self }
+    }
+
+    /// Whether nothing that came counts any more.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        match (now.as_nanos() / self.length_ns).saturating_sub(self.window) {
+            0 => self.hits == 0 && self.before == 0,
+            1 => self.hits == 0,
+            _ => true,
+        }
+    }
+
+    /// About how many hits there are in a time of its length.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// How long that is.
+    pub fn length(&self) -> Duration {
+        Duration::from_nanos(self.length_ns)
     }
 
     /// Whether a hit is within the limit; if so, it counts. The hits of this window and, in the

@@ -1,41 +1,41 @@
 //! A rate limiter around a service.
 
 use super::{Deadlines, Error, Response, Timed, Untimed, call};
-use crate::limiter::{Limited, SharedLimiter};
+use crate::limiter::{Gcra, Limited, Limiter, SharedLimiter};
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// Puts a limiter around services: all of them share it. `key` says whose a request is.
 #[derive(Clone)]
-pub struct LimiterLayer<K, F, D = Untimed> {
-    limiter: SharedLimiter<K>,
+pub struct LimiterLayer<K, F, D = Untimed, L = Gcra> {
+    limiter: SharedLimiter<K, L>,
     key: F,
     deadlines: D,
 }
 
-impl<K, F> LimiterLayer<K, F> {
+impl<K, F, L> LimiterLayer<K, F, Untimed, L> {
     /// This limiter around services.
-    pub fn new(limiter: SharedLimiter<K>, key: F) -> LimiterLayer<K, F> {
+    pub fn new(limiter: SharedLimiter<K, L>, key: F) -> LimiterLayer<K, F, Untimed, L> {
         LimiterLayer { limiter, key, deadlines: Untimed }
     }
 
     /// The same for requests that have deadlines.
-    pub fn timed(self) -> LimiterLayer<K, F, Timed> {
+    pub fn timed(self) -> LimiterLayer<K, F, Timed, L> {
         self.with_deadlines(Timed)
     }
 
     /// The same for requests whose deadlines are found like this.
-    pub fn with_deadlines<D>(self, deadlines: D) -> LimiterLayer<K, F, D> {
+    pub fn with_deadlines<D>(self, deadlines: D) -> LimiterLayer<K, F, D, L> {
         let LimiterLayer { limiter, key, deadlines: Untimed } = self;
         LimiterLayer { limiter, key, deadlines }
     }
 }
 
-impl<S, K: Clone, F: Clone, D: Clone> Layer<S> for LimiterLayer<K, F, D> {
-    type Service = Limit<S, K, F, D>;
+impl<S, K: Clone, F: Clone, D: Clone, L: Clone> Layer<S> for LimiterLayer<K, F, D, L> {
+    type Service = Limit<S, K, F, D, L>;
 
-    fn layer(&self, service: S) -> Limit<S, K, F, D> {
+    fn layer(&self, service: S) -> Limit<S, K, F, D, L> {
         Limit { service, layer: self.clone() }
     }
 }
@@ -43,18 +43,19 @@ impl<S, K: Clone, F: Clone, D: Clone> Layer<S> for LimiterLayer<K, F, D> {
 /// A service behind a limiter. A request that comes too fast is refused and does not wait, unless
 /// it has a deadline and its turn comes before that.
 #[derive(Clone)]
-pub struct Limit<S, K, F, D = Untimed> {
+pub struct Limit<S, K, F, D = Untimed, L = Gcra> {
     service: S,
-    layer: LimiterLayer<K, F, D>,
+    layer: LimiterLayer<K, F, D, L>,
 }
 
-impl<S, K, F, D, R> Service<R> for Limit<S, K, F, D>
+impl<S, K, F, D, L, R> Service<R> for Limit<S, K, F, D, L>
 where
     S: Service<R> + Clone + Send + 'static,
     S::Future: Send,
     K: Ord + Clone + Send + Sync + 'static,
     F: Fn(&R) -> K + Clone + Send + 'static,
     D: Deadlines<R> + Clone + Send + 'static,
+    L: Limiter + Send + 'static,
     R: Send + 'static,
 {
     type Response = S::Response;
