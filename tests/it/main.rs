@@ -10,6 +10,7 @@ mod cqrs; // Commands, views and rebuilds: in both worlds, on SQLite and under c
 mod event_store; // What happened, kept for ever; and those who decide on it.
 mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
+mod killed; // Processes that are killed while they write to SQLite, and what is left.
 mod kv; // A service of tokio, before and after it was moved onto `Env`.
 mod limiter; // A limiter for each key, whatever clocks do.
 mod lock;

@@ -1,6 +1,7 @@
 //! The promises of a queue, kept by every backend: a broker in both worlds, and SQLite on real
 //! files.
 
+use crate::killed::{all_confirmed, confirm, killed};
 use crate::parity::{Checked, ensure, in_both_worlds, in_the_real_world, text};
 use squall_env::Env;
 use squall_protocols::queue::{
@@ -8,9 +9,7 @@ use squall_protocols::queue::{
     Verdict, contract, serve,
 };
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long a delivery is its consumer's: long beside a sync of a busy disk.
@@ -75,26 +74,20 @@ fn a_file_that_is_opened_again_has_counted_the_attempts_that_were_under_way() {
     });
 }
 
-/// Says to this test's own process that it is the one to be killed, and which file it is to use.
-const FILE: &str = "SQUALL_TEST_QUEUE_FILE";
-
 /// Publishes, and says of each message that it is confirmed.
-fn publish_until_killed(file: &'static Path) {
-    in_the_real_world(1, move |env: Env| async move {
-        let queue = SqliteQueue::open(&env, file).map_err(text)?;
-        queue.declare("orders", QueueConfig::default()).await.map_err(text)?;
-        let first = queue.depth("orders").await.map_err(text)?.queued;
-        for number in u128::from(first) + 1..100_000 {
-            publish(&queue, number).await?;
-            // Whoever reads has gone only if the test has failed.
-            let _ = writeln!(std::io::stdout(), "confirmed {number}");
-        }
-        Err("nobody has killed it".to_owned())
-    });
+async fn publish_until_killed(env: Env, file: &Path) -> Checked {
+    let queue = SqliteQueue::open(&env, file).map_err(text)?;
+    queue.declare("orders", QueueConfig::default()).await.map_err(text)?;
+    let first = u64::from(queue.depth("orders").await.map_err(text)?.queued) + 1;
+    for number in first.. {
+        publish(&queue, u128::from(number)).await?;
+        confirm(number);
+    }
+    Ok(())
 }
 
 /// The numbers of all messages in the file.
-async fn numbers(env: &Env, file: &Path) -> Result<BTreeSet<u128>, QueueError> {
+async fn numbers(env: &Env, file: &Path) -> Result<BTreeSet<u64>, QueueError> {
     let queue = SqliteQueue::open(env, file)?;
     let mut session = Session::new(env, "orders", 1_000);
     let mut numbers = BTreeSet::new();
@@ -103,48 +96,19 @@ async fn numbers(env: &Env, file: &Path) -> Result<BTreeSet<u128>, QueueError> {
         if given.is_empty() {
             return Ok(numbers);
         }
-        numbers.extend(given.iter().map(|one| one.receipt.id.0));
+        numbers.extend(given.iter().map(|one| one.receipt.id.0 as u64));
     }
 }
 
 #[test]
 fn a_process_that_is_killed_keeps_what_it_confirmed() {
-    if let Some(file) = std::env::var_os(FILE) {
-        return publish_until_killed(Box::leak(Path::new(&file).into()));
-    }
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let file: &'static Path = Box::leak(folder.path().join("queue.db").into_boxed_path());
-    let mut confirmed = BTreeSet::new();
-    for round in 1..=3 {
-        let mut child = Command::new(std::env::current_exe().expect("it runs"))
-            .args(["--exact", "--nocapture"])
-            .arg("queue_contract::a_process_that_is_killed_keeps_what_it_confirmed")
-            .env(FILE, file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let numbers = lines.map_while(Result::ok).filter_map(|line| {
-            line.split_once("confirmed ").and_then(|(_, number)| number.parse::<u128>().ok())
-        });
-        let mut seen = 0;
-        for number in numbers {
-            confirmed.insert(number);
-            seen += 1;
-            if seen == 7 * round {
-                // SIGKILL. What it has said before that is read to the end.
-                child.kill().expect("it runs");
-            }
-        }
-        child.wait().expect("it ends");
-        assert!(seen >= 7 * round, "it confirmed only {seen}");
-    }
-    let confirmed: &'static BTreeSet<u128> = Box::leak(Box::new(confirmed));
+    let test = "queue_contract::a_process_that_is_killed_keeps_what_it_confirmed";
+    let Some(left) = killed(test, publish_until_killed) else {
+        return;
+    };
+    let (file, confirmed) = (left.file, left.confirmed);
     in_the_real_world(1, move |env: Env| async move {
         let there = numbers(&env, file).await.map_err(text)?;
-        ensure(confirmed.is_subset(&there), "a confirmed message is lost")?;
-        // One of each round may have been durable before anybody could say so.
-        ensure(there.len() <= confirmed.len() + 3, "there are more than were published")
+        all_confirmed(&there, confirmed)
     });
 }
