@@ -2,7 +2,7 @@
 
 use crate::assert_found;
 use squall::Scenario;
-use squall_scenarios::specimens::{locks, recovery, repair, truncation};
+use squall_scenarios::specimens::{gaps, locks, recovery, repair, truncation};
 
 /// No run breaks anything, and what the specimen stumbles over does happen.
 fn holds(right: Scenario, wrong: Scenario) {
@@ -23,6 +23,12 @@ fn a_store_that_repairs_its_log_until_it_is_done_keeps_everything() {
 #[test]
 fn a_log_that_is_truncated_from_the_back_has_no_hole() {
     holds(truncation::from_the_back(), truncation::from_the_front());
+}
+
+#[test]
+fn subscribers_that_guess_about_gaps_are_found_and_one_that_asks_is_right() {
+    assert_found(gaps::specimens(), 100);
+    gaps::settled().seeds(0..300).run();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod paxos;
 pub mod redis;
+pub mod relational;
 pub mod two_phase;
 
 pub use paxos::Paxos;

@@ -5,6 +5,7 @@
 pub mod dirty_list;
 pub mod dual_write;
 pub mod engine;
+pub mod gaps;
 pub mod locks;
 pub mod outbox;
 pub mod queue;
@@ -34,5 +35,6 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         tutorial_events::forgets(),
     ];
     let small = small.into_iter();
+    let small = small.chain(gaps::specimens());
     small.chain(locks::specimens()).chain(queue::specimens()).chain(outbox::specimens())
 }
