@@ -36,6 +36,8 @@ pub mod register;
 pub mod retry;
 pub mod saga;
 pub mod specification;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 pub mod store;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -2,7 +2,9 @@ use crate::assert_found;
 use crate::parity::{Checked, ensure, in_both_worlds, text};
 use squall_env::sync::stop;
 use squall_env::{Either, Env, race};
-use squall_protocols::bus::{self, Begin, BusClient, BusConfig, BusError, Given, Post, Refused};
+use squall_protocols::bus::{
+    self, Backend, Begin, BusClient, BusConfig, BusError, Given, Post, Refused,
+};
 use squall_protocols::queue::{Backoff, MessageId};
 use squall_scenarios::bus::{mutants, subscriptions};
 use std::sync::{Arc, Mutex};
@@ -47,7 +49,7 @@ async fn hears(env: &Env, bus: &BusClient, name: &str, fails: u8) -> Result<Vec<
         stopper.stop();
     });
     let backoff = Backoff { base: SHORT, max: SHORT };
-    bus.read(name, backoff, stopped, handler).await.map_err(text)?;
+    bus.read(env, name, backoff, stopped, handler).await.map_err(text)?;
     let heard = heard.lock().unwrap().clone();
     Ok(heard)
 }

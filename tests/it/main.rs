@@ -4,6 +4,7 @@ mod breaker;
 mod breaker_tutorials; // The figures that tutorials on breakers have.
 mod bulkhead; // Places for the calls of each service, one of which is slow.
 mod bus; // Posts on a bus, and those who subscribe to them.
+mod bus_contract; // What every backend of a bus keeps, on real files too.
 mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
 mod cqrs; // Commands, views and rebuilds: in both worlds, on SQLite and under crashes.

@@ -1,15 +1,13 @@
 //! Whoever posts on a bus or reads from it.
 
+use super::backend::Backend;
 use super::machine::Bus;
-use super::types::{Ask, Begin, BusConfig, BusError, Event, Given, Parked, Post, Refused, Tell};
-use crate::queue::{Backoff, MessageId};
+use super::types::{Ask, BusConfig, BusError, Refused, Tell};
 pub use squall_env::machine::ServeError;
 use squall_env::machine::serve_requests;
 use squall_env::platform::BindError;
 use squall_env::request::{CallError, Caller};
-use squall_env::sync::Stop;
-use squall_env::{Address, Env, NodeId, Port, open, race};
-use std::collections::BTreeSet;
+use squall_env::{Address, Env, NodeId, Port, open};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +32,7 @@ pub async fn serve(env: Env, config: BusConfig) -> Result<(), ServeError> {
 }
 
 /// What a client of a bus asks and is told, for whoever wants to see it.
-pub trait Witness: Send + Sync {
+pub trait Witness: Clone + Send + Sync + 'static {
     /// It is about to ask this.
     fn asks(&self, ask: &Ask) -> impl Future<Output = ()> + Send;
     /// It was told this.
@@ -76,96 +74,7 @@ impl BusClient {
     }
 }
 
-impl<W: Witness> BusClient<W> {
-    /// Posts an event, and answers when it is durable: with its position. To try again, the same
-    /// event is posted under the same id.
-    ///
-    /// # Errors
-    /// [`BusError`], which knows the outcome; [`Refused::Full`] if a subscription is too far
-    /// behind.
-    pub async fn post<E: Event>(&self, id: MessageId, event: &E) -> Result<u64, BusError> {
-        self.post_again(Post::of(id, event).map_err(|_| Refused::TooLarge)?).await
-    }
-
-    /// Posts what may have been posted before, as it is.
-    ///
-    /// # Errors
-    /// As [`BusClient::post`].
-    pub async fn post_again(&self, post: Post) -> Result<u64, BusError> {
-        match self.ask(Ask::Post(post)).await? {
-            Tell::Posted(position) => Ok(position),
-            _ => Err(BusError::Foreign),
-        }
-    }
-
-    /// Makes a subscription to these kinds of events, or to all if there are none.
-    ///
-    /// # Errors
-    /// [`BusError`], which knows the outcome.
-    pub async fn subscribe(
-        &self,
-        name: &str,
-        kinds: &[&str],
-        begin: Begin,
-    ) -> Result<(), BusError> {
-        let kinds: BTreeSet<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
-        self.done(Ask::Subscribe(name.to_owned(), kinds, begin)).await
-    }
-
-    /// Ends a subscription. The bus waits for it no more, and what it has parked is gone.
-    ///
-    /// # Errors
-    /// [`BusError`], which knows the outcome.
-    pub async fn unsubscribe(&self, name: &str) -> Result<(), BusError> {
-        self.done(Ask::Unsubscribe(name.to_owned())).await
-    }
-
-    /// Some of what a subscription has parked, from behind a position on.
-    ///
-    /// # Errors
-    /// [`BusError`].
-    pub async fn parked(&self, name: &str, behind: Option<u64>) -> Result<Vec<Parked>, BusError> {
-        match self.ask(Ask::Parked(name.to_owned(), behind)).await? {
-            Tell::Parked(parked) => Ok(parked),
-            _ => Err(BusError::Foreign),
-        }
-    }
-
-    /// Has a parked post tried again, before what comes next.
-    ///
-    /// # Errors
-    /// [`BusError`], which knows the outcome.
-    pub async fn replay(&self, name: &str, position: u64) -> Result<(), BusError> {
-        self.done(Ask::Replay(name.to_owned(), position)).await
-    }
-
-    /// Drops a parked post.
-    ///
-    /// # Errors
-    /// [`BusError`], which knows the outcome.
-    pub async fn discard(&self, name: &str, position: u64) -> Result<(), BusError> {
-        self.done(Ask::Drop(name.to_owned(), position)).await
-    }
-
-    /// The first position that a subscription has not done, and how many posts it has parked or
-    /// tries again.
-    ///
-    /// # Errors
-    /// [`BusError`].
-    pub async fn standing(&self, name: &str) -> Result<(u64, u32), BusError> {
-        match self.ask(Ask::Standing(name.to_owned())).await? {
-            Tell::Standing(next, parked) => Ok((next, parked)),
-            _ => Err(BusError::Foreign),
-        }
-    }
-
-    async fn done(&self, ask: Ask) -> Result<(), BusError> {
-        match self.ask(ask).await? {
-            Tell::Ok => Ok(()),
-            _ => Err(BusError::Foreign),
-        }
-    }
-
+impl<W: Witness> Backend for BusClient<W> {
     /// Asks until there is an answer or the limit has come: everything may be asked again.
     async fn ask(&self, ask: Ask) -> Result<Tell, BusError> {
         self.witness.asks(&ask).await;
@@ -188,61 +97,5 @@ impl<W: Witness> BusClient<W> {
                 }
             }
         }
-    }
-
-    /// Reads a subscription until `stopped` says stop: one post after the other, in order, each
-    /// until `handler` has done it or it is parked. A post may come more than once. Of several
-    /// readers of one subscription one is given posts; if it is not heard of for the bus's
-    /// [claim](BusConfig::claim), another one takes over.
-    ///
-    /// # Errors
-    /// If the node has stopped.
-    pub async fn read<H, F>(
-        &self,
-        name: &str,
-        backoff: Backoff,
-        mut stopped: Stop,
-        mut handler: H,
-    ) -> Result<(), BusError>
-    where
-        H: FnMut(Given) -> F,
-        F: Future<Output = Result<(), String>>,
-    {
-        let (reader, mut call, mut failures) = (self.env.random(), 0, 0);
-        let mut is_answered = true;
-        while !stopped.stopped() {
-            call += u64::from(is_answered);
-            let fetched = self.ask(Ask::Fetch { name: name.to_owned(), reader, call }).await;
-            is_answered = fetched.is_ok();
-            let given = match fetched {
-                Ok(Tell::Given(given)) => given,
-                Err(error @ (BusError::Closed(_) | BusError::Call(CallError::Stopped))) => {
-                    return Err(error);
-                }
-                _ => Vec::new(),
-            };
-            let mut wait = given.is_empty();
-            for one in given {
-                let position = one.position;
-                let handled = handler(one).await;
-                let ask = match handled {
-                    Ok(()) => Ask::Done(name.to_owned(), position),
-                    Err(why) => Ask::Failed(name.to_owned(), position, why),
-                };
-                let failed = matches!(ask, Ask::Failed(..));
-                // What the bus has not heard of comes again.
-                let is_heard = self.ask(ask).await.is_ok();
-                failures = if failed { failures + 1 } else { 0 };
-                if failed || !is_heard || stopped.stopped() {
-                    wait = true;
-                    break;
-                }
-            }
-            if wait {
-                let rest = self.env.sleep(backoff.after(failures.max(1), &self.env));
-                race(stopped.wait(), rest).await;
-            }
-        }
-        Ok(())
     }
 }

@@ -204,6 +204,9 @@ impl Bus {
 
     fn done(&mut self, name: String, position: u64, turn: &mut Turn<Bus>) -> Answer {
         let one = self.subscription(&name)?;
+        if position >= self.state.end() {
+            return Err(Refused::NoPost);
+        }
         if one.is_replay(position) || one.next() <= position {
             self.renew(&name, turn);
             self.persist(Record::Done(name, position), turn);

@@ -8,7 +8,8 @@
 //! [`Inbox`](crate::queue::Inbox) beside the effects knows the post's id. *Breaks* the order of
 //! what was parked alone, which comes again when somebody has it replayed; and a subscription that
 //! nobody reads, or that can park no more, holds up all posters until somebody sees to it. The
-//! scenario `bus/subscriptions` shows it.
+//! scenario `bus/subscriptions` shows it. A bus is a node that others ask, or with the feature
+//! `sqlite` a file; whoever brings another [`Backend`] has it pass the [`contract`].
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -30,14 +31,22 @@
 //! # Ok::<(), postcard::Error>(())
 //! ```
 
+mod backend;
 mod client;
+mod contract;
 pub mod invariants;
 mod machine;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod state;
 mod types;
 
+pub use backend::Backend;
 pub use client::{BusClient, NAME, PORT, ServeError, Witness, serve};
+pub use contract::{contract, promises};
 pub use machine::Bus;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteBus;
 pub use state::{Record, State, Subscription};
 pub use types::{
     Ask, BATCH, BODY_MAX, Begin, BusConfig, BusError, Event, Given, Parked, Post, Refused,

@@ -150,6 +150,11 @@ impl State {
         }
     }
 
+    /// The position of the next post.
+    pub(super) fn end(&self) -> u64 {
+        self.next
+    }
+
     pub(super) fn position_of(&self, id: MessageId) -> Option<u64> {
         self.recent.get(&id).copied()
     }
@@ -210,7 +215,7 @@ impl State {
 
 impl Subscription {
     fn go_behind(&mut self, position: u64) {
-        self.next = position + 1;
+        self.next = position.saturating_add(1);
         self.tries = 0;
         self.why.clear();
     }

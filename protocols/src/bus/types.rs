@@ -208,6 +208,9 @@ pub enum Refused {
     /// The bus has too much to do.
     #[error("the bus is busy")]
     Busy,
+    /// Nothing is posted there yet.
+    #[error("there is no such post")]
+    NoPost,
 }
 
 /// Why an operation on a bus failed.
@@ -225,6 +228,9 @@ pub enum BusError {
     /// The node has stopped.
     #[error(transparent)]
     Closed(#[from] BindError),
+    /// The bus's store failed.
+    #[error("the store of the bus: {0}")]
+    Store(String),
     /// Somebody answers what no bus does.
     #[error("another program answers")]
     Foreign,

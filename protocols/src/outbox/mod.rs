@@ -37,7 +37,7 @@ mod tables;
 pub use contract::contract;
 pub use letters::{Letter, Numbered, Outbox};
 pub use machine::{Ask, Decision, OutboxConfig, Outboxed, Record, State, Tell};
-pub use relay::{NAME, OutboxClient, PORT, ServeError, Source, Target, relay, serve};
+pub use relay::{NAME, OnBus, OutboxClient, PORT, ServeError, Source, Target, relay, serve};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OutboxError, SqliteOutbox};
 pub use tables::TableOutbox;

@@ -2,7 +2,7 @@
 
 use super::letters::Numbered;
 use super::machine::{Ask, Outboxed, State, Tell};
-use crate::bus::{BusClient, Post, Witness};
+use crate::bus::{self, Post};
 use crate::queue::{Backend, Message};
 pub use squall_env::machine::ServeError;
 use squall_env::machine::serve_requests;
@@ -55,9 +55,11 @@ impl<B: Backend> Target for (&B, &str) {
 }
 
 /// A bus, on which all letters are events of this kind, which they hold encoded.
-impl<W: Witness> Target for (&BusClient<W>, &str) {
+pub struct OnBus<'a, B>(pub &'a B, pub &'a str);
+
+impl<B: bus::Backend> Target for OnBus<'_, B> {
     async fn publish(&self, message: Message) -> Result<bool, String> {
-        let (bus, kind) = self;
+        let OnBus(bus, kind) = self;
         let post = Post { id: message.id, kind: (*kind).to_owned(), body: message.body };
         bus.post_again(post).await.map(|_| false).map_err(|error| error.to_string())
     }

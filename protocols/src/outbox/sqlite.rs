@@ -59,10 +59,7 @@ impl SqliteOutbox {
     /// [`OutboxError::Store`]: if it is no database, or if another process has it.
     pub fn open(env: &Env, file: &Path, config: OutboxConfig) -> Result<SqliteOutbox, OutboxError> {
         let open = || {
-            let connection = Connection::open(file)?;
-            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "FULL")?;
+            let connection = crate::sqlite::open(file)?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS squall_outbox (
                     number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,7 +6,7 @@ use squall::{Client, Scenario};
 use squall_env::sync::stop_with_node;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, View};
 use squall_protocols::bus::{
-    self, Begin, Bus, BusClient, BusConfig, BusError, Event, Given, invariants,
+    self, Backend, Begin, Bus, BusClient, BusConfig, BusError, Event, Given, invariants,
 };
 use squall_protocols::queue::{Backoff, MessageId};
 use std::time::Duration;
@@ -96,7 +96,7 @@ async fn reader(env: Env) -> Result<(), BusError> {
     let name = NAMES[usize::from(env.me().ordinal()) % NAMES.len()];
     let stopped = stop_with_node(&env);
     let backoff = Backoff { base: Duration::from_millis(30), max: Duration::from_millis(200) };
-    client.read(name, backoff, stopped, |given| handle(env.clone(), given)).await
+    client.read(&env, name, backoff, stopped, |given| handle(env.clone(), given)).await
 }
 
 async fn handle(env: Env, given: Given) -> Result<(), String> {

@@ -13,9 +13,9 @@ use squall_env::machine::{ServeError, serve_requests};
 use squall_env::platform::BindError;
 use squall_env::sync::stop_with_node;
 use squall_env::{Either, Env, Port, mutant, open, race};
-use squall_protocols::bus::{self, Begin, BusClient, BusConfig, BusError, Event, Given};
+use squall_protocols::bus::{self, Backend, Begin, BusClient, BusConfig, BusError, Event, Given};
 use squall_protocols::event_store::{EventId, EventStore, Expected, RemoteStore};
-use squall_protocols::outbox::{self, OutboxClient, OutboxConfig, Outboxed, relay};
+use squall_protocols::outbox::{self, OnBus, OutboxClient, OutboxConfig, Outboxed, relay};
 use squall_protocols::queue::Backoff;
 use squall_protocols::saga::{Definitions, Orchestrator, SagaId};
 use std::fmt::Display;
@@ -66,7 +66,7 @@ pub(super) async fn serve_orders(env: Env) -> Result<(), ServeError> {
         for name in [FULFILMENT, HISTORY] {
             while bus.subscribe(name, &[OrderEvent::KIND], Begin::Oldest).await.is_err() {}
         }
-        relay(&own, &source, SOURCE, (&bus, OrderEvent::KIND), stop_with_node(&own)).await;
+        relay(&own, &source, SOURCE, OnBus(&bus, OrderEvent::KIND), stop_with_node(&own)).await;
     });
     let answer = |ask, back| orders.clone().answer(ask, back, None);
     serve_requests(&env, run, Port::named(outbox::PORT), answer).await
@@ -113,10 +113,10 @@ async fn subscribed<F>(
     env: &Env,
     bus: &BusClient,
     name: &str,
-    handle: impl Fn((EventId, OrderEvent)) -> F,
+    handle: impl Fn((EventId, OrderEvent)) -> F + Send + Sync,
 ) -> Result<(), String>
 where
-    F: Future<Output = ()>,
+    F: Future<Output = ()> + Send,
 {
     let handler = |given: Given| {
         let event = match given.read::<OrderEvent>() {
@@ -131,7 +131,7 @@ where
             Ok(())
         }
     };
-    match bus.read(name, BACKOFF, stop_with_node(env), handler).await {
+    match bus.read(env, name, BACKOFF, stop_with_node(env), handler).await {
         Ok(()) => Ok(()),
         Err(BusError::Closed(_)) => Ok(()),
         Err(error) => Err(error.to_string()),

@@ -5,6 +5,7 @@
 //! Whatever the kernel has taken survives that, so it shows nothing of syncs. It shows what is
 //! written in more than one step.
 
+mod bus;
 mod events;
 mod outbox;
 mod tables;

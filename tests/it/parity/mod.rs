@@ -21,7 +21,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 /// How long a check may take, in either world.
-const CHECK_MAX: Duration = Duration::from_secs(20);
+pub(crate) const CHECK_MAX: Duration = Duration::from_secs(20);
 
 /// What a check says if it does not hold.
 pub(crate) type Checked = Result<(), String>;
@@ -93,7 +93,8 @@ async fn bounded<Fut: Future<Output = Checked>>(env: Env, check: Fut) -> Checked
     env.timeout(CHECK_MAX, check).await.unwrap_or_else(|_| Err("it takes too long".to_owned()))
 }
 
-fn in_the_simulated_world<F, Fut>(nodes: u16, check: F)
+/// As [`in_both_worlds`], but in the simulated one alone.
+pub(crate) fn in_the_simulated_world<F, Fut>(nodes: u16, check: F)
 where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Checked> + Send + 'static,

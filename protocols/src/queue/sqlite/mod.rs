@@ -12,7 +12,6 @@ mod store;
 
 use super::backend::Backend;
 use super::types::{Ask, QueueError, Tell};
-use rusqlite::Connection;
 use squall_env::Env;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,11 +36,7 @@ impl SqliteQueue {
     /// # Errors
     /// [`QueueError::Store`]: if it is no database, or if another process has it.
     pub fn open(env: &Env, file: &Path) -> Result<SqliteQueue, QueueError> {
-        let connection = Connection::open(file)?;
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        let store = Store::start(connection, env.now())?;
+        let store = Store::start(crate::sqlite::open(file)?, env.now())?;
         Ok(SqliteQueue { env: env.clone(), store: Arc::new(Mutex::new(store)) })
     }
 }
