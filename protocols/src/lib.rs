@@ -27,6 +27,7 @@ pub mod bulkhead;
 pub mod bus;
 pub mod cqrs;
 pub mod event_store;
+mod later;
 pub mod limiter;
 pub mod lock;
 pub mod outbox;

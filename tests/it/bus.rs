@@ -48,7 +48,7 @@ async fn hears(env: &Env, bus: &BusClient, name: &str, fails: u8) -> Result<Vec<
         own.sleep(Duration::from_millis(300)).await;
         stopper.stop();
     });
-    let backoff = Backoff { base: SHORT, max: SHORT };
+    let backoff = Backoff::new(SHORT, SHORT);
     bus.read(env, name, backoff, stopped, handler).await.map_err(text)?;
     let heard = heard.lock().unwrap().clone();
     Ok(heard)

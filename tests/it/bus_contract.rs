@@ -158,6 +158,7 @@ enum Flaw {
     CountsAllThatIsGiven,
     HidesReplays,
     KeepsWhatIsDropped,
+    ForgetsWhenItWasPosted,
     TakesEveryKind,
     DropsWhenFull,
     HasOneError,
@@ -185,6 +186,7 @@ const FLAWS: &[(&str, Flaw)] = &[
     ("of several posts the first is tried", CountsAllThatIsGiven),
     ("a parked post can be tried again", HidesReplays),
     ("a parked post can be dropped", KeepsWhatIsDropped),
+    ("a post says when it was posted", ForgetsWhenItWasPosted),
     ("a subscription hears of its kinds alone", TakesEveryKind),
     ("posters wait before a post is dropped", DropsWhenFull),
     ("posters wait before a post is dropped", Config(BusConfig { posts_max: 7, ..CONFIG })),
@@ -271,6 +273,10 @@ impl Flawed {
             (flaw, Ask::Fetch { name, reader, .. }, Ok(Tell::Given(mut given))) => {
                 match flaw {
                     GivesTheLastFirst => given.reverse(),
+                    ForgetsWhenItWasPosted => {
+                        let replays = given.iter_mut().filter(|one| one.is_replay);
+                        replays.for_each(|one| one.posted = None);
+                    }
                     HidesReplays => given.iter_mut().for_each(|one| one.is_replay = false),
                     TakesGivenForDone => {
                         for one in &given {
@@ -371,7 +377,7 @@ impl Backend for Flawed {
                 let _ = handler(one).await;
                 self.bus.ask(Ask::Done(name.to_owned(), position)).await?;
             }
-            env.sleep(backoff.base).await;
+            env.sleep(backoff.first).await;
         }
         Ok(())
     }

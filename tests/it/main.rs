@@ -9,6 +9,7 @@ mod config; // A versioned key-value store on Raft, and those who watch it.
 mod config_http; // The store over HTTP, byte by byte.
 mod cqrs; // Commands, views and rebuilds: in both worlds, on SQLite and under crashes.
 mod event_store; // What happened, kept for ever; and those who decide on it.
+mod first_formats; // What queues and buses of earlier versions wrote still opens.
 mod golden; // One small run of the register in words, as it always was.
 mod http; // A register over HTTP with hyper, in the world and on sockets.
 mod killed; // Processes that are killed while they write to SQLite, and what is left.

@@ -3,13 +3,15 @@
 
 use crate::killed::{all_confirmed, confirm, killed};
 use crate::parity::{Checked, ensure, in_both_worlds, in_the_real_world, text};
-use squall_env::Env;
+use squall_env::sync::stop;
+use squall_env::{Either, Env, race};
 use squall_protocols::queue::{
-    Backend, Message, MessageId, QueueClient, QueueConfig, QueueError, Session, SqliteQueue,
-    Verdict, contract, serve,
+    Backend, Backoff, ConsumerConfig, DeadReason, Delivery, Failure, Jitter, Message, MessageId,
+    QueueClient, QueueConfig, QueueError, Session, SqliteQueue, Verdict, consume, contract, serve,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a delivery is its consumer's: long beside a sync of a busy disk.
@@ -32,6 +34,104 @@ fn sqlite_keeps_the_contract() {
         let folder = tempfile::tempdir().map_err(text)?;
         let queue = SqliteQueue::open(&env, &folder.path().join("queue.db")).map_err(text)?;
         contract(&env, &queue, VISIBILITY).await
+    });
+}
+
+/// What a handler has seen, and when.
+type Seen<T> = Arc<Mutex<Vec<T>>>;
+
+fn note<T>(seen: &Seen<T>, what: T) -> usize {
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.push(what);
+    seen.len()
+}
+
+/// A broker, and a consumer of one of its queues until that is empty.
+async fn consumed<H, F>(env: &Env, backoff: Backoff, bodies: &[&[u8]], handler: H) -> Checked
+where
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let queue = QueueClient::open(env, env.me(), Duration::from_secs(5)).map_err(text)?;
+    queue.declare("orders", QueueConfig::default()).await.map_err(text)?;
+    for (number, body) in (1..).zip(bodies) {
+        let message = Message::new(MessageId(number), *body);
+        queue.publish("orders", message).await.map_err(text)?;
+    }
+    let config = ConsumerConfig { backoff, ..ConsumerConfig::new("orders", VISIBILITY * 10) };
+    let (_stopper, stopped) = stop(env, "consumer");
+    let until_empty = async {
+        while queue.depth("orders").await.map_err(text)?.queued > 0 {
+            env.sleep(Duration::from_millis(20)).await;
+        }
+        Checked::Ok(())
+    };
+    match race(consume(env, &queue, config, stopped, handler), until_empty).await {
+        Either::Left(ended) => Err(format!("the consumer has ended: {ended:?}")),
+        Either::Right(emptied) => emptied,
+    }
+}
+
+#[test]
+fn what_a_consumer_cannot_read_is_dead_at_once_and_holds_up_nothing() {
+    in_both_worlds(1, |env: Env| async move {
+        let broker = env.spawn("broker", serve(env.clone()));
+        let seen = Seen::default();
+        let heard = Arc::clone(&seen);
+        let handler = move |delivery: Delivery| {
+            let heard = Arc::clone(&heard);
+            async move {
+                let number: u64 = delivery.read()?;
+                note(&heard, number);
+                Ok(())
+            }
+        };
+        // A number that does not end, and two that do.
+        consumed(&env, Backoff::default(), &[&[7], &[0xff; 3], &[8]], handler).await?;
+        let mut read = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        read.sort_unstable();
+        ensure(read == [7, 8], "what can be read was not done")?;
+        let queue = QueueClient::open(&env, env.me(), Duration::from_secs(5)).map_err(text)?;
+        let dead = queue.dead_letters("orders", None).await.map_err(text)?;
+        broker.cancel();
+        let [letter] = &dead[..] else { return Err(format!("there is {dead:?}")) };
+        let is_malformed = matches!(&letter.reason, DeadReason::Malformed(why) if !why.is_empty());
+        ensure(is_malformed && letter.receipt.attempt == 1, "it was tried again")
+    });
+}
+
+#[test]
+fn a_message_that_failed_rests_as_long_as_its_consumer_says() {
+    in_both_worlds(1, |env: Env| async move {
+        let broker = env.spawn("broker", serve(env.clone()));
+        let seen = Seen::default();
+        let (own, heard) = (env.clone(), Arc::clone(&seen));
+        let handler = move |_: Delivery| {
+            let times = note(&heard, own.now());
+            let fails = Err(Failure::Retry("declined".to_owned()));
+            async move { if times < 4 { fails } else { Ok(()) } }
+        };
+        let first = Duration::from_millis(120);
+        let backoff = Backoff { first, most: first * 2, jitter: Jitter::None };
+        consumed(&env, backoff, &[b""], handler).await?;
+        broker.cancel();
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let rests: Vec<Duration> = seen.windows(2).map(|two| two[1] - two[0]).collect();
+        let wanted = [first, first * 2, first * 2];
+        let rested = rests.iter().zip(wanted).all(|(rest, wanted)| *rest >= wanted);
+        ensure(rests.len() == 3 && rested, &format!("it rested for {rests:?}"))?;
+        for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
+            let waits: Vec<Duration> =
+                (1..=70).map(|tries| Backoff { jitter, ..backoff }.after(tries, &env)).collect();
+            let least = match jitter {
+                Jitter::Full => Duration::ZERO,
+                Jitter::Equal => first / 2,
+                Jitter::None | Jitter::Decorrelated => first,
+            };
+            let fit = waits.iter().all(|wait| (least..=first * 2).contains(wait));
+            ensure(fit, &format!("{jitter:?} gives {waits:?}"))?;
+        }
+        Ok(())
     });
 }
 

@@ -8,7 +8,7 @@ use squall_protocols::raft::{Change, Config, Configuration, NAME, Payload, Raft}
 use squall_scenarios::raft::Value;
 
 /// The files of a journal, sorted by name.
-struct Disk(&'static [(&'static str, &'static [u8])]);
+pub(crate) struct Disk(pub(crate) &'static [(&'static str, &'static [u8])]);
 
 impl Image for Disk {
     fn file(&self, path: &str) -> Option<&[u8]> {

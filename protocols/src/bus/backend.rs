@@ -1,7 +1,8 @@
 //! What every bus can do, whoever keeps it.
 
 use super::types::{Ask, Begin, BusError, Event, Given, Parked, Post, Refused, Tell};
-use crate::queue::{Backoff, MessageId};
+use crate::queue::MessageId;
+use crate::retry::Backoff;
 use squall_env::request::CallError;
 use squall_env::sync::Stop;
 use squall_env::{Env, race};

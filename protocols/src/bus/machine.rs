@@ -1,6 +1,6 @@
 //! A bus: one log of posts, and a position in it for every subscription.
 
-use super::state::{Record, State};
+use super::state::{Image, Record, State};
 use super::types::{
     Ask, BATCH, BODY_MAX, Begin, BusConfig, Given, Post, Refused, SUBSCRIPTIONS_MAX, TEXT_MAX, Tell,
 };
@@ -64,7 +64,7 @@ impl Bus {
                 let from = behind.map_or(0, |position| position.saturating_add(1));
                 let parked = self.subscription(&name)?.parked();
                 let parked = parked.filter(|parked| parked.position >= from).take(BATCH / 2);
-                Ok(Tell::Parked(parked.cloned().collect()))
+                Ok(Tell::Parked(parked.collect()))
             }
             Ask::Replay(name, position) => {
                 let one = self.subscription(&name)?;
@@ -112,7 +112,7 @@ impl Bus {
             self.persist(Record::Evicted, turn);
         }
         let id = post.id;
-        self.persist(Record::Posted(post), turn);
+        self.persist(Record::PostedAt(post, turn.wall()), turn);
         Ok(Tell::Posted(self.state.position_of(id).unwrap_or_default()))
     }
 
@@ -238,10 +238,10 @@ impl Machine for Bus {
     type Request = Ask;
     type Reply = Tell;
     type Record = Record;
-    type Snapshot = State;
+    type Snapshot = Image;
 
-    fn restore(config: &BusConfig, snapshot: Option<State>) -> Bus {
-        let state = snapshot.unwrap_or_default();
+    fn restore(config: &BusConfig, snapshot: Option<Image>) -> Bus {
+        let state = snapshot.map(Image::into_state).unwrap_or_default();
         Bus { config: *config, state, claims: BTreeMap::new(), since_snapshot: 0 }
     }
 
@@ -249,8 +249,8 @@ impl Machine for Bus {
         self.state.apply(record, &self.config);
     }
 
-    fn snapshot(&self) -> State {
-        self.state.clone()
+    fn snapshot(&self) -> Image {
+        Image::of(&self.state)
     }
 
     fn on_start(&mut self, turn: &mut Turn<Bus>) {

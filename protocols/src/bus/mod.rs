@@ -26,7 +26,7 @@
 //! }
 //!
 //! let post = Post::of(MessageId(1), &PaymentFailed { order: 7 })?;
-//! let given = Given { position: 0, is_replay: false, post };
+//! let given = Given { position: 0, is_replay: false, posted: None, post };
 //! assert_eq!(given.read::<PaymentFailed>()?, Some(PaymentFailed { order: 7 }));
 //! # Ok::<(), postcard::Error>(())
 //! ```
@@ -47,7 +47,7 @@ pub use contract::{contract, promises};
 pub use machine::Bus;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
-pub use state::{Record, State, Subscription};
+pub use state::{Image, Record, State, Subscription};
 pub use types::{
     Ask, BATCH, BODY_MAX, Begin, BusConfig, BusError, Event, Given, Parked, Post, Refused,
     SUBSCRIPTIONS_MAX, TEXT_MAX, Tell,

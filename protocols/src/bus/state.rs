@@ -1,10 +1,29 @@
 //! The durable state of a bus.
 
 use super::types::{BATCH, Begin, BusConfig, Given, Parked, Post};
+use crate::later::Later;
 use crate::queue::MessageId;
 use serde::{Deserialize, Serialize};
 use squall_env::WallTime;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A post that somebody waits for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Kept {
+    post: Post,
+    /// When it was posted. An [`Image`] has it beside the state.
+    #[serde(skip)]
+    posted: Option<WallTime>,
+}
+
+/// A post that is parked or tried again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Aside {
+    position: u64,
+    kept: Kept,
+    why: String,
+    since: WallTime,
+}
 
 /// A subscription: where it stands, and what it has set aside.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -16,15 +35,15 @@ pub struct Subscription {
     tries: u32,
     /// How that failed the last time.
     why: String,
-    parked: BTreeMap<u64, Parked>,
+    parked: BTreeMap<u64, Aside>,
     /// What is tried again, and how often it was given since.
-    replays: BTreeMap<u64, (Parked, u32)>,
+    replays: BTreeMap<u64, (Aside, u32)>,
 }
 
-/// A durable change of a bus.
+/// A durable change of a bus. Journals hold the numbers of the variants: new ones come last.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Record {
-    /// Something was posted.
+    /// Something was posted; so in earlier versions.
     Posted(Post),
     /// There is a subscription to these kinds, which begins there.
     Subscribed(String, BTreeSet<String>, Begin),
@@ -44,6 +63,8 @@ pub enum Record {
     Dropped(String, u64),
     /// The oldest post is gone, whoever waits for it.
     Evicted,
+    /// Something was posted, at this wall time.
+    PostedAt(Post, WallTime),
 }
 
 /// The posts that somebody waits for, and the subscriptions.
@@ -51,16 +72,49 @@ pub enum Record {
 pub struct State {
     /// The position of the next post.
     next: u64,
-    posts: BTreeMap<u64, Post>,
+    posts: BTreeMap<u64, Kept>,
     recent: BTreeMap<MessageId, u64>,
     order: VecDeque<MessageId>,
     subscriptions: BTreeMap<String, Subscription>,
 }
 
+/// A state as a snapshot has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Image {
+    state: State,
+    /// When what stands at these positions was posted.
+    posted: Later<BTreeMap<u64, WallTime>>,
+}
+
+impl Image {
+    pub(super) fn of(state: &State) -> Image {
+        let mut state = state.clone();
+        let each = |(position, kept): (u64, &mut Kept)| kept.posted.map(|at| (position, at));
+        let posted = state.each().filter_map(each).collect();
+        Image { state, posted: Later(posted) }
+    }
+
+    pub(super) fn into_state(self) -> State {
+        let Image { mut state, posted: Later(posted) } = self;
+        state.each().for_each(|(position, kept)| kept.posted = posted.get(&position).copied());
+        state
+    }
+}
+
 impl State {
+    /// All posts, those that are set aside counted, with their positions.
+    fn each(&mut self) -> impl Iterator<Item = (u64, &mut Kept)> {
+        let aside = self.subscriptions.values_mut().flat_map(|one| {
+            let again = one.replays.values_mut().map(|(aside, _)| aside);
+            one.parked.values_mut().chain(again).map(|aside| (aside.position, &mut aside.kept))
+        });
+        self.posts.iter_mut().map(|(position, kept)| (*position, kept)).chain(aside)
+    }
+
     pub(super) fn apply(&mut self, record: &Record, config: &BusConfig) {
         match record {
-            Record::Posted(post) => self.post(post, config),
+            Record::Posted(post) => self.post(post, None, config),
+            Record::PostedAt(post, wall) => self.post(post, Some(*wall), config),
             Record::Subscribed(name, kinds, begin) => {
                 let oldest = self.posts.keys().next().copied().unwrap_or(self.next);
                 let next = if *begin == Begin::Oldest { oldest } else { self.next };
@@ -106,7 +160,7 @@ impl State {
         self.forget();
     }
 
-    fn post(&mut self, post: &Post, config: &BusConfig) {
+    fn post(&mut self, post: &Post, posted: Option<WallTime>, config: &BusConfig) {
         if self.recent.insert(post.id, self.next).is_none() {
             self.order.push_back(post.id);
         }
@@ -115,7 +169,7 @@ impl State {
                 self.recent.remove(&id);
             }
         }
-        self.posts.insert(self.next, post.clone());
+        self.posts.insert(self.next, Kept { post: post.clone(), posted });
         self.next += 1;
     }
 
@@ -124,13 +178,13 @@ impl State {
     }
 
     fn park(&mut self, name: &str, position: u64, since: WallTime) {
-        let post = self.posts.get(&position).cloned();
+        let kept = self.posts.get(&position).cloned();
         self.change(name, |one| {
-            if let Some((parked, _)) = one.replays.remove(&position) {
-                one.parked.insert(position, Parked { since, ..parked });
-            } else if let Some(post) = post {
+            if let Some((aside, _)) = one.replays.remove(&position) {
+                one.parked.insert(position, Aside { since, ..aside });
+            } else if let Some(kept) = kept {
                 let why = std::mem::take(&mut one.why);
-                one.parked.insert(position, Parked { position, post, why, since });
+                one.parked.insert(position, Aside { position, kept, why, since });
                 one.go_behind(position);
             }
         });
@@ -140,7 +194,7 @@ impl State {
     /// else one whose kinds are never posted would hold up everybody.
     fn forget(&mut self) {
         for one in self.subscriptions.values_mut() {
-            while self.posts.get(&one.next).is_some_and(|post| !one.wants(post)) {
+            while self.posts.get(&one.next).is_some_and(|kept| !one.wants(&kept.post)) {
                 one.next += 1;
             }
         }
@@ -163,17 +217,17 @@ impl State {
     /// next ones in order.
     pub(super) fn next(&self, name: &str) -> Vec<Given> {
         let Some(one) = self.subscriptions.get(name) else { return Vec::new() };
-        if let Some((position, (parked, _))) = one.replays.first_key_value() {
-            let post = parked.post.clone();
-            return vec![Given { position: *position, is_replay: true, post }];
-        }
-        let wanted = self.posts.range(one.next..).filter(|(_, post)| one.wants(post));
-        let given = |(position, post): (&u64, &Post)| Given {
+        let given = |(position, is_replay, kept): (&u64, bool, &Kept)| Given {
             position: *position,
-            is_replay: false,
-            post: post.clone(),
+            is_replay,
+            posted: kept.posted,
+            post: kept.post.clone(),
         };
-        wanted.take(BATCH).map(given).collect()
+        if let Some((position, (aside, _))) = one.replays.first_key_value() {
+            return vec![given((position, true, &aside.kept))];
+        }
+        let wanted = self.posts.range(one.next..).filter(|(_, kept)| one.wants(&kept.post));
+        wanted.take(BATCH).map(|(position, kept)| given((position, false, kept))).collect()
     }
 
     /// How often the post that is next was given already.
@@ -199,7 +253,7 @@ impl State {
 
     /// The posts that are kept, by their positions.
     pub fn posts(&self) -> impl Iterator<Item = (u64, &Post)> {
-        self.posts.iter().map(|(position, post)| (*position, post))
+        self.posts.iter().map(|(position, kept)| (*position, &kept.post))
     }
 
     /// How many posts are kept.
@@ -230,8 +284,14 @@ impl Subscription {
     }
 
     /// What is parked, by position.
-    pub fn parked(&self) -> impl Iterator<Item = &Parked> {
-        self.parked.values()
+    pub fn parked(&self) -> impl Iterator<Item = Parked> {
+        self.parked.values().map(|aside| Parked {
+            position: aside.position,
+            post: aside.kept.post.clone(),
+            posted: aside.kept.posted,
+            why: aside.why.clone(),
+            since: aside.since,
+        })
     }
 
     /// The positions of what was parked and is tried again.

@@ -68,6 +68,9 @@ pub struct Given {
     pub position: u64,
     /// Whether it was parked and is tried again, out of order.
     pub is_replay: bool,
+    /// When it was posted, by the wall clock of the bus. It is not known of what was posted under a
+    /// version that did not write it down.
+    pub posted: Option<WallTime>,
     /// What was posted.
     pub post: Post,
 }
@@ -93,6 +96,8 @@ pub struct Parked {
     pub position: u64,
     /// What was posted.
     pub post: Post,
+    /// When it was posted, as with [`Given::posted`].
+    pub posted: Option<WallTime>,
     /// How it failed the last time.
     pub why: String,
     /// Since when it is parked, by the wall clock of the bus.

@@ -1,16 +1,16 @@
 //! A broker: queues by name, each change of them a record.
 
+use super::kept::Image;
 use super::log::Log;
-use super::state::{Change, Durable, Found, Queue, Session};
+use super::state::{Change, Found, Queue, Session};
 use super::types::{
-    Ask, BODY_MAX, CONSUMERS_MAX, DELAY_MAX, DeadReason, Message, PREFETCH_MAX, QUEUES_MAX,
-    QueueConfig, Receipt, Refused, TEXT_MAX, Tell, Verdict,
+    Ask, BODY_MAX, DELAY_MAX, DeadReason, Message, PREFETCH_MAX, QUEUES_MAX, QueueConfig, Receipt,
+    Refused, TEXT_MAX, Tell, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use squall_env::machine::RequestId;
 use squall_env::{Instant, Machine, Never, Turn, mutant};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The name of the broker's journal.
 pub const NAME: &str = "broker";
@@ -233,7 +233,7 @@ impl Broker {
         };
         let places = queue.next(usize::from(prefetch).saturating_sub(in_hand));
         if !places.is_empty() {
-            self.persist(name, Change::Delivered(places.clone()), log);
+            self.persist(name, Change::DeliveredAt(places.clone(), log.wall()), log);
         }
         let delivered = self.with(name, |queue| {
             for place in &places {
@@ -314,12 +314,17 @@ impl Broker {
         let now = log.now();
         match verdict {
             Verdict::Ack => self.persist(name, Change::Acked(place), log),
-            Verdict::Dead { why } | Verdict::Retry { why, .. } if why.len() > TEXT_MAX => {
+            Verdict::Dead { why } | Verdict::Malformed { why } | Verdict::Retry { why, .. }
+                if why.len() > TEXT_MAX =>
+            {
                 return Err(Refused::TooLarge);
             }
             Verdict::Retry { after, .. } if after > DELAY_MAX => return Err(Refused::TooLarge),
             Verdict::Dead { why } => {
                 self.bury(name, place, (DeadReason::Rejected(why), true), log);
+            }
+            Verdict::Malformed { why } => {
+                self.bury(name, place, (DeadReason::Malformed(why), true), log);
             }
             Verdict::Retry { why, .. } if is_last => {
                 self.bury(name, place, (DeadReason::DeliveryLimit(why), true), log);
@@ -331,7 +336,7 @@ impl Broker {
                     self.persist(name, Change::Redriven(place), log);
                     return Ok(Tell::Done);
                 }
-                self.persist(name, Change::Retried(place, after, why), log);
+                self.persist(name, Change::RetriedAt(place, after, why, log.wall()), log);
                 self.with(name, |queue| queue.rest(place, now));
             }
         }
@@ -422,40 +427,6 @@ impl Broker {
     }
 }
 
-impl Queue {
-    /// Lets a consumer in, in the place of one that has gone.
-    fn make_room_for(&mut self, consumer: u64, now: Instant) -> Result<(), Refused> {
-        if self.sessions.len() < CONSUMERS_MAX || self.sessions.contains_key(&consumer) {
-            return Ok(());
-        }
-        let patience: Duration = self.config().visibility;
-        self.sessions.retain(|_, one| !one.held.is_empty() || one.seen + patience > now);
-        let is_full = self.sessions.len() >= CONSUMERS_MAX;
-        if is_full { Err(Refused::TooManyConsumers) } else { Ok(()) }
-    }
-
-    /// Notes what a consumer's last call gave it.
-    fn gave(&mut self, consumer: u64, places: &[u64]) {
-        let given = places.iter().filter_map(|place| {
-            self.delivery(*place).map(|delivery| (*place, delivery.receipt.attempt))
-        });
-        let given = given.collect();
-        if let Some(session) = self.sessions.get_mut(&consumer) {
-            session.given = given;
-        }
-    }
-
-    /// What a consumer's last call gave it and it still has.
-    fn given(&self, consumer: u64) -> Vec<super::types::Delivery> {
-        let Some(session) = self.sessions.get(&consumer) else { return Vec::new() };
-        let has = |(place, attempt): &(u64, u32)| {
-            let delivery = self.delivery(*place).filter(|_| session.held.contains(place))?;
-            (delivery.receipt.attempt == *attempt).then_some(delivery)
-        };
-        session.given.iter().filter_map(has).collect()
-    }
-}
-
 impl Machine for Broker {
     type Config = ();
     type Timer = ();
@@ -463,10 +434,10 @@ impl Machine for Broker {
     type Request = Request;
     type Reply = Tell;
     type Record = Record;
-    type Snapshot = BTreeMap<String, Durable>;
+    type Snapshot = Image;
 
-    fn restore((): &(), snapshot: Option<BTreeMap<String, Durable>>) -> Broker {
-        let queues = snapshot.unwrap_or_default().into_iter();
+    fn restore((): &(), snapshot: Option<Image>) -> Broker {
+        let queues = snapshot.map(Image::into_queues).unwrap_or_default().into_iter();
         let queues = queues.map(|(name, kept)| (name, Queue::restore(kept))).collect();
         Broker { queues, ..Broker::default() }
     }
@@ -475,9 +446,8 @@ impl Machine for Broker {
         self.take(record);
     }
 
-    fn snapshot(&self) -> BTreeMap<String, Durable> {
-        let durable = |(name, queue): (&String, &Queue)| (name.clone(), queue.durable().clone());
-        self.queues.iter().map(durable).collect()
+    fn snapshot(&self) -> Image {
+        Image::of(self.queues.iter().map(|(name, queue)| (name, queue.durable())))
     }
 
     fn on_start(&mut self, turn: &mut Turn<Broker>) {

@@ -1,8 +1,9 @@
 //! A consumer that runs: it takes deliveries, has them handled, and settles them.
 
 use super::backend::{Backend, Session};
-use super::backoff::Backoff;
 use super::types::{DeadLetter, Delivery, QueueError, Receipt, Verdict};
+use crate::retry::Backoff;
+use serde::de::DeserializeOwned;
 use squall_env::request::CallError;
 use squall_env::sync::{Semaphore, Stop, Stopper, semaphore, stop};
 use squall_env::{Env, HasOutcome, Outcome, Task, mutant, race};
@@ -22,7 +23,7 @@ pub struct ConsumerConfig {
     pub heartbeat: Duration,
     /// How long it waits where there was nothing.
     pub idle: Duration,
-    /// How long a message rests that has failed.
+    /// How long a message rests that has failed, by how often it has, and what chance does to that.
     pub backoff: Backoff,
 }
 
@@ -48,6 +49,32 @@ pub enum Failure {
     /// It never will.
     #[error("{0}")]
     Dead(String),
+    /// Its body is not what this consumer can read, and tries would change nothing: it is dead at
+    /// once, as [malformed](super::DeadReason::Malformed).
+    #[error("it cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl Delivery {
+    /// What the body says, in the format of postcard. A handler can pass the error on:
+    ///
+    /// ```
+    /// use squall_protocols::queue::{Delivery, Failure};
+    ///
+    /// async fn ship(delivery: Delivery) -> Result<(), Failure> {
+    ///     let (order, weight): (u64, u32) = delivery.read()?;
+    ///     // ...
+    /// #   let _ = (order, weight);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Failure::Malformed`].
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let read = postcard::from_bytes(&self.body);
+        read.map_err(|error| Failure::Malformed(error.to_string()))
+    }
 }
 
 /// The deliveries under way, each with what ends its work if the lease is lost.
@@ -198,6 +225,7 @@ where
             let verdict = match (self.handler)(delivery).await {
                 Ok(()) => Verdict::Ack,
                 Err(Failure::Dead(why)) => Verdict::Dead { why },
+                Err(Failure::Malformed(why)) => Verdict::Malformed { why },
                 Err(Failure::Retry(why)) => {
                     Verdict::Retry { after: self.config.backoff.after(attempt, &self.env), why }
                 }

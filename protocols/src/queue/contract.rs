@@ -5,7 +5,8 @@
 
 use super::backend::{Backend, Session};
 use super::types::{
-    DeadReason, Delivery, Depth, Message, MessageId, QueueConfig, QueueError, Refused, Verdict,
+    DeadLetter, DeadReason, Delivery, Depth, Message, MessageId, QueueConfig, QueueError, Refused,
+    Verdict,
 };
 use squall_env::Env;
 use std::fmt::Debug;
@@ -32,6 +33,8 @@ pub async fn contract<B: Backend>(env: &Env, backend: &B, visibility: Duration) 
     suite.a_lost_consumer_uses_up_attempts_too().await?;
     suite.a_message_that_fails_holds_up_no_other().await?;
     suite.a_dead_letter_has_its_reason_and_can_be_tried_again().await?;
+    suite.a_dead_letter_says_when_it_failed_first().await?;
+    suite.what_cannot_be_read_is_dead_at_once().await?;
     suite.messages_of_one_key_come_in_order().await?;
     suite.a_consumer_gets_what_it_has_room_for().await?;
     suite.a_delayed_message_comes_later().await?;
@@ -58,6 +61,12 @@ fn same<T: PartialEq + Debug>(is: T, wanted: T, what: &str) -> Checked {
 
 fn retry(after: Duration) -> Verdict {
     Verdict::Retry { after, why: "it failed".to_owned() }
+}
+
+/// How long before its death a message failed for the first time.
+fn failed_before(letter: &DeadLetter) -> Option<Duration> {
+    let nanos = letter.died.as_unix_nanos() - letter.first_failed?.as_unix_nanos();
+    u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
 
 impl<B: Backend> Suite<'_, B> {
@@ -217,7 +226,11 @@ impl<B: Backend> Suite<'_, B> {
         self.env.sleep(self.visibility * 2).await;
         let mut session = Session::new(self.env, &queue, 1);
         self.nothing(&mut session, "a third delivery").await?;
-        same(self.depth(&queue).await?, Depth { dead: 1, ..Depth::default() }, "what is left")
+        same(self.depth(&queue).await?, Depth { dead: 1, ..Depth::default() }, "what is left")?;
+        let letters = self.backend.dead_letters(&queue, None).await.map_err(text)?;
+        // The second consumer had it for a while.
+        let before = letters.first().and_then(failed_before);
+        same(before >= Some(self.visibility / 2), true, "whether the first loss was noticed")
     }
 
     async fn a_message_that_fails_holds_up_no_other(&self) -> Checked {
@@ -268,6 +281,49 @@ impl<B: Backend> Suite<'_, B> {
         let late = self.backend.redrive(&queue, dead[0].receipt).await;
         let not_dead = matches!(late, Err(QueueError::Refused(Refused::NotDead)));
         same(not_dead, true, "whether what is not dead cannot be redriven")
+    }
+
+    async fn a_dead_letter_says_when_it_failed_first(&self) -> Checked {
+        let queue = self.queue("first", QueueConfig::default().retries(1)).await?;
+        self.publish(&queue, 1).await?;
+        self.publish(&queue, 2).await?;
+        let mut session = Session::new(self.env, &queue, 1);
+        let first = self.next(&mut session).await?;
+        self.settle(&queue, &first, retry(self.visibility)).await?;
+        let other = self.next(&mut session).await?;
+        let reject = Verdict::Dead { why: "no such customer".to_owned() };
+        self.settle(&queue, &other, reject.clone()).await?;
+        let again = self.next(&mut session).await?;
+        self.settle(&queue, &again, retry(Duration::ZERO)).await?;
+        let dead = self.backend.dead_letters(&queue, None).await.map_err(text)?;
+        same(dead.len(), 2, "dead letters")?;
+        let rested = failed_before(&dead[0]) >= Some(self.visibility / 2);
+        same(rested, true, "whether the first failure is told from the last")?;
+        same(dead[1].first_failed, Some(dead[1].died), "the first failure, which was the last")?;
+        // It has all its attempts again, and its history.
+        self.backend.redrive(&queue, dead[1].receipt).await.map_err(text)?;
+        let redriven = self.next(&mut session).await?;
+        self.settle(&queue, &redriven, reject).await?;
+        let last = self.backend.dead_letters(&queue, Some(dead[0].place)).await.map_err(text)?;
+        let last = last.first().map(|letter| letter.first_failed);
+        same(last, Some(dead[1].first_failed), "the first failure of what was redriven")
+    }
+
+    async fn what_cannot_be_read_is_dead_at_once(&self) -> Checked {
+        let queue = self.queue("malformed", QueueConfig::default()).await?;
+        self.publish(&queue, 1).await?;
+        let mut session = Session::new(self.env, &queue, 1);
+        let delivery = self.next(&mut session).await?;
+        let malformed = Verdict::Malformed { why: "it is no order".to_owned() };
+        for _ in 0..2 {
+            self.settle(&queue, &delivery, malformed.clone()).await?;
+        }
+        self.is_stale(&queue, &delivery, Verdict::Ack).await?;
+        self.nothing(&mut session, "what nobody can read").await?;
+        let dead = self.backend.dead_letters(&queue, None).await.map_err(text)?;
+        let dead: Vec<_> = dead.into_iter().map(|one| (one.receipt.attempt, one.reason)).collect();
+        let reason = DeadReason::Malformed("it is no order".to_owned());
+        same(dead, vec![(1, reason)], "attempts and reasons")
     }
 
     async fn messages_of_one_key_come_in_order(&self) -> Checked {

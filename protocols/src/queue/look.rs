@@ -1,6 +1,7 @@
 //! What can be seen of a queue from outside.
 
-use super::state::{Kept, Queue};
+use super::kept::Kept;
+use super::state::Queue;
 use super::types::{ANSWER_BYTES_MAX, DeadLetter, Depth, QueueConfig, Receipt, TEXT_MAX};
 
 impl Queue {
@@ -14,6 +15,7 @@ impl Queue {
             body: buried.kept.message.body.clone(),
             reason: buried.reason.clone(),
             published: buried.kept.published,
+            first_failed: buried.kept.failed,
             died: buried.died,
         });
         let fits = |letter: &DeadLetter| {

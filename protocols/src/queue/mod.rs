@@ -34,29 +34,31 @@
 //! ```
 
 mod backend;
-mod backoff;
 mod broker;
 mod client;
 mod consumer;
 mod contract;
 mod inbox;
 pub mod invariants;
+mod kept;
 mod log;
 mod look;
 mod service;
+mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod state;
 mod types;
 mod watched;
 
+pub use crate::retry::{Backoff, Jitter};
 pub use backend::{Backend, Session};
-pub use backoff::Backoff;
 pub use broker::{Broker, NAME, Record, Request};
 pub use client::QueueClient;
 pub use consumer::{ConsumerConfig, Failure, Review, consume, review};
 pub use contract::contract;
 pub use inbox::Inbox;
+pub use kept::Image;
 pub use log::{InMemory, Log};
 pub use service::{PORT, ServeError, serve};
 #[cfg(feature = "sqlite")]

@@ -1,34 +1,11 @@
 //! One queue: what of it is durable, and what is known of it beside that.
 
-use super::types::{
-    ANSWER_BYTES_MAX, DeadReason, Delivery, Message, MessageId, QueueConfig, Receipt, Verdict,
-};
+use super::kept::{Buried, Kept};
+use super::types::{ANSWER_BYTES_MAX, DeadReason, Delivery, Message, MessageId, QueueConfig};
 use serde::{Deserialize, Serialize};
 use squall_env::{Instant, WallTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-
-/// A message with its history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) message: Message,
-    pub(super) published: WallTime,
-    /// How often it was delivered, ever: the number of its last receipt.
-    pub(super) attempts: u32,
-    /// How many of these count no more, since it was redriven.
-    forgiven: u32,
-    /// Whether the last attempt has ended by its receipt.
-    settled: bool,
-    /// How it failed the last time.
-    why: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Buried {
-    pub(super) kept: Kept,
-    pub(super) reason: DeadReason,
-    pub(super) died: WallTime,
-}
 
 /// The durable part of a queue.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,18 +21,18 @@ pub struct Durable {
     order: VecDeque<MessageId>,
 }
 
-/// A durable change of a queue.
+/// A durable change of a queue. Journals hold the numbers of the variants: new ones come last.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// It has this configuration.
     Declared(QueueConfig),
     /// A message was put behind all others, at this wall time.
     Published(Message, WallTime),
-    /// The messages at these places are in the hands of a consumer.
+    /// The messages at these places are in the hands of a consumer; so in earlier versions.
     Delivered(Vec<u64>),
     /// The message at this place is done.
     Acked(u64),
-    /// The message at this place failed and rests.
+    /// The message at this place failed and rests; so in earlier versions.
     Retried(u64, Duration, String),
     /// The message at this place is dead, since this wall time; and whether a consumer settled it.
     Died(u64, DeadReason, WallTime, bool),
@@ -64,6 +41,11 @@ pub enum Change {
     Redriven(u64),
     /// The dead letter at this place is gone.
     Discarded(u64),
+    /// The messages at these places are in the hands of a consumer, since this wall time. What was
+    /// in other hands before has failed there.
+    DeliveredAt(Vec<u64>, WallTime),
+    /// The message at this place failed and rests, since this wall time.
+    RetriedAt(u64, Duration, String, WallTime),
 }
 
 pub(super) struct Lease {
@@ -152,12 +134,21 @@ impl Queue {
                 self.forget();
             }
             Change::Published(message, wall) => self.publish(message, *wall),
-            Change::Delivered(places) => places.iter().for_each(|place| self.deliver(*place)),
+            Change::Delivered(places) => {
+                places.iter().for_each(|place| self.deliver(*place, None));
+            }
+            Change::DeliveredAt(places, wall) => {
+                places.iter().for_each(|place| self.deliver(*place, Some(*wall)));
+            }
             Change::Acked(place) => self.take_out(*place),
-            Change::Retried(place, after, why) => self.retry(*place, *after, why),
+            Change::Retried(place, after, why) => self.retry(*place, *after, (why, None)),
+            Change::RetriedAt(place, after, why, wall) => {
+                self.retry(*place, *after, (why, Some(*wall)));
+            }
             Change::Died(place, reason, wall, settled) => {
                 if let Some(mut kept) = self.remove(*place) {
                     kept.settled = *settled;
+                    kept.fail(Some(*wall));
                     self.places.insert(kept.message.id, *place);
                     let buried = Buried { kept, reason: reason.clone(), died: *wall };
                     self.kept.dead.insert(*place, buried);
@@ -184,6 +175,7 @@ impl Queue {
             forgiven: 0,
             settled: false,
             why: String::new(),
+            failed: None,
         });
     }
 
@@ -214,18 +206,22 @@ impl Queue {
         self.refresh(place);
     }
 
-    fn deliver(&mut self, place: u64) {
+    fn deliver(&mut self, place: u64, wall: Option<WallTime>) {
         let Some(kept) = self.kept.queued.get_mut(&place) else { return };
+        if kept.attempts > 0 && !kept.settled {
+            kept.fail(wall);
+        }
         kept.attempts = kept.attempts.saturating_add(1);
         kept.settled = false;
         kept.message.delay = Duration::ZERO;
         self.ready.remove(&place);
     }
 
-    fn retry(&mut self, place: u64, after: Duration, why: &str) {
+    fn retry(&mut self, place: u64, after: Duration, (why, wall): (&str, Option<WallTime>)) {
         self.end_lease(place);
         let Some(kept) = self.kept.queued.get_mut(&place) else { return };
         kept.settled = true;
+        kept.fail(wall);
         kept.message.delay = after;
         why.clone_into(&mut kept.why);
         self.wake(place);
@@ -449,36 +445,6 @@ impl Queue {
 
     pub(super) fn why(&self, place: u64) -> String {
         self.kept.queued.get(&place).map(|kept| kept.why.clone()).unwrap_or_default()
-    }
-}
-
-impl Kept {
-    pub(super) fn receipt(&self) -> Receipt {
-        Receipt { id: self.message.id, attempt: self.attempts }
-    }
-
-    /// How often it was delivered since it was published or redriven.
-    pub(super) fn counted(&self) -> u32 {
-        self.attempts.saturating_sub(self.forgiven)
-    }
-
-    /// Its attempts count no more, and no receipt of them settles anything.
-    fn forgive(&mut self) {
-        self.forgiven = self.attempts;
-        self.settled = true;
-    }
-
-    /// Whether the last attempt has ended so already.
-    pub(super) fn has_ended(&self, verdict: &Verdict) -> bool {
-        self.settled && *verdict != Verdict::Ack
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled
-    }
-
-    pub(super) fn is_redriven_from(&self, attempt: u32) -> bool {
-        self.forgiven == attempt && attempt > 0
     }
 }
 

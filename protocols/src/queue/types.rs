@@ -158,15 +158,22 @@ pub enum Verdict {
         /// Why.
         why: String,
     },
+    /// It cannot be read, so that nobody has tried anything: to the dead letters.
+    Malformed {
+        /// Why.
+        why: String,
+    },
 }
 
-/// Why a message is dead.
+/// Why a message is dead. Journals hold the numbers of the variants: new ones come last.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum DeadReason {
     /// A consumer said so.
     Rejected(String),
     /// Its attempts are used up. How the last one failed.
     DeliveryLimit(String),
+    /// A consumer could not read it. Why not.
+    Malformed(String),
 }
 
 /// A message that is delivered no more until somebody has looked at it.
@@ -186,6 +193,10 @@ pub struct DeadLetter {
     pub reason: DeadReason,
     /// When it was published, by the broker's wall clock.
     pub published: WallTime,
+    /// When an attempt failed for the first time, also before it was redriven, by the broker's wall
+    /// clock: that of one which was lost when the broker noticed. It is not known of messages that
+    /// failed more than once under a version that did not write it down.
+    pub first_failed: Option<WallTime>,
     /// When it died, by the broker's wall clock.
     pub died: WallTime,
 }

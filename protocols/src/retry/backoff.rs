@@ -1,6 +1,10 @@
 //! How long to wait before the next try.
 
+use squall_env::Env;
 use std::time::Duration;
+
+/// After so many tries waits have long come to where they stay.
+const TRIES_MAX: u32 = 64;
 
 /// How chance spreads the waits, so that those who failed together do not come back together
 /// (Brooker, "Exponential Backoff And Jitter", 2015).
@@ -36,7 +40,31 @@ pub struct Waits {
     last: Duration,
 }
 
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff::new(Duration::from_millis(500), Duration::from_secs(60))
+    }
+}
+
 impl Backoff {
+    /// Waits that double from the first to the longest, with [`Jitter::Equal`].
+    pub const fn new(first: Duration, most: Duration) -> Backoff {
+        Backoff { first, most, jitter: Jitter::Equal }
+    }
+
+    /// A wait after so many tries, from 1, for whoever remembers nothing of the waits before. Where
+    /// one depends on that before it ([`Jitter::Decorrelated`]), those are drawn anew.
+    pub fn after(self, tries: u32, env: &Env) -> Duration {
+        let mut waits = self.waits();
+        if self.jitter == Jitter::Decorrelated {
+            for _ in 1..tries.min(TRIES_MAX) {
+                waits.next_wait(env.random());
+            }
+        }
+        waits.before = tries.saturating_sub(1);
+        waits.next_wait(env.random())
+    }
+
     /// The waits of a call, beginning with the first.
     pub fn waits(self) -> Waits {
         Waits { backoff: self, before: 0, last: self.first }

@@ -95,7 +95,7 @@ async fn reader(env: Env) -> Result<(), BusError> {
     env.ready();
     let name = NAMES[usize::from(env.me().ordinal()) % NAMES.len()];
     let stopped = stop_with_node(&env);
-    let backoff = Backoff { base: Duration::from_millis(30), max: Duration::from_millis(200) };
+    let backoff = Backoff::new(Duration::from_millis(30), Duration::from_millis(200));
     client.read(&env, name, backoff, stopped, |given| handle(env.clone(), given)).await
 }
 

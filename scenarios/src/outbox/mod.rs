@@ -110,7 +110,7 @@ async fn worker(env: Env) -> Result<(), String> {
     let consumer = ConsumerConfig {
         prefetch: 4,
         idle: Duration::from_millis(30),
-        backoff: Backoff { base: Duration::from_millis(30), max: Duration::from_millis(300) },
+        backoff: Backoff::new(Duration::from_millis(30), Duration::from_millis(300)),
         ..ConsumerConfig::new(QUEUE, queue_config().visibility)
     };
     let handler = move |delivery| book(Arc::clone(&books), delivery);
@@ -119,7 +119,7 @@ async fn worker(env: Env) -> Result<(), String> {
 
 async fn book(books: Arc<Books>, delivery: Delivery) -> Result<(), Failure> {
     let order = delivery.body[..].try_into().map(u64::from_le_bytes);
-    let order = order.map_err(|_| Failure::Dead("it is no order".to_owned()))?;
+    let order = order.map_err(|_| Failure::Malformed("it is no order".to_owned()))?;
     let entry = Entry::Book(delivery.receipt.id, u128::from(order));
     let booked = books.ask(entry, OPERATION_MAX).await;
     booked.map(drop).map_err(|error| Failure::Retry(error.to_string()))

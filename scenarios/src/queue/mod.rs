@@ -167,7 +167,7 @@ async fn worker(env: Env) -> Result<(), QueueError> {
     let consumer = ConsumerConfig {
         prefetch: 1 + env.random_below(3) as u16,
         idle: Duration::from_millis(30),
-        backoff: Backoff { base: Duration::from_millis(30), max: Duration::from_millis(300) },
+        backoff: Backoff::new(Duration::from_millis(30), Duration::from_millis(300)),
         ..ConsumerConfig::new(QUEUE, config().visibility)
     };
     let own = env.clone();
@@ -176,10 +176,11 @@ async fn worker(env: Env) -> Result<(), QueueError> {
 }
 
 async fn handle(env: Env, books: Arc<Books>, delivery: Delivery) -> Result<(), Failure> {
-    let kind = Kind::of(&delivery.body).ok_or_else(|| Failure::Dead("it is empty".to_owned()))?;
+    let kind =
+        Kind::of(&delivery.body).ok_or_else(|| Failure::Malformed("it is empty".to_owned()))?;
     env.sleep(Duration::from_micros(env.random_below(20_000))).await;
     match kind {
-        Kind::Malformed => return Err(Failure::Dead("it cannot be read".to_owned())),
+        Kind::Malformed => return Err(Failure::Malformed("it is no number".to_owned())),
         Kind::Poison => return Err(Failure::Retry("it is declined".to_owned())),
         Kind::Flaky if env.random_below(3) == 0 => {
             return Err(Failure::Retry("it failed this time".to_owned()));

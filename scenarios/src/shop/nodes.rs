@@ -38,8 +38,7 @@ const BUS_MAX: Duration = Duration::from_secs(2);
 const STORE_MAX: Duration = Duration::from_secs(2);
 
 /// How long a reader waits where there was nothing, or where something failed.
-const BACKOFF: Backoff =
-    Backoff { base: Duration::from_millis(30), max: Duration::from_millis(300) };
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(30), Duration::from_millis(300));
 
 pub(super) async fn serve_bus(env: Env) -> Result<(), ServeError> {
     let config = BusConfig {
@@ -147,7 +146,7 @@ async fn start(env: &Env, sagas: &Orchestrator, (_, event): (EventId, OrderEvent
     let input = serde_json::to_vec(&order).expect("an order has an encoding");
     while let Err(why) = sagas.start(saga, "shop order", input.clone()).await {
         env.trace(|| format!("{saga} is not started: {why}"));
-        env.sleep(BACKOFF.base).await;
+        env.sleep(BACKOFF.first).await;
     }
 }
 
@@ -190,7 +189,7 @@ async fn write_down(env: &Env, store: &RemoteStore, (id, event): (EventId, Order
     let stream = format!("{ORDERS}{order}");
     while let Err(why) = store.append(&stream, Expected::Any, vec![event.clone()]).await {
         env.trace(|| format!("{stream} is not written: {why}"));
-        env.sleep(BACKOFF.base).await;
+        env.sleep(BACKOFF.first).await;
     }
 }
 

@@ -157,7 +157,7 @@ async fn worker(env: Env) -> Result<(), String> {
         let books = Arc::clone(&books);
         async move {
             let order = delivery.body[..].try_into().map(u64::from_le_bytes);
-            let order = order.map_err(|_| Failure::Dead("it is no order".to_owned()))?;
+            let order = order.map_err(|_| Failure::Malformed("it is no order".to_owned()))?;
             let entry = Entry::Book(delivery.receipt.id, order.into());
             let booked = books.ask(entry, OPERATION_MAX).await;
             booked.map(drop).map_err(|error| Failure::Retry(error.to_string()))

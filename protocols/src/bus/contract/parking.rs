@@ -2,7 +2,7 @@
 
 use super::{Backend, Begin, Checked, Reader, Suite, ensure, numbers, refusal, same, text};
 use crate::bus::types::Refused;
-use crate::queue::Backoff;
+use crate::retry::Backoff;
 use squall_env::sync::stop;
 use squall_env::{Either, race};
 use std::sync::{Mutex, PoisonError};
@@ -121,6 +121,24 @@ impl<B: Backend> Suite<B> {
         self.end(reader).await
     }
 
+    pub(super) async fn says_when(&self) -> Checked {
+        let mut reader = self.subscribe("contract/when", Begin::Next).await?;
+        let position = self.post(1).await?;
+        let mut said = Vec::new();
+        for _ in 0..self.config.attempts_max {
+            said.extend(self.fetch(&mut reader).await?.into_iter().map(|one| one.posted));
+            self.failed(&reader, position, "declined").await?;
+        }
+        let parked = self.bus.parked(reader.name, None).await.map_err(text)?;
+        said.extend(parked.into_iter().map(|one| one.posted));
+        self.bus.replay(reader.name, position).await.map_err(text)?;
+        said.extend(self.fetch(&mut reader).await?.into_iter().map(|one| one.posted));
+        same(said.len() as u32, self.config.attempts_max + 2, "how often it was seen")?;
+        ensure(said[0].is_some(), || "it is not said".to_owned())?;
+        ensure(said.iter().all(|one| *one == said[0]), || format!("it is said to be {said:?}"))?;
+        self.end(reader).await
+    }
+
     pub(super) async fn stands_still(&self) -> Checked {
         let mut reader = self.subscribe("contract/still", Begin::Next).await?;
         let mut parked = Vec::new();
@@ -159,7 +177,7 @@ impl<B: Backend> Suite<B> {
         };
         let short = Duration::from_millis(5);
         let (stopper, stopped) = stop(&self.env, "reader");
-        let backoff = Backoff { base: short, max: short };
+        let backoff = Backoff::new(short, short);
         let reading = self.bus.read(&self.env, reader.name, backoff, stopped, handler);
         let until = async {
             let deadline = self.env.now() + PATIENCE;

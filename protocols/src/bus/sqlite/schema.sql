@@ -7,7 +7,8 @@ CREATE TABLE posts (
     position INTEGER PRIMARY KEY,
     id BLOB NOT NULL,
     kind TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    posted INTEGER NOT NULL
 ) STRICT;
 
 -- The ids of the window.
@@ -40,6 +41,7 @@ CREATE TABLE aside (
     id BLOB NOT NULL,
     kind TEXT NOT NULL,
     body BLOB NOT NULL,
+    posted INTEGER NOT NULL,
     why TEXT NOT NULL,
     since INTEGER NOT NULL,
     tries INTEGER,

@@ -65,10 +65,16 @@ fn position(row: &Row<'_>, column: usize) -> Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-/// The id, the kind and the body, from this column on.
-fn post(row: &Row<'_>, from: usize) -> Result<Post> {
-    let id = MessageId(u128::from_be_bytes(row.get(from)?));
-    Ok(Post { id, kind: row.get(from + 1)?, body: row.get(from + 2)? })
+/// The id, the kind and the body, from the second column on, and when it was posted.
+fn post(row: &Row<'_>) -> Result<(Post, Option<WallTime>)> {
+    let id = MessageId(u128::from_be_bytes(row.get(1)?));
+    let posted = WallTime::from_unix_nanos(row.get(4)?);
+    Ok((Post { id, kind: row.get(2)?, body: row.get(3)? }, Some(posted)))
+}
+
+fn given(row: &Row<'_>, is_replay: bool) -> Result<Given> {
+    let (post, posted) = post(row)?;
+    Ok(Given { position: position(row, 0)?, is_replay, posted, post })
 }
 
 impl Store {
@@ -200,8 +206,8 @@ impl Work<'_> {
         }
         self.tables.execute("UPDATE bus SET next = next + 1", [])?;
         self.tables.execute(
-            "INSERT INTO posts VALUES (?1, ?2, ?3, ?4)",
-            params![end, bytes(post.id), post.kind, post.body],
+            "INSERT INTO posts VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![end, bytes(post.id), post.kind, post.body, self.wall.as_unix_nanos()],
         )?;
         self.tables.execute(
             "INSERT INTO recent (id, position) VALUES (?1, ?2)",
@@ -268,26 +274,23 @@ impl Work<'_> {
 
     /// What is tried again, one by one; and if there is nothing, what is next in order.
     fn next(&self, name: &str) -> Result<Next> {
-        let read = "SELECT position, id, kind, body, tries FROM aside WHERE subscription = ?1 \
-                    AND tries IS NOT NULL ORDER BY position LIMIT 1";
+        let read = "SELECT position, id, kind, body, posted, tries FROM aside \
+                    WHERE subscription = ?1 AND tries IS NOT NULL ORDER BY position LIMIT 1";
         let mut read = self.tables.prepare(read)?;
         let again = read.query_row([name], |row| {
-            let given = Given { position: position(row, 0)?, is_replay: true, post: post(row, 1)? };
-            Ok(Next { given: vec![given], tries: row.get(4)? })
+            Ok(Next { given: vec![given(row, true)?], tries: row.get(5)? })
         });
         if let Some(next) = again.optional()? {
             return Ok(next);
         }
         let read = concat!(
-            "SELECT p.position, p.id, p.kind, p.body FROM subscriptions AS s ",
+            "SELECT p.position, p.id, p.kind, p.body, p.posted FROM subscriptions AS s ",
             "JOIN posts AS p ON p.position >= s.next WHERE s.name = ?1 AND ",
             wanted!(),
             " ORDER BY p.position LIMIT ?2"
         );
         let mut read = self.tables.prepare(read)?;
-        let given = read.query_map(params![name, BATCH as i64], |row| {
-            Ok(Given { position: position(row, 0)?, is_replay: false, post: post(row, 1)? })
-        })?;
+        let given = read.query_map(params![name, BATCH as i64], |row| given(row, false))?;
         let given = given.collect::<Result<_>>()?;
         let tries = "SELECT tries FROM subscriptions WHERE name = ?1";
         Ok(Next { given, tries: self.tables.query_row(tries, [name], |row| row.get(0))? })
@@ -347,7 +350,8 @@ impl Work<'_> {
             return Ok(true);
         }
         self.tables.execute(
-            "INSERT INTO aside SELECT s.name, p.position, p.id, p.kind, p.body, s.why, ?3, NULL \
+            "INSERT INTO aside \
+             SELECT s.name, p.position, p.id, p.kind, p.body, p.posted, s.why, ?3, NULL \
              FROM subscriptions AS s, posts AS p WHERE s.name = ?1 AND p.position = ?2",
             params![name, at, wall],
         )?;
@@ -402,18 +406,15 @@ impl Work<'_> {
     }
 
     fn parked(&self, name: &str, behind: Option<u64>) -> Answer {
-        let read = "SELECT position, id, kind, body, why, since FROM aside \
+        let read = "SELECT position, id, kind, body, posted, why, since FROM aside \
                     WHERE subscription = ?1 AND tries IS NULL AND position > ?2 \
                     ORDER BY position LIMIT ?3";
         let mut read = self.tables.prepare(read)?;
         let behind = behind.map_or(-1, place);
         let parked = read.query_map(params![name, behind, (BATCH / 2) as i64], |row| {
-            Ok(Parked {
-                position: position(row, 0)?,
-                post: post(row, 1)?,
-                why: row.get(4)?,
-                since: WallTime::from_unix_nanos(row.get(5)?),
-            })
+            let (post, posted) = post(row)?;
+            let since = WallTime::from_unix_nanos(row.get(6)?);
+            Ok(Parked { position: position(row, 0)?, post, posted, why: row.get(5)?, since })
         })?;
         Ok(Ok((Tell::Parked(parked.collect::<Result<_>>()?), None)))
     }

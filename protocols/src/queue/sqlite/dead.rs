@@ -7,6 +7,12 @@ use super::store::{Answer, DEAD, Found, Work, bytes, id_of};
 use rusqlite::{Result, Row, params};
 use squall_env::WallTime;
 
+/// Why a message is dead, as `rejected` has it: its attempts are used up, a consumer said so, or
+/// none could read it.
+pub(super) const LIMIT: i64 = 0;
+pub(super) const REJECTED: i64 = 1;
+pub(super) const MALFORMED: i64 = 2;
+
 impl Work<'_> {
     /// Takes a message out, and notes which attempt did.
     pub(super) fn take_out(&self, found: &Found, id: MessageId) -> Result<()> {
@@ -22,31 +28,34 @@ impl Work<'_> {
     }
 
     /// Puts a message to the dead letters: a consumer has settled it so.
-    pub(super) fn bury(&self, place: i64, rejected: bool, why: &str) -> Result<()> {
+    pub(super) fn bury(&self, place: i64, rejected: i64, why: &str) -> Result<()> {
         self.tables.execute(
             "UPDATE messages SET state = 3, until = NULL, consumer = NULL, call = NULL, \
-             settled = 1, rejected = ?3, why = ?4, died = ?5 WHERE queue = ?1 AND place = ?2",
+             settled = 1, rejected = ?3, why = ?4, died = ?5, \
+             failed = CASE WHEN attempts = 1 THEN coalesce(failed, ?5) ELSE failed END \
+             WHERE queue = ?1 AND place = ?2",
             params![self.queue, place, rejected, why, self.wall],
         )?;
         Ok(())
     }
 
     pub(super) fn dead_letters(&self, behind: Option<u64>) -> Answer {
-        let read = "SELECT place, id, attempts, key, body, rejected, why, published, died \
+        let read = "SELECT place, id, attempts, key, body, rejected, why, published, died, failed \
                     FROM messages WHERE queue = ?1 AND state = 3 AND place > ?2 ORDER BY place";
         let letter = |row: &Row<'_>| {
-            let (rejected, why): (bool, String) = (row.get(5)?, row.get(6)?);
+            let (rejected, why): (i64, String) = (row.get(5)?, row.get(6)?);
             Ok(DeadLetter {
                 place: row.get::<_, i64>(0)?.cast_unsigned(),
                 receipt: Receipt { id: id_of(row.get(1)?), attempt: row.get(2)? },
                 key: row.get(3)?,
                 body: row.get(4)?,
-                reason: if rejected {
-                    DeadReason::Rejected(why)
-                } else {
-                    DeadReason::DeliveryLimit(why)
+                reason: match rejected {
+                    LIMIT => DeadReason::DeliveryLimit(why),
+                    MALFORMED => DeadReason::Malformed(why),
+                    _ => DeadReason::Rejected(why),
                 },
                 published: WallTime::from_unix_nanos(row.get(7)?),
+                first_failed: row.get::<_, Option<i64>>(9)?.map(WallTime::from_unix_nanos),
                 died: WallTime::from_unix_nanos(row.get(8)?),
             })
         };

@@ -36,7 +36,7 @@ impl SqliteQueue {
     /// # Errors
     /// [`QueueError::Store`]: if it is no database, or if another process has it.
     pub fn open(env: &Env, file: &Path) -> Result<SqliteQueue, QueueError> {
-        let store = Store::start(crate::sqlite::open(file)?, env.now())?;
+        let store = Store::start(crate::sqlite::open(file)?, env.now(), env.wall())?;
         Ok(SqliteQueue { env: env.clone(), store: Arc::new(Mutex::new(store)) })
     }
 }

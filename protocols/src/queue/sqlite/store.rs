@@ -4,6 +4,7 @@ use super::super::types::{
     ANSWER_BYTES_MAX, Ask, BODY_MAX, DELAY_MAX, Delivery, Depth, Message, MessageId, PREFETCH_MAX,
     QUEUES_MAX, QueueConfig, Receipt, Refused, TEXT_MAX, Tell, Verdict,
 };
+use super::dead::{LIMIT, MALFORMED, REJECTED};
 use rusqlite::{
     Connection, OptionalExtension, Result, Row, Transaction, TransactionBehavior, params,
 };
@@ -20,6 +21,9 @@ const NEXT: &str = "SELECT place, length(body) FROM messages AS m \
     WHERE queue = ?1 AND state = 0 AND (key IS NULL OR NOT EXISTS \
     (SELECT 1 FROM messages AS e WHERE e.queue = ?1 AND e.key = m.key AND e.place < m.place \
     AND e.state < 3)) ORDER BY place LIMIT ?2";
+
+/// The steps to the format of this build.
+const FORMATS: [&str; 2] = [include_str!("first.sql"), include_str!("second.sql")];
 
 /// The tables.
 pub(super) struct Store {
@@ -66,9 +70,10 @@ impl Store {
     /// Makes the tables if they are not there, and begins: what was in flight may be delivered
     /// again, but for last attempts, which stay with whoever has them for one more lease; and what
     /// was to rest begins anew.
-    pub(super) fn start(mut connection: Connection, now: Instant) -> Result<Store> {
+    pub(super) fn start(mut connection: Connection, now: Instant, wall: WallTime) -> Result<Store> {
         let tables = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-        tables.execute_batch(include_str!("schema.sql"))?;
+        crate::sqlite::upgrade(&tables, &FORMATS)?;
+        tables.execute_batch(include_str!("sizes.sql"))?;
         tables.execute(
             "UPDATE messages SET until = NULL, consumer = NULL, call = NULL, state = 0 \
              WHERE state = 1",
@@ -79,6 +84,11 @@ impl Store {
             "UPDATE messages SET state = 1, until = ?1 + q.visibility FROM queues AS q \
              WHERE q.name = queue AND state = 0 AND attempts - forgiven >= q.delivery_limit",
             [moment(now)],
+        )?;
+        tables.execute(
+            "UPDATE messages SET failed = coalesce(failed, ?1) \
+             WHERE state = 0 AND attempts = 1 AND settled = 0",
+            [wall.as_unix_nanos()],
         )?;
         tables.commit()?;
         Ok(Store { connection })
@@ -167,14 +177,16 @@ impl Work<'_> {
         self.tables.execute(
             "UPDATE messages SET state = CASE WHEN attempts - forgiven >= ?3 THEN 3 ELSE 0 END, \
              until = NULL, consumer = NULL, call = NULL, rejected = 0, died = ?4, \
+             failed = CASE WHEN attempts = 1 THEN coalesce(failed, ?4) ELSE failed END, \
              why = CASE WHEN why = '' THEN 'the consumer was not heard of' ELSE why END \
              WHERE queue = ?1 AND until <= ?2 AND attempts - forgiven >= ?3",
             params![self.queue, self.now, self.config.delivery_limit, self.wall],
         )?;
         self.tables.execute(
-            "UPDATE messages SET state = 0, until = NULL, consumer = NULL, call = NULL \
-             WHERE queue = ?1 AND until <= ?2",
-            params![self.queue, self.now],
+            "UPDATE messages SET state = 0, until = NULL, consumer = NULL, call = NULL, \
+             failed = CASE WHEN state = 1 AND attempts = 1 THEN coalesce(failed, ?3) \
+             ELSE failed END WHERE queue = ?1 AND until <= ?2",
+            params![self.queue, self.now, self.wall],
         )?;
         Ok(())
     }
@@ -350,17 +362,20 @@ impl Work<'_> {
         }
         match verdict {
             Verdict::Ack => self.take_out(&found, receipt.id)?,
-            Verdict::Dead { why } | Verdict::Retry { why, .. } if why.len() > TEXT_MAX => {
+            Verdict::Dead { why } | Verdict::Malformed { why } | Verdict::Retry { why, .. }
+                if why.len() > TEXT_MAX =>
+            {
                 return Ok(Err(Refused::TooLarge));
             }
             Verdict::Retry { after, .. } if *after > DELAY_MAX => {
                 return Ok(Err(Refused::TooLarge));
             }
-            Verdict::Dead { why } => self.bury(found.place, true, why)?,
+            Verdict::Dead { why } => self.bury(found.place, REJECTED, why)?,
+            Verdict::Malformed { why } => self.bury(found.place, MALFORMED, why)?,
             Verdict::Retry { why, .. }
                 if found.attempts - found.forgiven >= self.config.delivery_limit =>
             {
-                self.bury(found.place, false, why)?;
+                self.bury(found.place, LIMIT, why)?;
             }
             Verdict::Retry { after, why } => self.rest(found.place, *after, why)?,
         }
@@ -373,8 +388,9 @@ impl Work<'_> {
             if rest > 0 { (RESTING, Some(self.now.saturating_add(rest))) } else { (READY, None) };
         self.tables.execute(
             "UPDATE messages SET state = ?3, until = ?4, rest = ?5, why = ?6, settled = 1, \
+             failed = CASE WHEN attempts = 1 THEN coalesce(failed, ?7) ELSE failed END, \
              consumer = NULL, call = NULL WHERE queue = ?1 AND place = ?2",
-            params![self.queue, place, state, until, rest, why],
+            params![self.queue, place, state, until, rest, why, self.wall],
         )?;
         Ok(())
     }
