@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use squall::{Client, Scenario};
 use squall_env::sync::stop_with_node;
 use squall_env::{Env, View};
-use squall_protocols::bus::{self, Begin, BusClient, BusConfig, Event, Given};
+use squall_protocols::bus::{self, Backend, Begin, BusClient, BusConfig, Event, Given};
 use squall_protocols::queue::{Backoff, MessageId};
 use std::time::Duration;
 
@@ -79,6 +79,6 @@ async fn show(env: Env) -> Result<(), String> {
         async move { price.map(drop) }
     };
     let bus = open(&env)?;
-    let read = bus.read("board", Backoff::default(), stop_with_node(&env), handler);
+    let read = bus.read(&env, "board", Backoff::default(), stop_with_node(&env), handler);
     read.await.map_err(|error| error.to_string())
 }

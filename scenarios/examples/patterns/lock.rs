@@ -39,8 +39,8 @@ pub(crate) fn scenario() -> Scenario {
         .always("no number is counted twice", || {
             |view: &View<'_>| {
                 let mut seen = BTreeSet::new();
-                let counted = view.up::<Counted>().flat_map(|counted| counted.0.clone());
-                let again = counted.filter(|number| !seen.insert(*number)).next();
+                let mut counted = view.up::<Counted>().flat_map(|counted| counted.0.clone());
+                let again = counted.find(|number| !seen.insert(*number));
                 again.map_or(Ok(()), |number| Err(format!("{number} was counted twice")))
             }
         })

@@ -22,7 +22,9 @@ use std::process::ExitCode;
 /// How many seeds of each are run.
 const SEEDS: u64 = 200;
 
-const ALL: [(&str, fn() -> Scenario); 12] = [
+type Example = (&'static str, fn() -> Scenario);
+
+const ALL: [Example; 12] = [
     ("breaker", breaker::scenario),
     ("bulkhead", bulkhead::scenario),
     ("bus", bus::scenario),
