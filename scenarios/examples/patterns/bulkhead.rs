@@ -1,5 +1,5 @@
-//! Calls of a service through a bulkhead: two of each customer at a time, and two more wait. One who
-//! asks too much holds up nobody else.
+//! Calls of a service through a bulkhead: two of each customer at a time, and two more wait. One
+//! who asks too much holds up nobody else.
 
 use super::faults;
 use super::service::{Service, serve};

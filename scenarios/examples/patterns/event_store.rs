@@ -1,5 +1,5 @@
-//! A number that clients raise by one: each reads the last event, and appends the next one if nobody
-//! was faster. A reader hears of every event, once and in order.
+//! A number that clients raise by one: each reads the last event, and appends the next one if
+//! nobody was faster. A reader hears of every event, once and in order.
 
 use super::faults_and_losses;
 use squall::{Client, Scenario};

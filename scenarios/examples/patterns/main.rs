@@ -1,6 +1,6 @@
-//! Each pattern in a small world of its own: a service, whoever uses it, one property, and 200 seeds
-//! of faults. `cargo run -p squall-scenarios --example patterns` runs all of them, and with a name
-//! behind it (`-- queue`) one.
+//! Each pattern in a small world of its own: a service, whoever uses it, one property, and 200
+//! seeds of faults. `cargo run -p squall-scenarios --example patterns` runs all of them, and with a
+//! name behind it (`-- queue`) one.
 
 mod breaker;
 mod bulkhead;
