@@ -19,6 +19,10 @@ mod tikv;
 use std::process::ExitCode;
 use std::time::Instant;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 5;
 
 /// The bytes of a proposal.

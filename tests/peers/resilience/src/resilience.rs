@@ -4,7 +4,7 @@
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use squall_env::{Env, Roster};
 use squall_protocols::breaker::{self, SharedBreaker, Verdict};
-use squall_protocols::limiter::{self, SharedLimiter};
+use squall_protocols::limiter::{self, Gcra, SharedLimiter};
 use squall_protocols::tower::{BreakerLayer, LimiterLayer};
 use squall_real::{Config, Node};
 use std::error::Error;
@@ -133,6 +133,8 @@ fn limiters(env: &Env) -> Result<Vec<Subject>, Box<dyn Error>> {
     let direct = Arc::new(RateLimiter::direct(theirs));
     let keyed: Arc<DefaultKeyedRateLimiter<u64>> = Arc::new(RateLimiter::keyed(theirs));
     let shared = |env: &Env| SharedLimiter::<u64>::new(env, ours, KEYS as usize);
+    // A shard has room for more than its part, for keys do not fall alike.
+    let sharded = SharedLimiter::<u64>::sharded(env, Gcra::new(ours), 4 * KEYS as usize, 64);
     let one = |limiter: &SharedLimiter<u64>, keys: u64| -> Caller {
         let limiter = limiter.clone();
         Box::new(move |calls| {
@@ -161,6 +163,9 @@ fn limiters(env: &Env) -> Result<Vec<Subject>, Box<dyn Error>> {
             })
         }),
         subject("limiter of 1 000 keys: squall", Some(of_many), shared(env), move |limiter| {
+            one(limiter, KEYS)
+        }),
+        subject("limiter of 1 000 keys: squall, in shards", Some(of_many), sharded, move |limiter| {
             one(limiter, KEYS)
         }),
         subject(of_tower, None, window.layer(Backend), service),
