@@ -165,9 +165,12 @@ fn limiters(env: &Env) -> Result<Vec<Subject>, Box<dyn Error>> {
         subject("limiter of 1 000 keys: squall", Some(of_many), shared(env), move |limiter| {
             one(limiter, KEYS)
         }),
-        subject("limiter of 1 000 keys: squall, in shards", Some(of_many), sharded, move |limiter| {
-            one(limiter, KEYS)
-        }),
+        subject(
+            "limiter of 1 000 keys: squall, in shards",
+            Some(of_many),
+            sharded,
+            move |limiter| one(limiter, KEYS),
+        ),
         subject(of_tower, None, window.layer(Backend), service),
         subject(
             "limiter: squall, a service of tower",
