@@ -29,8 +29,9 @@ struct Backend {
     never_ready: bool,
 }
 
+/// A service says that it has done nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Failed;
+pub(crate) struct Failed;
 
 impl HasOutcome for Failed {
     fn outcome(&self) -> Outcome {

@@ -1,6 +1,7 @@
 //! Deadlines that requests carry through the layers of tower, by the world's clock.
 
 use crate::resilience::in_world;
+use crate::tower::Failed;
 use squall_env::{Elapsed, Env, HasOutcome, Instant, Outcome, race};
 use squall_protocols::bulkhead::{self, Rejected, SharedBulkhead};
 use squall_protocols::limiter::{Quota, SharedLimiter};
@@ -34,15 +35,6 @@ struct Backend {
 
 /// When a request came since the start, and until when it was worth anything, in ms.
 type Came = (u128, Option<u128>);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Failed;
-
-impl HasOutcome for Failed {
-    fn outcome(&self) -> Outcome {
-        Outcome::NotDone
-    }
-}
 
 impl Backend {
     fn new(env: &Env) -> Backend {

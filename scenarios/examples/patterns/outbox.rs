@@ -62,10 +62,14 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+fn open(env: &Env) -> Result<(QueueClient, OutboxClient<Orders>), String> {
+    let queue = QueueClient::open(env, env.peers("broker")[0], LIMIT).map_err(text)?;
+    let orders = OutboxClient::open(env, env.peers("orders")[0], LIMIT).map_err(text)?;
+    Ok((queue, orders))
+}
+
 async fn pass_on(env: Env) -> Result<(), String> {
-    let queue = QueueClient::open(&env, env.peers("broker")[0], LIMIT).map_err(text)?;
-    let orders: OutboxClient<Orders> =
-        OutboxClient::open(&env, env.peers("orders")[0], LIMIT).map_err(text)?;
+    let (queue, orders) = open(&env)?;
     while queue.declare(QUEUE, QueueConfig::default()).await.is_err() {}
     env.ready();
     relay(&env, &orders, 1, (&queue, QUEUE), stop_with_node(&env)).await;
@@ -74,9 +78,7 @@ async fn pass_on(env: Env) -> Result<(), String> {
 
 async fn place(client: Client) -> Result<(), String> {
     let env = client.env().clone();
-    let queue = QueueClient::open(&env, env.peers("broker")[0], LIMIT).map_err(text)?;
-    let orders: OutboxClient<Orders> =
-        OutboxClient::open(&env, env.peers("orders")[0], LIMIT).map_err(text)?;
+    let (queue, orders) = open(&env)?;
     let seen = client.keep::<Seen>("seen");
     while let Some(operation) = client.next_operation(6) {
         while !matches!(orders.command(operation.number()).await, Ok(Some(()))) {}

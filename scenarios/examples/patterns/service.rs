@@ -8,8 +8,8 @@ const PORT: Port = Port::named("service");
 
 /// A node that answers every request after at most 50 ms.
 pub(crate) async fn serve(env: Env) -> Result<(), String> {
-    let asked = Responder::<u64, u64>::open(&env, PORT).map_err(|error| error.to_string())?;
-    let mut asked = asked;
+    let asked = Responder::<u64, u64>::open(&env, PORT);
+    let mut asked = asked.map_err(|error| error.to_string())?;
     env.ready();
     loop {
         let (number, back) = asked.receive().await.map_err(|error| error.to_string())?;
