@@ -5,7 +5,7 @@ use squall_env::{Either, Env, race};
 use squall_protocols::bus::{
     self, Backend, Begin, BusClient, BusConfig, BusError, Given, Post, Refused,
 };
-use squall_protocols::queue::{Backoff, MessageId};
+use squall_protocols::queue::{Backoff, Failure, MessageId};
 use squall_scenarios::bus::{mutants, subscriptions};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn hears(env: &Env, bus: &BusClient, name: &str, fails: u8) -> Result<Vec<
         async move {
             let number = given.post.body[0];
             if number == fails {
-                return Err("it cannot be done".to_owned());
+                return Err(Failure::Retry("it cannot be done".to_owned()));
             }
             heard.lock().unwrap().push(number);
             Ok(())

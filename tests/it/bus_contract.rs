@@ -10,7 +10,7 @@ use squall_protocols::bus::{
     Tell, contract, promises,
 };
 use squall_protocols::outbox::{Letter, OnBus, OutboxConfig, SqliteOutbox, relay};
-use squall_protocols::queue::{Backoff, MessageId};
+use squall_protocols::queue::{Backoff, Failure, MessageId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -156,6 +156,7 @@ enum Flaw {
     LosesReasons,
     CountsFailuresAlone,
     CountsAllThatIsGiven,
+    TriesWhatCannotBeRead,
     HidesReplays,
     KeepsWhatIsDropped,
     ForgetsWhenItWasPosted,
@@ -186,6 +187,7 @@ const FLAWS: &[(&str, Flaw)] = &[
     ("of several posts the first is tried", CountsAllThatIsGiven),
     ("a parked post can be tried again", HidesReplays),
     ("a parked post can be dropped", KeepsWhatIsDropped),
+    ("what cannot be read is parked at once", TriesWhatCannotBeRead),
     ("a post says when it was posted", ForgetsWhenItWasPosted),
     ("a subscription hears of its kinds alone", TakesEveryKind),
     ("posters wait before a post is dropped", DropsWhenFull),
@@ -228,6 +230,9 @@ impl Flawed {
             (BeginsWithTheNext, Ask::Subscribe(_, _, begin)) => *begin = Begin::Next,
             (TakesEveryKind, Ask::Subscribe(_, kinds, _)) => *kinds = BTreeSet::new(),
             (LosesReasons, Ask::Failed(_, _, why)) => why.clear(),
+            (TriesWhatCannotBeRead, Ask::Park(name, position, why)) => {
+                ask = Ask::Failed(name.clone(), *position, why.clone());
+            }
             (TakesAllForOneReader, Ask::Fetch { reader, .. }) => *reader = 1,
             (CountsEveryCall, Ask::Fetch { call, .. }) => {
                 self.memory().calls += 1;
@@ -363,7 +368,7 @@ impl Backend for Flawed {
     ) -> Result<(), BusError>
     where
         H: FnMut(Given) -> F + Send,
-        F: Future<Output = Result<(), String>> + Send,
+        F: Future<Output = Result<(), Failure>> + Send,
     {
         if self.flaw != HurriesOn {
             return self.bus.read(env, name, backoff, stopped, handler).await;

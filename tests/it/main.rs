@@ -25,6 +25,7 @@ mod pins; // Short runs of the weather and of Raft in words.
 mod proptest; // proptest draws plans, and shrinks them to the same bug.
 mod queue; // Work on a reliable queue: done once, or kept with the reason why not.
 mod queue_contract; // What every backend of a queue keeps, on real files too.
+mod queue_flaws; // And who does not is found out.
 mod raft;
 mod raft_cases; // Quorums and configurations as another Raft has them.
 mod raft_journal; // Journals of earlier versions still open.

@@ -2,7 +2,9 @@
 
 use crate::assert_found;
 use squall::Scenario;
-use squall_scenarios::specimens::{gaps, locks, recovery, repair, truncation};
+use squall_scenarios::specimens::{
+    gaps, locks, microservices, recovery, repair, revision, saga_demo, truncation,
+};
 
 /// No run breaks anything, and what the specimen stumbles over does happen.
 fn holds(right: Scenario, wrong: Scenario) {
@@ -54,4 +56,26 @@ fn servers_that_stay_out_after_they_have_started_forget_no_lock() {
 #[test]
 fn locks_on_a_cluster_outlast_its_leaders_and_know_no_time_of_day() {
     locks::on_raft().seeds(0..150).run();
+}
+
+#[test]
+fn a_store_that_finds_its_revision_out_goes_back() {
+    assert_found(vec![revision::goes_back()], 2_000);
+}
+
+#[test]
+fn every_saga_of_a_demo_loses_pieces_and_one_that_is_right_does_not() {
+    assert_found(saga_demo::specimens(), 100);
+    saga_demo::demo(saga_demo::Flaw::None).seeds(0..300).run();
+}
+
+#[test]
+fn microservices_of_tutorials_lose_track_of_orders_and_of_money() {
+    assert_found(microservices::specimens(), 400);
+    microservices::shop(microservices::Flaw::None).seeds(0..300).run();
+}
+
+#[test]
+fn who_cannot_serve_and_gives_the_lock_up_keeps_nobody_from_serving() {
+    locks::gateways::<true>().seeds(0..300).run();
 }

@@ -3,14 +3,15 @@
 use crate::resilience::in_world;
 use crate::tower::Failed;
 use squall_env::{Elapsed, Env, HasOutcome, Instant, Outcome, race};
+use squall_protocols::breaker::{self, SharedBreaker, State, Verdict};
 use squall_protocols::bulkhead::{self, Rejected, SharedBulkhead};
 use squall_protocols::limiter::{Quota, SharedLimiter};
 use squall_protocols::retry::{
     Advice, Backoff, Budget, Deadline, Effect, Jitter, Policy, Retry, Why,
 };
 use squall_protocols::tower::{
-    BulkheadLayer, Deadlines, Error, HasDeadline, LimiterLayer, RetryLayer, TimeoutLayer,
-    WithDeadline,
+    BreakerLayer, BulkheadLayer, Deadlines, Error, HasDeadline, LimiterLayer, RetryLayer,
+    TimeoutLayer, WithDeadline,
 };
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -278,6 +279,30 @@ fn a_request_whose_deadline_is_over_is_not_sent() {
         assert_eq!((backend.at(), backend.came()), (60, vec![]));
         let in_time = ask(&mut limited, within(&backend, 10, 70)).await;
         assert_eq!((in_time, backend.came()), (Ok(10), vec![(60, Some(70))]));
+    });
+}
+
+#[test]
+fn a_request_whose_deadline_is_over_is_no_probe_of_a_breaker() {
+    in_world(|env| async move {
+        let backend = Backend::new(&env);
+        let config = breaker::Config::consecutive(1, MS * 20);
+        let breaker = SharedBreaker::new(&env, config).unwrap();
+        let judge = |ended: &Result<u32, Failed>| match ended {
+            Ok(_) => Verdict::Success,
+            Err(_) => Verdict::Failure,
+        };
+        let layer = BreakerLayer::new(breaker.clone(), judge).timed();
+        let failing = Backend { fails: true, ..backend.clone() };
+        let state = || breaker.lock().state(env.now());
+        let failed = ask(&mut layer.layer(failing), within(&backend, 10, 100)).await;
+        assert_eq!((failed, state()), (Err(Error::Failed(Failed)), State::Open));
+        env.sleep(MS * 20).await;
+        let mut guarded = layer.layer(backend.clone());
+        assert_eq!(ask(&mut guarded, within(&backend, 10, 30)).await, Err(Error::Late));
+        let probed = ask(&mut guarded, within(&backend, 10, 100)).await;
+        assert_eq!((probed, state()), (Ok(10), State::Closed));
+        assert_eq!(backend.came(), [(0, Some(100)), (30, Some(100))]);
     });
 }
 

@@ -1,7 +1,7 @@
 //! What every bus can do, whoever keeps it.
 
 use super::types::{Ask, Begin, BusError, Event, Given, Parked, Post, Refused, Tell};
-use crate::queue::MessageId;
+use crate::queue::{Failure, MessageId};
 use crate::retry::Backoff;
 use squall_env::request::CallError;
 use squall_env::sync::Stop;
@@ -136,7 +136,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     }
 
     /// Reads a subscription until `stopped` says stop: one post after the other, in order, each
-    /// until `handler` has done it or it is parked. A post may come more than once. Of several
+    /// until `handler` has done it or it is parked: at once if the handler says that it cannot be
+    /// handled, and else when it has failed too often. A post may come more than once. Of several
     /// readers of one subscription one is given posts; if it is not heard of for the bus's
     /// [claim](super::BusConfig::claim), another one takes over.
     ///
@@ -152,7 +153,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), BusError>> + Send
     where
         H: FnMut(Given) -> F + Send,
-        F: Future<Output = Result<(), String>> + Send,
+        F: Future<Output = Result<(), Failure>> + Send,
     {
         async move {
             let (reader, mut call, mut failures) = (env.random(), 0, 0);
@@ -174,14 +175,17 @@ pub trait Backend: Clone + Send + Sync + 'static {
                     let handled = handler(one).await;
                     let ask = match handled {
                         Ok(()) => Ask::Done(name.to_owned(), position),
-                        Err(why) => Ask::Failed(name.to_owned(), position, why),
+                        Err(Failure::Retry(why)) => Ask::Failed(name.to_owned(), position, why),
+                        Err(for_good) => Ask::Park(name.to_owned(), position, for_good.to_string()),
                     };
-                    let failed = matches!(ask, Ask::Failed(..));
+                    let (failed, done) =
+                        (matches!(ask, Ask::Failed(..)), matches!(ask, Ask::Done(..)));
                     // What the bus has not heard of comes again.
                     let is_heard = self.ask(ask).await.is_ok();
                     failures = if failed { failures + 1 } else { 0 };
-                    if failed || !is_heard || stopped.stopped() {
-                        wait = true;
+                    wait = failed || !is_heard || stopped.stopped();
+                    // What could not be parked comes again before what is behind it.
+                    if wait || !done {
                         break;
                     }
                 }

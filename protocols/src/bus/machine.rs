@@ -59,7 +59,8 @@ impl Bus {
             }
             Ask::Fetch { name, reader, call } => self.fetch(name, (reader, call), turn),
             Ask::Done(name, position) => self.done(name, position, turn),
-            Ask::Failed(name, position, why) => self.failed(name, position, why, turn),
+            Ask::Failed(name, position, why) => self.failed(name, (position, false), why, turn),
+            Ask::Park(name, position, why) => self.failed(name, (position, true), why, turn),
             Ask::Parked(name, behind) => {
                 let from = behind.map_or(0, |position| position.saturating_add(1));
                 let parked = self.subscription(&name)?.parked();
@@ -80,6 +81,7 @@ impl Bus {
                 if !self.subscription(&name)?.is_parked(position) {
                     return Err(Refused::NotParked);
                 }
+                turn.sometimes("a parked post was dropped");
                 self.persist(Record::Dropped(name, position), turn);
                 Ok(Tell::Ok)
             }
@@ -214,7 +216,14 @@ impl Bus {
         Ok(Tell::Ok)
     }
 
-    fn failed(&mut self, name: String, position: u64, why: String, turn: &mut Turn<Bus>) -> Answer {
+    /// The post at a position has failed, perhaps for good.
+    fn failed(
+        &mut self,
+        name: String,
+        (position, for_good): (u64, bool),
+        why: String,
+        turn: &mut Turn<Bus>,
+    ) -> Answer {
         if why.len() > TEXT_MAX {
             return Err(Refused::TooLarge);
         }
@@ -223,7 +232,7 @@ impl Bus {
         if let Some(first) = next.filter(|first| first.position == position) {
             self.renew(&name, turn);
             self.persist(Record::Failed(name.clone(), position, why), turn);
-            if self.state.tries(&name, &first) >= self.config.attempts_max {
+            if for_good || self.state.tries(&name, &first) >= self.config.attempts_max {
                 self.park(&name, position, turn);
             }
         }

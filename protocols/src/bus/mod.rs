@@ -2,14 +2,14 @@
 //! from then on, in order, however often it or the bus crashes.
 //!
 //! *Promises* that a post which was confirmed comes to every subscription at least once, in the
-//! order of the bus; that a post which fails too often is parked with its reason, and holds up
-//! nobody; and that posters are held up before anything is dropped. *Needs* one node with a disk
-//! that keeps what it has synced, and readers that can bear to be given a post twice: an
-//! [`Inbox`](crate::queue::Inbox) beside the effects knows the post's id. *Breaks* the order of
-//! what was parked alone, which comes again when somebody has it replayed; and a subscription that
-//! nobody reads, or that can park no more, holds up all posters until somebody sees to it. The
-//! scenario `bus/subscriptions` shows it. A bus is a node that others ask, or with the feature
-//! `sqlite` a file; whoever brings another [`Backend`] has it pass the [`contract`].
+//! order of the bus; that a post which fails too often, or cannot be read, is parked with its
+//! reason, and holds up nobody; and that posters are held up before anything is dropped. *Needs*
+//! one node with a disk that keeps what it has synced, and readers that can bear to be given a post
+//! twice: an [`Inbox`](crate::queue::Inbox) beside the effects knows the post's id. *Breaks* the
+//! order of what was parked alone, which comes again when somebody has it replayed; and a
+//! subscription that nobody reads, or that can park no more, holds up all posters until somebody
+//! sees to it. The scenario `bus/subscriptions` shows it. A bus is a node that others ask, or with
+//! the feature `sqlite` a file; whoever brings another [`Backend`] has it pass the [`contract`].
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@
 //! let post = Post::of(MessageId(1), &PaymentFailed { order: 7 })?;
 //! let given = Given { position: 0, is_replay: false, posted: None, post };
 //! assert_eq!(given.read::<PaymentFailed>()?, Some(PaymentFailed { order: 7 }));
-//! # Ok::<(), postcard::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod backend;

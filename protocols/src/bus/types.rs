@@ -1,6 +1,6 @@
 //! What a bus is asked, and what it answers.
 
-use crate::queue::MessageId;
+use crate::queue::{Failure, MessageId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use squall_env::platform::BindError;
@@ -79,17 +79,19 @@ impl Given {
     /// The event, if it is of this kind.
     ///
     /// # Errors
-    /// If it claims to be of this kind and cannot be read.
-    pub fn read<E: Event>(&self) -> Result<Option<E>, postcard::Error> {
-        if self.post.kind == E::KIND {
-            postcard::from_bytes(&self.post.body).map(Some)
-        } else {
-            Ok(None)
+    /// [`Failure::Malformed`] if it claims to be of this kind and cannot be read. A handler can
+    /// pass it on: the post is parked at once.
+    pub fn read<E: Event>(&self) -> Result<Option<E>, Failure> {
+        if self.post.kind != E::KIND {
+            return Ok(None);
         }
+        let read = postcard::from_bytes(&self.post.body);
+        read.map(Some).map_err(|error| Failure::Malformed(error.to_string()))
     }
 }
 
-/// A post that failed too often for a subscription, which has gone on without it.
+/// A post that failed too often for a subscription, or once and for good, which has gone on without
+/// it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Parked {
     /// Where it stood.
@@ -170,6 +172,9 @@ pub enum Ask {
     Drop(String, u64),
     /// Where a subscription stands.
     Standing(String),
+    /// The post at this position cannot be handled, however often it is given: for this reason it
+    /// is parked at once.
+    Park(String, u64, String),
 }
 
 /// What a bus answers.

@@ -4,11 +4,13 @@
 //! whose names begin with `contract/`: it wants a store that is empty.
 
 use super::backend::{Backend, Session};
+use super::client::QueueClient;
 use super::types::{
     DeadLetter, DeadReason, Delivery, Depth, Message, MessageId, QueueConfig, QueueError, Refused,
     Verdict,
 };
 use squall_env::Env;
+use squall_env::platform::BoxFuture;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -17,33 +19,53 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 type Checked = Result<(), String>;
 
+/// One promise, and the check of it.
+type Promise<B> = (&'static str, for<'a> fn(&'a Suite<B>) -> BoxFuture<'a, Checked>);
+
 /// Runs the whole suite. A delivery is its consumer's for `visibility`: several times as long as an
 /// operation takes at its slowest.
 ///
 /// # Errors
-/// The first promise that the backend does not keep, in words.
+/// The first promise that the backend does not keep, and what was seen.
 pub async fn contract<B: Backend>(env: &Env, backend: &B, visibility: Duration) -> Checked {
-    let suite = Suite { env, backend, visibility };
-    suite.a_message_is_published_once().await?;
-    suite.only_the_window_of_ids_is_known().await?;
-    suite.what_is_acked_is_gone().await?;
-    suite.a_lease_ends_and_its_receipt_with_it().await?;
-    suite.a_heartbeat_keeps_a_lease().await?;
-    suite.three_retries_are_four_deliveries().await?;
-    suite.a_lost_consumer_uses_up_attempts_too().await?;
-    suite.a_message_that_fails_holds_up_no_other().await?;
-    suite.a_dead_letter_has_its_reason_and_can_be_tried_again().await?;
-    suite.a_dead_letter_says_when_it_failed_first().await?;
-    suite.what_cannot_be_read_is_dead_at_once().await?;
-    suite.messages_of_one_key_come_in_order().await?;
-    suite.a_consumer_gets_what_it_has_room_for().await?;
-    suite.a_delayed_message_comes_later().await?;
-    suite.refusals_are_typed().await
+    let suite = Suite { env: env.clone(), backend: backend.clone(), visibility };
+    for (promise, check) in all() {
+        check(&suite).await.map_err(|why| format!("{promise}: {why}"))?;
+    }
+    Ok(())
 }
 
-struct Suite<'a, B> {
-    env: &'a Env,
-    backend: &'a B,
+/// The promises in the order in which they are checked.
+pub fn promises() -> Vec<&'static str> {
+    all::<QueueClient>().into_iter().map(|(promise, _)| promise).collect()
+}
+
+/// Each check rests on those before it alone.
+fn all<B: Backend>() -> Vec<Promise<B>> {
+    vec![
+        ("a message is published once", |suite| Box::pin(suite.is_published_once())),
+        ("the ids of the window are known", |suite| Box::pin(suite.knows_ids())),
+        ("what is acked is gone", |suite| Box::pin(suite.acks())),
+        ("a lease ends, and its receipt with it", |suite| Box::pin(suite.ends_leases())),
+        ("a heartbeat keeps a lease", |suite| Box::pin(suite.keeps_by_heartbeats())),
+        ("three retries are four deliveries", |suite| Box::pin(suite.retries())),
+        ("a lost consumer has used an attempt", |suite| Box::pin(suite.counts_lost_consumers())),
+        ("a message that fails holds up no other", |suite| Box::pin(suite.goes_on())),
+        ("a dead letter has its reason and can be tried again", |suite| {
+            Box::pin(suite.buries_with_reasons())
+        }),
+        ("a dead letter says when it failed first", |suite| Box::pin(suite.says_when())),
+        ("what cannot be read is dead at once", |suite| Box::pin(suite.buries_at_once())),
+        ("messages of one key come in order", |suite| Box::pin(suite.is_in_order())),
+        ("a consumer gets what it has room for", |suite| Box::pin(suite.has_room())),
+        ("a delayed message comes later", |suite| Box::pin(suite.delays())),
+        ("refusals are typed", |suite| Box::pin(suite.refuses())),
+    ]
+}
+
+struct Suite<B> {
+    env: Env,
+    backend: B,
     visibility: Duration,
 }
 
@@ -69,7 +91,7 @@ fn failed_before(letter: &DeadLetter) -> Option<Duration> {
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
 
-impl<B: Backend> Suite<'_, B> {
+impl<B: Backend> Suite<B> {
     async fn queue(&self, name: &str, config: QueueConfig) -> Result<String, String> {
         let name = format!("contract/{name}");
         let config = QueueConfig { visibility: self.visibility, ..config };
@@ -116,7 +138,7 @@ impl<B: Backend> Suite<'_, B> {
         if stale { Ok(()) } else { Err(format!("a stale receipt gave {settled:?}")) }
     }
 
-    async fn a_message_is_published_once(&self) -> Checked {
+    async fn is_published_once(&self) -> Checked {
         let queue = self.queue("once", QueueConfig::default()).await?;
         let message = Message::new(id(1), "body");
         for known in [false, true] {
@@ -125,7 +147,7 @@ impl<B: Backend> Suite<'_, B> {
         }
         same(self.depth(&queue).await?.queued, 1, "messages after two publications of one")?;
         // Also after it was taken out.
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let delivery = self.next(&mut session).await?;
         same(&delivery.body[..], b"body", "the body")?;
         self.settle(&queue, &delivery, Verdict::Ack).await?;
@@ -133,10 +155,10 @@ impl<B: Backend> Suite<'_, B> {
         self.nothing(&mut session, "what was acked and published again").await
     }
 
-    async fn only_the_window_of_ids_is_known(&self) -> Checked {
+    async fn knows_ids(&self) -> Checked {
         let config = QueueConfig { remembers: 2, ..QueueConfig::default() };
         let queue = self.queue("window", config).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         for number in [1, 2, 3] {
             self.publish(&queue, number).await?;
             let delivery = self.next(&mut session).await?;
@@ -150,10 +172,10 @@ impl<B: Backend> Suite<'_, B> {
         Ok(())
     }
 
-    async fn what_is_acked_is_gone(&self) -> Checked {
+    async fn acks(&self) -> Checked {
         let queue = self.queue("acked", QueueConfig::default()).await?;
         self.publish(&queue, 1).await?;
-        let mut session = Session::new(self.env, &queue, 2);
+        let mut session = Session::new(&self.env, &queue, 2);
         let delivery = self.next(&mut session).await?;
         same(self.depth(&queue).await?.in_flight, 1, "messages in flight")?;
         self.settle(&queue, &delivery, Verdict::Ack).await?;
@@ -163,11 +185,11 @@ impl<B: Backend> Suite<'_, B> {
         same(self.depth(&queue).await?, Depth::default(), "what is left")
     }
 
-    async fn a_lease_ends_and_its_receipt_with_it(&self) -> Checked {
+    async fn ends_leases(&self) -> Checked {
         let queue = self.queue("lease", QueueConfig::default()).await?;
         self.publish(&queue, 1).await?;
         let (mut one, mut other) =
-            (Session::new(self.env, &queue, 1), Session::new(self.env, &queue, 1));
+            (Session::new(&self.env, &queue, 1), Session::new(&self.env, &queue, 1));
         let first = self.next(&mut one).await?;
         self.nothing(&mut other, "what another has").await?;
         let second = self.next(&mut other).await?;
@@ -178,11 +200,11 @@ impl<B: Backend> Suite<'_, B> {
         self.is_stale(&queue, &first, Verdict::Ack).await
     }
 
-    async fn a_heartbeat_keeps_a_lease(&self) -> Checked {
+    async fn keeps_by_heartbeats(&self) -> Checked {
         let queue = self.queue("heartbeat", QueueConfig::default()).await?;
         self.publish(&queue, 1).await?;
         let (mut one, mut other) =
-            (Session::new(self.env, &queue, 1), Session::new(self.env, &queue, 1));
+            (Session::new(&self.env, &queue, 1), Session::new(&self.env, &queue, 1));
         let delivery = self.next(&mut one).await?;
         for _ in 0..8 {
             self.env.sleep(self.visibility / 4).await;
@@ -196,10 +218,10 @@ impl<B: Backend> Suite<'_, B> {
         self.settle(&queue, &again, Verdict::Ack).await
     }
 
-    async fn three_retries_are_four_deliveries(&self) -> Checked {
+    async fn retries(&self) -> Checked {
         let queue = self.queue("limit", QueueConfig::default().retries(3)).await?;
         self.publish(&queue, 1).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         for attempt in 1..=4 {
             let delivery = self.next(&mut session).await?;
             same(delivery.attempt, attempt, "the attempt")?;
@@ -215,16 +237,16 @@ impl<B: Backend> Suite<'_, B> {
         same(reasons, vec![DeadReason::DeliveryLimit("failure 4".to_owned())], "the reasons")
     }
 
-    async fn a_lost_consumer_uses_up_attempts_too(&self) -> Checked {
+    async fn counts_lost_consumers(&self) -> Checked {
         let queue = self.queue("lost", QueueConfig::default().retries(1)).await?;
         self.publish(&queue, 1).await?;
         for attempt in 1..=2 {
             // Nobody settles what these get.
-            let mut session = Session::new(self.env, &queue, 1);
+            let mut session = Session::new(&self.env, &queue, 1);
             same(self.next(&mut session).await?.attempt, attempt, "the attempt")?;
         }
         self.env.sleep(self.visibility * 2).await;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         self.nothing(&mut session, "a third delivery").await?;
         same(self.depth(&queue).await?, Depth { dead: 1, ..Depth::default() }, "what is left")?;
         let letters = self.backend.dead_letters(&queue, None).await.map_err(text)?;
@@ -233,10 +255,10 @@ impl<B: Backend> Suite<'_, B> {
         same(before >= Some(self.visibility / 2), true, "whether the first loss was noticed")
     }
 
-    async fn a_message_that_fails_holds_up_no_other(&self) -> Checked {
+    async fn goes_on(&self) -> Checked {
         let queue = self.queue("poison", QueueConfig::default()).await?;
         self.publish(&queue, 1).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let poison = self.next(&mut session).await?;
         self.settle(&queue, &poison, retry(self.visibility)).await?;
         let since = self.env.now();
@@ -251,11 +273,11 @@ impl<B: Backend> Suite<'_, B> {
         self.settle(&queue, &again, Verdict::Ack).await
     }
 
-    async fn a_dead_letter_has_its_reason_and_can_be_tried_again(&self) -> Checked {
+    async fn buries_with_reasons(&self) -> Checked {
         let queue = self.queue("dead", QueueConfig::default().retries(0)).await?;
         self.publish(&queue, 1).await?;
         self.publish(&queue, 2).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let mut deliveries = Vec::new();
         for why in ["no such customer", "no such product"] {
             let delivery = self.next(&mut session).await?;
@@ -283,11 +305,11 @@ impl<B: Backend> Suite<'_, B> {
         same(not_dead, true, "whether what is not dead cannot be redriven")
     }
 
-    async fn a_dead_letter_says_when_it_failed_first(&self) -> Checked {
+    async fn says_when(&self) -> Checked {
         let queue = self.queue("first", QueueConfig::default().retries(1)).await?;
         self.publish(&queue, 1).await?;
         self.publish(&queue, 2).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let first = self.next(&mut session).await?;
         self.settle(&queue, &first, retry(self.visibility)).await?;
         let other = self.next(&mut session).await?;
@@ -309,10 +331,10 @@ impl<B: Backend> Suite<'_, B> {
         same(last, Some(dead[1].first_failed), "the first failure of what was redriven")
     }
 
-    async fn what_cannot_be_read_is_dead_at_once(&self) -> Checked {
+    async fn buries_at_once(&self) -> Checked {
         let queue = self.queue("malformed", QueueConfig::default()).await?;
         self.publish(&queue, 1).await?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let delivery = self.next(&mut session).await?;
         let malformed = Verdict::Malformed { why: "it is no order".to_owned() };
         for _ in 0..2 {
@@ -326,14 +348,14 @@ impl<B: Backend> Suite<'_, B> {
         same(dead, vec![(1, reason)], "attempts and reasons")
     }
 
-    async fn messages_of_one_key_come_in_order(&self) -> Checked {
+    async fn is_in_order(&self) -> Checked {
         let queue = self.queue("order", QueueConfig::default()).await?;
         for number in 1..=3 {
             let message = Message::new(id(number), "").key("customer-7");
             self.backend.publish(&queue, message).await.map_err(text)?;
         }
-        let mut other = Session::new(self.env, &queue, 9);
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut other = Session::new(&self.env, &queue, 9);
+        let mut session = Session::new(&self.env, &queue, 1);
         let first = self.next(&mut session).await?;
         same(first.receipt.id, id(1), "the first")?;
         self.nothing(&mut other, "one behind a message in flight").await?;
@@ -347,12 +369,12 @@ impl<B: Backend> Suite<'_, B> {
         Ok(())
     }
 
-    async fn a_consumer_gets_what_it_has_room_for(&self) -> Checked {
+    async fn has_room(&self) -> Checked {
         let queue = self.queue("prefetch", QueueConfig::default()).await?;
         for number in 1..=5 {
             self.publish(&queue, number).await?;
         }
-        let mut session = Session::new(self.env, &queue, 2);
+        let mut session = Session::new(&self.env, &queue, 2);
         let got = self.backend.receive(&mut session).await.map_err(text)?;
         same(got.len(), 2, "deliveries")?;
         self.nothing(&mut session, "more than there is room for").await?;
@@ -361,12 +383,12 @@ impl<B: Backend> Suite<'_, B> {
         same(more.len(), 1, "deliveries in the room of the one that was settled")
     }
 
-    async fn a_delayed_message_comes_later(&self) -> Checked {
+    async fn delays(&self) -> Checked {
         let queue = self.queue("delay", QueueConfig::default()).await?;
         let since = self.env.now();
         let message = Message::new(id(1), "").delay(self.visibility);
         self.backend.publish(&queue, message).await.map_err(text)?;
-        let mut session = Session::new(self.env, &queue, 1);
+        let mut session = Session::new(&self.env, &queue, 1);
         let delivery = self.next(&mut session).await?;
         let waited = self.env.now() - since;
         // The clocks of two nodes may tick a little apart.
@@ -374,7 +396,7 @@ impl<B: Backend> Suite<'_, B> {
         self.settle(&queue, &delivery, Verdict::Ack).await
     }
 
-    async fn refusals_are_typed(&self) -> Checked {
+    async fn refuses(&self) -> Checked {
         let config = QueueConfig { messages_max: 2, ..QueueConfig::default() };
         let queue = self.queue("refusals", config).await?;
         self.publish(&queue, 1).await?;

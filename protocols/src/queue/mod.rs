@@ -56,7 +56,7 @@ pub use backend::{Backend, Session};
 pub use broker::{Broker, NAME, Record, Request};
 pub use client::QueueClient;
 pub use consumer::{ConsumerConfig, Failure, Review, consume, review};
-pub use contract::contract;
+pub use contract::{contract, promises};
 pub use inbox::Inbox;
 pub use kept::Image;
 pub use log::{InMemory, Log};

@@ -327,7 +327,11 @@ impl PartialEq for Definition {
 
 /// Every version of every definition that a node can run.
 #[derive(Clone, Debug, Default)]
-pub struct Definitions(BTreeMap<(String, u32), Definition>);
+pub struct Definitions {
+    all: BTreeMap<(String, u32), Definition>,
+    /// The versions that sagas begin with where it is not the newest.
+    current: BTreeMap<String, u32>,
+}
 
 /// Why a saga's definition is not there.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -357,17 +361,37 @@ impl Definitions {
     /// These definitions. Of two with the same name and version the last one stays.
     pub fn new(all: impl IntoIterator<Item = Definition>) -> Definitions {
         let keyed = all.into_iter().map(|one| ((one.name().to_owned(), one.version()), one));
-        Definitions(keyed.collect())
+        Definitions { all: keyed.collect(), current: BTreeMap::new() }
     }
 
-    /// The newest version of a definition, for sagas that begin.
+    /// Has sagas of this name begin with this version instead of the newest. Every node that may
+    /// come to own a saga has to know its version, so a new one is brought to all of them before
+    /// the first saga begins with it.
+    ///
+    /// # Errors
+    /// If the version is not there.
+    pub fn beginning_with(mut self, name: &str, version: u32) -> Result<Definitions, NotDefined> {
+        self.version(name, version)?;
+        self.current.insert(name.to_owned(), version);
+        Ok(self)
+    }
+
+    /// The version of a definition that sagas begin with: the newest, unless it was said which.
     ///
     /// # Errors
     /// [`NotDefined::Name`].
-    pub fn newest(&self, name: &str) -> Result<&Definition, NotDefined> {
+    pub fn current(&self, name: &str) -> Result<&Definition, NotDefined> {
+        if let Some(version) = self.current.get(name) {
+            return self.version(name, *version);
+        }
         let range = (name.to_owned(), 0)..=(name.to_owned(), u32::MAX);
-        let last = self.0.range(range).next_back().map(|(_, definition)| definition);
+        let last = self.all.range(range).next_back().map(|(_, definition)| definition);
         last.ok_or_else(|| NotDefined::Name(name.to_owned()))
+    }
+
+    fn version(&self, name: &str, version: u32) -> Result<&Definition, NotDefined> {
+        let found = self.all.get(&(name.to_owned(), version));
+        found.ok_or_else(|| NotDefined::Version { name: name.to_owned(), version })
     }
 
     /// The definition that a saga began with.
@@ -380,14 +404,11 @@ impl Definitions {
         version: u32,
         fingerprint: u32,
     ) -> Result<&Definition, NotDefined> {
-        self.newest(name)?;
-        let owned = name.to_owned();
-        match self.0.get(&(owned.clone(), version)) {
-            None => Err(NotDefined::Version { name: owned, version }),
-            Some(found) if found.fingerprint() != fingerprint => {
-                Err(NotDefined::Changed { name: owned, version })
-            }
-            Some(found) => Ok(found),
+        self.current(name)?;
+        let found = self.version(name, version)?;
+        if found.fingerprint() != fingerprint {
+            return Err(NotDefined::Changed { name: name.to_owned(), version });
         }
+        Ok(found)
     }
 }

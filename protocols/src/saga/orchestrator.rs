@@ -134,7 +134,8 @@ impl Orchestrator {
         }))
     }
 
-    /// Starts a saga with the newest version of its definition. To ask twice starts it once.
+    /// Starts a saga with the [current](Definitions::current) version of its definition. To ask
+    /// twice starts it once.
     ///
     /// # Errors
     /// [`StartError`], which knows whether it may have been started.
@@ -144,11 +145,11 @@ impl Orchestrator {
         definition: &str,
         input: Vec<u8>,
     ) -> Result<(), StartError> {
-        let newest = self.0.definitions.newest(definition)?;
+        let current = self.0.definitions.current(definition)?;
         let event = Event::Started {
             definition: definition.to_owned(),
-            version: newest.version(),
-            fingerprint: newest.fingerprint(),
+            version: current.version(),
+            fingerprint: current.fingerprint(),
             input: input.clone(),
         };
         let unknown = |error: LogError| StartError::Unknown(error.to_string());
@@ -316,7 +317,14 @@ impl Orchestrator {
 impl Inner {
     pub(super) fn look(&self, log: &[Vec<u8>]) -> Result<(State, super::Definition), Unreadable> {
         let state = State::read_with(log, self.flaws)?;
-        let definition = state.definition(&self.definitions)?.clone();
+        let current = self.definitions.current(&state.beginning().definition)?;
+        let mut definition = state.definition(&self.definitions)?.clone();
+        if definition != *current {
+            self.env.sometimes("a saga was run by another version than new ones begin with");
+            if mutant!(self.env, "saga/runs-by-the-version-of-the-day") {
+                definition = current.clone();
+            }
+        }
         Ok((state, definition))
     }
 }

@@ -13,12 +13,15 @@ const WAIT: Duration = Duration::from_secs(1);
 /// When each call was made, when it ended, and whether it failed.
 struct Calls(Vec<(Instant, Instant, bool)>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "a service that fails is left alone";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/breaker")
         .nodes("service", 1..=1, serve)
         .clients("client", 1..=1, call)
         .tolerates(faults(&["service"]))
-        .always("a service that fails is left alone", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 view.up::<Calls>().try_for_each(|calls| {
                     calls.0.windows(4).try_for_each(|four| {

@@ -15,12 +15,15 @@ const CALLS: u32 = 2;
 /// How many calls of each customer are under way.
 struct UnderWay(BTreeMap<&'static str, u32>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "nobody has more calls under way than allowed";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/bulkhead")
         .nodes("service", 1..=1, serve)
         .clients("gateway", 1..=1, pass)
         .tolerates(faults(&["service"]))
-        .always("nobody has more calls under way than allowed", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 let mut all = view.up::<UnderWay>().flat_map(|under_way| under_way.0.clone());
                 match all.find(|(_, calls)| *calls > CALLS) {

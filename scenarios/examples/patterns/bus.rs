@@ -24,13 +24,16 @@ struct Posted(u64);
 /// The prices in the order in which they first came.
 struct Board(Vec<u64>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "prices come in order";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/bus")
         .nodes("bus", 1..=1, |env| bus::serve(env, BusConfig::default()))
         .nodes("board", 1..=1, show)
         .clients("client", 1..=1, post)
         .tolerates(faults_and_losses(&["bus"]))
-        .always("prices come in order", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| match view.up::<Board>().find(|board| !board.0.is_sorted()) {
                 Some(board) => Err(format!("they came as {:?}", board.0)),
                 None => Ok(()),
@@ -67,7 +70,7 @@ async fn post(client: Client) -> Result<(), String> {
 async fn show(env: Env) -> Result<(), String> {
     let board = env.show("board", Board(Vec::new()));
     let handler = |given: Given| {
-        let price = given.read::<PriceChanged>().map_err(|error| error.to_string());
+        let price = given.read::<PriceChanged>();
         if let Ok(Some(PriceChanged(price))) = price {
             // A post may come again.
             board.update(&env, |board| {

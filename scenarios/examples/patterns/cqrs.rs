@@ -88,12 +88,15 @@ impl Query for WhatIsThere {
 /// What was paid in, and what was then read, if it was new enough.
 struct Read(i64, i64);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "whoever has paid in finds his money";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/cqrs")
         .nodes("events", 1..=1, |env| event_store::serve(env, "events", SegmentConfig::default()))
         .clients("bank", 1..=1, bank)
         .tolerates(faults_and_losses(&["events"]))
-        .always("whoever has paid in finds his money", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| match view.up::<Read>().find(|read| read.1 < read.0) {
                 Some(read) => Err(format!("{} were paid in and {} read", read.0, read.1)),
                 None => Ok(()),

@@ -16,13 +16,16 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// What the reader has heard.
 struct Heard(Vec<u64>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "every number is there once and in order";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/event_store")
         .nodes("store", 1..=1, |env| event_store::serve(env, "events", SegmentConfig::default()))
         .nodes("reader", 1..=1, read)
         .clients("client", 2..=3, raise)
         .tolerates(faults_and_losses(&["store", "client"]))
-        .always("every number is there once and in order", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 view.up::<Heard>().try_for_each(|heard| {
                     match heard.0.iter().copied().eq(1..=heard.0.len() as u64) {

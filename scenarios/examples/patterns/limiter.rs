@@ -12,13 +12,16 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// When a customer was let in.
 struct LetIn(Vec<Instant>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "nobody is let in more often than allowed";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/limiter")
         .clients("door", 1..=1, let_in)
         .tolerates(
             Tolerance::nothing().impaired("door", Most::Any).any_clock().but_not(Fault::WallDrift),
         )
-        .always("nobody is let in more often than allowed", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| view.up::<LetIn>().try_for_each(|let_in| allowed(&let_in.0))
         })
 }

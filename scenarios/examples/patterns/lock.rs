@@ -30,13 +30,16 @@ impl Resource for Counter {
 #[derive(Default)]
 struct Counted(Vec<u64>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "no number is counted twice";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/lock")
         .nodes("locks", 1..=1, lock::serve)
         .nodes("counter", 1..=1, guard::<Counter>)
         .clients("client", 2..=3, count)
         .tolerates(faults_and_losses(&["locks", "client"]))
-        .always("no number is counted twice", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 let mut seen = BTreeSet::new();
                 let mut counted = view.up::<Counted>().flat_map(|counted| counted.0.clone());

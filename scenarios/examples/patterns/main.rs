@@ -1,6 +1,7 @@
 //! Each pattern in a small world of its own: a service, whoever uses it, one property, and 200
 //! seeds of faults. `cargo run -p squall-scenarios --example patterns` runs all of them, and with a
-//! name behind it (`-- queue`) one.
+//! name behind it (`-- queue`) one. `-- --broken queue` breaks a line of the pattern, and tells
+//! which seed shows it.
 
 mod breaker;
 mod bulkhead;
@@ -22,21 +23,39 @@ use std::process::ExitCode;
 /// How many seeds of each are run.
 const SEEDS: u64 = 200;
 
-type Example = (&'static str, fn() -> Scenario);
+/// A pattern in its world, what has to hold there, and a line of the pattern that can be broken.
+struct Example {
+    name: &'static str,
+    scenario: fn() -> Scenario,
+    property: &'static str,
+    flaw: &'static str,
+}
+
+/// An example of the module of this name.
+macro_rules! example {
+    ($name:ident, $flaw:literal) => {
+        Example {
+            name: stringify!($name),
+            scenario: $name::scenario,
+            property: $name::PROPERTY,
+            flaw: $flaw,
+        }
+    };
+}
 
 const ALL: [Example; 12] = [
-    ("breaker", breaker::scenario),
-    ("bulkhead", bulkhead::scenario),
-    ("bus", bus::scenario),
-    ("cqrs", cqrs::scenario),
-    ("event_store", event_store::scenario),
-    ("limiter", limiter::scenario),
-    ("lock", lock::scenario),
-    ("outbox", outbox::scenario),
-    ("queue", queue::scenario),
-    ("retry", retry::scenario),
-    ("saga", saga::scenario),
-    ("unit_of_work", unit_of_work::scenario),
+    example!(breaker, "breaker/lets-calls-through-while-open"),
+    example!(bulkhead, "bulkhead/one-place-too-many"),
+    example!(bus, "bus/gives-the-last-first"),
+    example!(cqrs, "cqrs/answers-before-the-view-has-it"),
+    example!(event_store, "event_store/appends-without-expected-version"),
+    example!(limiter, "limiter/reads-the-wall-clock"),
+    example!(lock, "lock/guards-nothing"),
+    example!(outbox, "outbox/draws-an-id-for-every-try"),
+    example!(queue, "queue/confirms-before-durable"),
+    example!(retry, "retry/no-budget"),
+    example!(saga, "saga/does-again-what-was-done"),
+    example!(unit_of_work, "unit-of-work/ignores-versions"),
 ];
 
 /// Messages that are lost, doubled and late, parted networks, and nodes of these roles that crash
@@ -53,22 +72,39 @@ fn faults_and_losses(roles: &[&str]) -> Tolerance {
     faults(roles).fault(Fault::LostWrites)
 }
 
+/// Runs an example; or its mutant, which has to be found. What is found is told.
+fn run(example: &Example, broken: bool) -> Result<String, String> {
+    let Example { name, scenario, property, flaw } = example;
+    if !broken {
+        let held = scenario().seeds(0..SEEDS).outcome();
+        return held.map(|()| format!("{name}: {SEEDS} seeds, and its property held"));
+    }
+    let mutant = scenario().mutant(name, flaw, property);
+    let found = (0..SEEDS).find_map(|seed| {
+        let failure = squall::run(&mutant, seed).failure.filter(|f| f.property == *property)?;
+        let told = failure.story.join("; ");
+        Some(format!("{name}: {flaw} breaks {property:?} with seed {seed}: {told}"))
+    });
+    found.ok_or_else(|| format!("{name}: {flaw} was not found by {property:?}"))
+}
+
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let is_known = |name: &&String| ALL.iter().any(|(known, _)| known == name);
+    let (flags, wanted): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument == "--broken");
+    let is_known = |name: &&String| ALL.iter().any(|known| known.name == *name);
     if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
-        let names = ALL.map(|(name, _)| name).join(", ");
+        let names = ALL.map(|one| one.name).join(", ");
         eprintln!("there is no {unknown}: there are {names}");
         return ExitCode::from(2);
     }
-    for (name, scenario) in ALL {
-        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
+    for example in ALL {
+        if !wanted.is_empty() && !wanted.iter().any(|one| one == example.name) {
             continue;
         }
-        match scenario().seeds(0..SEEDS).outcome() {
-            Ok(()) => println!("{name}: {SEEDS} seeds, and its property held"),
-            Err(report) => {
-                eprintln!("{report}");
+        match run(&example, !flags.is_empty()) {
+            Ok(told) => println!("{told}"),
+            Err(wrong) => {
+                eprintln!("{wrong}");
                 return ExitCode::FAILURE;
             }
         }

@@ -40,6 +40,9 @@ struct Seen {
     queued: Option<u32>,
 }
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "there is a message for each order, and one only";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/outbox")
         .nodes("broker", 1..=1, queue::serve)
@@ -47,12 +50,13 @@ pub(crate) fn scenario() -> Scenario {
         .nodes("relay", 2..=2, pass_on)
         .clients("client", 1..=1, place)
         .tolerates(faults(&["broker", "orders", "relay"]))
-        .always("there is a message for each order, and one only", || {
-            |view: &View<'_>| match view.up::<Seen>().next() {
-                Some(seen) if seen.queued.is_some_and(|queued| queued != seen.placed) => {
-                    Err(format!("{} orders, {:?} messages", seen.placed, seen.queued))
+        .always(PROPERTY, || {
+            |view: &View<'_>| {
+                let ends = view.up::<Seen>().find_map(|seen| Some((seen.placed, seen.queued?)));
+                match ends.filter(|(placed, queued)| placed != queued) {
+                    None => Ok(()),
+                    Some((placed, queued)) => Err(format!("{placed} orders, {queued} messages")),
                 }
-                _ => Ok(()),
             }
         })
         .finishes_within(Duration::from_secs(90))

@@ -20,13 +20,16 @@ struct Confirmed(BTreeSet<u128>);
 /// What the worker has sent.
 struct Sent(BTreeSet<u128>);
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "what was confirmed is sent";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/queue")
         .nodes("broker", 1..=1, queue::serve)
         .nodes("worker", 1..=1, send)
         .clients("client", 1..=2, publish)
         .tolerates(faults_and_losses(&["broker", "client"]))
-        .eventually("what was confirmed is sent", Duration::from_secs(60), || {
+        .eventually(PROPERTY, Duration::from_secs(60), || {
             |view: &View<'_>| {
                 let sent = view.up::<Sent>().next().map(|sent| sent.0.clone()).unwrap_or_default();
                 view.up::<Confirmed>().all(|confirmed| confirmed.0.is_subset(&sent))

@@ -18,12 +18,15 @@ struct Counts {
     asked: u32,
 }
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "retries make little of much";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/retry")
         .nodes("service", 1..=1, serve)
         .clients("client", 1..=1, call)
         .tolerates(faults(&["service"]))
-        .always("retries make little of much", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 view.up::<Counts>().try_for_each(|counts| {
                     let Counts { calls, asked } = *counts;

@@ -94,6 +94,9 @@ impl Participants for Desk {
 /// All trips are over.
 struct Over;
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "who has no room has no flight";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/saga")
         .nodes("events", 1..=1, |env| event_store::serve(env, "events", SegmentConfig::default()))
@@ -102,7 +105,7 @@ pub(crate) fn scenario() -> Scenario {
         .nodes("hotel", 1..=1, |env| places(env, 2))
         .clients("agency", 2..=2, travel)
         .tolerates(faults_and_losses(&["events", "locks", "airline", "hotel"]))
-        .always("who has no room has no flight", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| {
                 let free: Vec<u32> = view.up::<Places>().map(|places| places.free).collect();
                 match view.up::<Over>().next().is_some() && free.len() == 2 && free != [2, 0] {

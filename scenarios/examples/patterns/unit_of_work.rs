@@ -33,12 +33,15 @@ impl Entity for Account {
     }
 }
 
+/// What has to hold.
+pub(crate) const PROPERTY: &str = "no money is made or lost";
+
 pub(crate) fn scenario() -> Scenario {
     Scenario::new("example/unit_of_work")
         .nodes("store", 1..=1, |env| serve(env, &[Account::TABLE]))
         .clients("client", 2..=3, transfer)
         .tolerates(faults_and_losses(&["store", "client"]))
-        .always("no money is made or lost", || {
+        .always(PROPERTY, || {
             |view: &View<'_>| view.up::<TablesMachine>().try_for_each(|store| balanced(&store))
         })
         .finishes_within(Duration::from_secs(60))

@@ -2,7 +2,7 @@
 
 use super::bank::{self, Answer, Ask, Ledger, declines};
 use serde::{Deserialize, Serialize};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::machine::{ServeError, serve_requests};
 use squall_env::platform::BindError;
 use squall_env::request::{Caller, ReplyTo};
@@ -16,9 +16,6 @@ use std::time::Duration;
 
 const ONCE: &str = "no order is paid twice";
 const CHOSEN: &str = "what the bank declines is not said to be queued";
-/// What the simulator checks of every client: here, that what was queued is paid.
-const FINISHES: &str = "every client finishes";
-
 /// The number of an order, which is the key of its payment as well.
 pub(super) type Order = u64;
 

@@ -12,7 +12,7 @@ pub(crate) use watched::Watched;
 
 use crate::specimens::breaker::Tutorial;
 use guard::Ours;
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{CallError, Caller, Responder};
 use squall_env::{Either, Env, Port, Task, View, race};
@@ -24,9 +24,6 @@ const PROBES: &str = "no more calls than allowed are under way while a breaker i
 const OPEN: &str = "no call goes through while a breaker is open";
 const LATE: &str = "what comes back late changes nothing";
 const REASON: &str = "a breaker opens only if enough of the last calls have failed";
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
-
 /// How many tasks of a caller call at the same time.
 const WORKERS: usize = 6;
 

@@ -31,9 +31,15 @@ const OPERATION_MAX: Duration = Duration::from_secs(3);
 /// How many keys there are.
 const KEYS: u64 = 3;
 
-async fn member(env: Env) -> Result<(), ServeError> {
-    let mut config = Config::of(members(&env));
+/// A member that takes snapshots all the time.
+pub(crate) fn config(env: &Env) -> Config {
+    let mut config = Config::of(members(env));
     (config.snapshot_entries, config.tail_entries) = (8, 4);
+    config
+}
+
+async fn member(env: Env) -> Result<(), ServeError> {
+    let config = config(&env);
     serve(env, config).await
 }
 
@@ -80,8 +86,8 @@ fn there(found: &KeyValue) -> There {
 async fn workload(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let mut store = StoreClient::open(&env, members(&env))?;
-    // The revisions at which this client believes the keys to be.
-    let mut known = [0; KEYS as usize];
+    // The revisions at which this client believes the keys to be, and the newest one of all.
+    let (mut known, mut newest) = ([0; KEYS as usize], 0);
     while let Some(operation) = client.next_operation(OPERATIONS) {
         let pause_max = if operation.draw(0, 5) == 0 { 1_000_000 } else { 10_000 };
         env.sleep(Duration::from_micros(operation.draw(2, pause_max))).await;
@@ -89,9 +95,9 @@ async fn workload(client: Client) -> Result<(), BindError> {
         // What came of it is recorded.
         if let Ok(told) = perform(&client, &mut store, call).await {
             learn(&client, call, told, &mut known);
+            newest = newest.max(told.revision());
         }
         if operation.draw(3, 12) == 0 {
-            let newest = known.iter().max().copied().unwrap_or_default();
             // Somebody else may have been faster.
             let _ = store.compact(newest, OPERATION_MAX).await;
         }

@@ -31,6 +31,15 @@ pub enum Told {
     Differs(u64),
 }
 
+impl Told {
+    /// The revision of the store.
+    pub fn revision(&self) -> u64 {
+        match self {
+            Told::Found(revision, _) | Told::Done(revision) | Told::Differs(revision) => *revision,
+        }
+    }
+}
+
 /// The revision, and what is there.
 pub type State = (u64, BTreeMap<u8, There>);
 

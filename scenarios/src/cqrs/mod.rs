@@ -9,7 +9,7 @@ pub mod views;
 
 use crate::tolerance;
 use load::{Answer, QUERIES, Question};
-use squall::Scenario;
+use squall::{FINISHES, Scenario};
 use squall_env::request::Responder;
 use squall_env::{Either, Env, Port, open, race};
 use squall_protocols::cqrs::{Board, Projection, Projector, ProjectorConfig, Views};
@@ -26,9 +26,6 @@ pub(crate) const CHECKPOINT: &str = "no checkpoint and no live view goes back";
 const READS: &str = "an answer is that of its position, and as new as it says";
 const COMMANDS: &str = "a command is done once, as its giver was told";
 const EFFECTS: &str = "an event has its effect outside once";
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
-
 /// The name of the tables' journal.
 const TABLES: &str = "tables";
 

@@ -8,16 +8,13 @@ pub use judged::{Asked, Events, Heard, KEPT};
 pub(crate) use workload::SETTLE;
 
 use crate::tolerance;
-use squall::{Most, Scenario, Tolerance};
+use squall::{FINISHES, Most, Scenario, Tolerance};
 use squall_env::{Env, NodeId, View};
 use squall_protocols::event_store::{Progress, SegmentConfig, ServeError, invariants, serve};
 use std::time::Duration;
 
 const STAYS: &str = "what readers see of a store stays";
 const DURABLE: &str = "what readers see is durable";
-/// What the simulator checks of every client.
-pub const FINISHES: &str = "every client finishes";
-
 /// The name of the log.
 const NAME: &str = "events";
 

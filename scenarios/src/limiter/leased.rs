@@ -1,6 +1,6 @@
 //! Gates that admit from portions of one limit, and the node that owns it.
 
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::{Env, Instant, Shown, View, race};
 use squall_protocols::limiter::leased::{Config, LeaseError, LeasedLimiter, serve as own};
 use squall_protocols::limiter::{LimitError, Quota};
@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const TOTAL: &str = "through all gates together no more comes than the burst and the rate";
-
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
 
 /// How far apart requests are that come as fast as they may, through all gates together.
 const INTERVAL: Duration = Duration::from_millis(100);

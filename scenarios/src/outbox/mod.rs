@@ -5,7 +5,7 @@ mod shop;
 use crate::queue::ledger::{self, Books, Entry, Ledger};
 use crate::tolerance;
 use shop::{Placed, Shop};
-use squall::{Client, Scenario};
+use squall::{Client, FINISHES, Scenario};
 use squall_env::sync::stop_with_node;
 use squall_env::{Env, View};
 use squall_protocols::outbox::{self, OutboxClient, OutboxConfig, Outboxed};
@@ -17,9 +17,6 @@ use std::time::Duration;
 
 const ONCE: &str = "an order is booked once";
 const ORDERED: &str = "what is booked was ordered, and nothing before it is left out";
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
-
 /// The queue.
 const QUEUE: &str = "orders";
 

@@ -4,7 +4,7 @@ use super::{
     IN_FORCE, OPERATION_MAX, QUORUMS, STATES, STEPS, Value, loaded, members, mutant_of,
     properties_of,
 };
-use squall::{Client, Most, Operation, Scenario};
+use squall::{Client, FINISHES, Most, Operation, Scenario};
 use squall_env::platform::BindError;
 use squall_env::{Env, NodeId};
 use squall_protocols::raft::{Change, ChangeError, Config, RaftClient, ServeError, serve};
@@ -78,7 +78,7 @@ fn changes(operation: &Operation, nodes: &[NodeId]) -> Vec<Change> {
 pub(super) fn mutants() -> Vec<Scenario> {
     let mutant = |switch, breaks| mutant_of(membership(), switch, breaks);
     vec![
-        mutant("raft/only-voters-campaign", "every client finishes"),
+        mutant("raft/only-voters-campaign", FINISHES),
         mutant("raft/changes-before-its-term-commits", STEPS),
         mutant("raft/changes-while-another-is-under-way", STEPS),
         mutant("raft/changes-several-voters-at-once", STEPS),

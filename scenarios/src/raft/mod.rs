@@ -16,7 +16,7 @@ pub use snapshots::snapshots;
 pub use transfers::transfers;
 
 use serde::{Deserialize, Serialize};
-use squall::{Client, Fault, Most, Operation, Scenario, Tolerance, linearizable};
+use squall::{Client, Fault, Most, Operation, RECOVERY, Scenario, Tolerance, linearizable};
 use squall_check::{Register, RegisterCall, RegisterReturn};
 use squall_env::platform::BindError;
 use squall_env::{Env, NodeId};
@@ -41,8 +41,6 @@ const STATES: &str = "members that have applied the same entries have the same s
 const DURABLE: &str = "what is committed is durable on a quorum";
 const STEPS: &str = "members change one step at a time";
 const IN_FORCE: &str = "the latest configuration in the log is in force";
-/// What the simulator checks of every machine.
-const RECOVERED: &str = "recovery equals the live state";
 const QUORUMS: &str = "leaders commit what a quorum has";
 
 /// How many operations each client does while there are faults.
@@ -214,7 +212,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("raft/commits-unverified-entries", COMMITTED),
         mutant("raft/applies-again", LINEARIZABLE),
         mutant("raft/keeps-overwritten-entries-in-memory", LOGS_MATCH),
-        mutant("raft/overwrites-only-in-memory", RECOVERED),
+        mutant("raft/overwrites-only-in-memory", RECOVERY),
         mutant("raft/truncates-when-deposed", DURABLE),
         mutant("raft/answers-before-it-commits", LINEARIZABLE),
     ];

@@ -7,7 +7,7 @@ mod watched;
 pub use hops::two_hops;
 
 use service::{Answer, Request, Served, serve};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::BindError;
 use squall_env::request::Caller;
 use squall_env::{Env, HasOutcome, NodeId, Outcome, Port, View};
@@ -24,9 +24,6 @@ const TWICE: &str = "what must not be done twice is done once at most";
 const TRUTH: &str = "what is said not to be done is never done";
 const DEADLINE: &str = "each try has what is left of the time of its call";
 const TRIES: &str = "there are no more tries than allowed";
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
-
 /// How often a call is tried.
 const POLICY: Policy = Policy {
     tries: 3,

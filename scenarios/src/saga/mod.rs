@@ -67,6 +67,7 @@ pub fn orders() -> Scenario {
         .sometimes("an owner of a saga was overtaken")
         .sometimes("a service turned an owner away that was overtaken")
         .sometimes("a saga's log was asked again")
+        .sometimes("a saga was run by another version than new ones begin with")
         .finishes_within(Duration::from_secs(90))
 }
 
@@ -86,6 +87,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("saga/takes-a-missing-undo-for-done", AGREES),
         mutant("saga/refunds-again-what-was-undone", CONSERVED),
         mutant("saga/decides-before-all-is-done", IN_ORDER),
+        mutant("saga/runs-by-the-version-of-the-day", AGREES),
         mutant("saga/undoes-in-forward-order", REVERSE),
         mutant("saga/undoes-all-at-once", REVERSE),
         mutant("saga/undoes-again-after-restart", REVERSE),

@@ -8,8 +8,8 @@ use squall_env::{Address, Either, Env, Port, race};
 use squall_protocols::event_store::{EventStore, RemoteStore};
 use squall_protocols::lock::{self, AcquireError, LockClient, Refused, Single};
 use squall_protocols::saga::{
-    Command, CommandError, Definition, Definitions, EventStoreLog, Orchestrator, Participants,
-    Patience, Report, SagaId, StartError, Stopped,
+    Command, CommandError, Definition, Definitions, EventStoreLog, NotDefined, Orchestrator,
+    Participants, Patience, Report, SagaId, StartError, Stopped,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,9 @@ const NAME: &str = "sagas";
 /// How often the owner looks what is new.
 const POLL: Duration = Duration::from_millis(25);
 
+/// What orders are called.
+const ORDER: &str = "order";
+
 /// How long an operation of the store may take.
 const STORE_MAX: Duration = Duration::from_secs(5);
 
@@ -44,7 +47,7 @@ const PATIENCE: Patience = Patience {
 
 /// An order: created, then reserved while the credit is looked at, paid, and sent.
 pub(super) fn order() -> Definition {
-    Definition::of("order", 1)
+    Definition::of(ORDER, 1)
         .compensatable("create", &[])
         .compensatable("reserve", &["create"])
         .compensatable("credit", &["create"])
@@ -55,6 +58,29 @@ pub(super) fn order() -> Definition {
         .patience(PATIENCE)
         .build()
         .expect("the steps make sense")
+}
+
+/// The same, where nothing is reserved before somebody has looked at the credit.
+fn second_order() -> Definition {
+    Definition::of(ORDER, 2)
+        .compensatable("create", &[])
+        .compensatable("credit", &["create"])
+        .compensatable("reserve", &["credit"])
+        .pivot("charge")
+        .retriable("ship", &[])
+        .within(Duration::from_millis(250))
+        .retriable("notify", &["ship"])
+        .patience(PATIENCE)
+        .build()
+        .expect("the steps make sense")
+}
+
+/// Both versions, as every node knows them. Some programs begin orders with the one and some with
+/// the other, as while a new one is brought to all nodes.
+fn definitions(env: &Env) -> Result<Definitions, NotDefined> {
+    let version = 1 + env.random_below(2) as u32;
+    let all = Definitions::new([order(), second_order(), plain()]);
+    all.beginning_with(ORDER, version)
 }
 
 /// An order one step after the other, with patience for every link.
@@ -107,12 +133,15 @@ pub(crate) enum NodeError {
     /// The lock makes no sense.
     #[error(transparent)]
     Lock(#[from] Refused),
+    /// A definition is not there.
+    #[error(transparent)]
+    NotDefined(#[from] NotDefined),
 }
 
 /// A node that runs orders while it holds the lock.
 pub(super) async fn serve(env: Env) -> Result<(), NodeError> {
     let remote = Arc::new(Remote::open(&env)?);
-    let orders = orchestrator(&env, remote, Definitions::new([order(), plain()]))?;
+    let orders = orchestrator(&env, remote, definitions(&env)?)?;
     run::<true>(&env, orders).await
 }
 

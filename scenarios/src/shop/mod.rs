@@ -37,7 +37,7 @@ use load::{First, SMALL};
 #[cfg(feature = "faults")]
 use nodes::text;
 use orders::{Orders, Status};
-use squall::{Client, Scenario};
+use squall::{Client, FINISHES, Scenario};
 use squall_env::{Env, View};
 use squall_protocols::event_store::{self, SegmentConfig};
 use squall_protocols::lock;
@@ -50,9 +50,6 @@ const ONCE: &str = "every effect is there at most once";
 const ORDERED: &str = "nothing is reserved, taken or sent that nobody has ordered";
 const PAID: &str = "what is confirmed is paid and sent, and of what is rejected nothing is left";
 const RATE: &str = "customers are let in no faster than allowed";
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
-
 /// How many orders each customer places.
 const ORDERS: u64 = 5;
 

@@ -16,7 +16,7 @@ use squall_env::{Either, Env, Port, mutant, open, race};
 use squall_protocols::bus::{self, Backend, Begin, BusClient, BusConfig, BusError, Event, Given};
 use squall_protocols::event_store::{EventId, EventStore, Expected, RemoteStore};
 use squall_protocols::outbox::{self, OnBus, OutboxClient, OutboxConfig, Outboxed, relay};
-use squall_protocols::queue::Backoff;
+use squall_protocols::queue::{Backoff, Failure};
 use squall_protocols::saga::{Definitions, Orchestrator, SagaId};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -121,8 +121,8 @@ where
         let event = match given.read::<OrderEvent>() {
             Ok(Some(event)) => Ok((EventId(given.post.id.0), event)),
             // It is parked, where somebody sees it.
-            Ok(None) => Err(format!("{} is of another kind", given.post.kind)),
-            Err(error) => Err(error.to_string()),
+            Ok(None) => Err(Failure::Dead(format!("{} is of another kind", given.post.kind))),
+            Err(malformed) => Err(malformed),
         };
         let handling = event.map(&handle);
         async move {

@@ -8,7 +8,7 @@
 )]
 
 use squall::check::{Judge, Judgement, Operations, Trial};
-use squall::{Client, Scenario};
+use squall::{Client, FINISHES, Scenario};
 use squall_env::{Port, sync};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,27 +103,23 @@ pub fn livelocks() -> Scenario {
 
 /// Class `deadlock`: each client holds what the other waits for.
 pub fn deadlocks() -> Scenario {
-    specimen("engine-deadlock", "every client finishes").clients(
-        "client",
-        2..=2,
-        |client: Client| async move {
-            let env = client.env();
-            let (left, right) = (sync::semaphore(env, "left", 1), sync::semaphore(env, "right", 1));
-            let (one, other) = (left.clone(), right.clone());
-            let own = env.clone();
-            env.spawn("crosswise", async move {
-                let first = other.acquire().await;
-                own.sleep(Duration::from_secs(1)).await;
-                let second = one.acquire().await;
-                drop((first, second));
-            });
-            let first = left.acquire().await;
-            wait(&client).await;
-            let second = right.acquire().await;
+    specimen("engine-deadlock", FINISHES).clients("client", 2..=2, |client: Client| async move {
+        let env = client.env();
+        let (left, right) = (sync::semaphore(env, "left", 1), sync::semaphore(env, "right", 1));
+        let (one, other) = (left.clone(), right.clone());
+        let own = env.clone();
+        env.spawn("crosswise", async move {
+            let first = other.acquire().await;
+            own.sleep(Duration::from_secs(1)).await;
+            let second = one.acquire().await;
             drop((first, second));
-            Ok::<(), String>(())
-        },
-    )
+        });
+        let first = left.acquire().await;
+        wait(&client).await;
+        let second = right.acquire().await;
+        drop((first, second));
+        Ok::<(), String>(())
+    })
 }
 
 /// Class `runaway`: whoever hears a rumour tells it to everybody, as often as it hears it.

@@ -7,11 +7,14 @@ pub mod dual_write;
 pub mod engine;
 pub mod gaps;
 pub mod locks;
+pub mod microservices;
 pub mod outbox;
 pub mod queue;
 pub mod recovery;
 pub mod repair;
+pub mod revision;
 pub mod saga;
+pub mod saga_demo;
 pub mod sequence;
 pub mod truncation;
 pub mod tutorial_events;
@@ -25,6 +28,7 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
     let small = [
         recovery::forgets(),
         repair::gives_up(),
+        revision::goes_back(),
         truncation::from_the_front(),
         dirty_list::dirty_list(),
         dual_write::dual_write(),
@@ -36,5 +40,6 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
     ];
     let small = small.into_iter();
     let small = small.chain(gaps::specimens());
+    let small = small.chain(saga_demo::specimens()).chain(microservices::specimens());
     small.chain(locks::specimens()).chain(queue::specimens()).chain(outbox::specimens())
 }

@@ -2,7 +2,7 @@
 
 use crate::queue::ledger::{self, Books, Entry};
 use serde::{Deserialize, Serialize};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::machine::RequestId;
 use squall_env::request::{Caller, Responder};
 use squall_env::sync::stop;
@@ -14,8 +14,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
 /// The property of what is published too early.
 const ORDERED: &str = "what is booked was ordered";
 

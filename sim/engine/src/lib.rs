@@ -107,7 +107,7 @@ pub use failure::{Class, Failure};
 pub use plan::Plan;
 pub use repro::{Expected, Repro, ReproError};
 pub use run::{Combined, Outcome as RunOutcome, Watch, run, run_plan};
-pub use scenario::{EVENTS_MAX, PENDING_MAX, Scenario};
+pub use scenario::{EVENTS_MAX, FINISHES, PENDING_MAX, RECOVERY, Scenario};
 pub use script::Script;
 pub use search::Strategy;
 pub use squall_check as check_history;

@@ -95,6 +95,12 @@ pub struct Scenario {
     pub(crate) breaks: Option<&'static str>,
 }
 
+/// The property that every run has: whoever is to finish does so in time.
+pub const FINISHES: &str = "every client finishes";
+
+/// The property that every machine with a journal has: what it would recover now is what it is.
+pub const RECOVERY: &str = "recovery equals the live state";
+
 /// How many events a run may have, unless its scenario says otherwise.
 pub const EVENTS_MAX: u64 = 10_000_000;
 

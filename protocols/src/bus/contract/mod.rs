@@ -54,6 +54,7 @@ fn all<B: Backend>() -> Vec<Promise<B>> {
         ("of several posts the first is tried", |suite| Box::pin(suite.counts_the_first())),
         ("a parked post can be tried again", |suite| Box::pin(suite.replays())),
         ("a parked post can be dropped", |suite| Box::pin(suite.discards())),
+        ("what cannot be read is parked at once", |suite| Box::pin(suite.parks_at_once())),
         ("a post says when it was posted", |suite| Box::pin(suite.says_when())),
         ("a subscription hears of its kinds alone", |suite| Box::pin(suite.takes_kinds())),
         ("posters wait before a post is dropped", |suite| Box::pin(suite.holds_up())),

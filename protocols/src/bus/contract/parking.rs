@@ -1,7 +1,8 @@
 //! Attempts, what is parked, and what becomes of that.
 
 use super::{Backend, Begin, Checked, Reader, Suite, ensure, numbers, refusal, same, text};
-use crate::bus::types::Refused;
+use crate::bus::types::{Ask, Refused};
+use crate::queue::Failure;
 use crate::retry::Backoff;
 use squall_env::sync::stop;
 use squall_env::{Either, race};
@@ -61,6 +62,28 @@ impl<B: Backend> Suite<B> {
         }
         self.gets(&mut reader, &[]).await?;
         same(self.parked(&reader).await?, vec![second], "what is parked")?;
+        self.end(reader).await
+    }
+
+    pub(super) async fn parks_at_once(&self) -> Checked {
+        let mut reader = self.subscribe("contract/malformed", Begin::Next).await?;
+        let (first, second) = (self.post(1).await?, self.post(2).await?);
+        self.gets(&mut reader, &[1, 2]).await?;
+        let ask = Ask::Park(reader.name.to_owned(), first, "it cannot be read".to_owned());
+        for _ in 0..2 {
+            self.tell(ask.clone()).await?;
+        }
+        // It may come again, and be no better.
+        self.bus.replay(reader.name, first).await.map_err(text)?;
+        self.replaying(&mut reader, first).await?;
+        self.tell(ask).await?;
+        self.gets(&mut reader, &[2]).await?;
+        let parked = self.bus.parked(reader.name, None).await.map_err(text)?;
+        let parked: Vec<(u64, &str)> =
+            parked.iter().map(|one| (one.position, one.why.as_str())).collect();
+        same(parked, vec![(first, "it cannot be read")], "what is parked")?;
+        let standing = self.bus.standing(reader.name).await.map_err(text)?;
+        same(standing, (second, 1), "where the subscription stands")?;
         self.end(reader).await
     }
 
@@ -168,12 +191,15 @@ impl<B: Backend> Suite<B> {
         }
         let heard = Mutex::new(Vec::new());
         let handler = |given: super::Given| {
-            let number = numbers(&[given]);
-            let is_good = number != [2];
-            if is_good {
-                heard.lock().unwrap_or_else(PoisonError::into_inner).extend(number);
-            }
-            async move { if is_good { Ok(()) } else { Err("declined".to_owned()) } }
+            let handled = match numbers(&[given])[..] {
+                [2] => Err(Failure::Retry("declined".to_owned())),
+                [3] => Err(Failure::Malformed("it is no number".to_owned())),
+                ref good => {
+                    heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(good);
+                    Ok(())
+                }
+            };
+            async move { handled }
         };
         let short = Duration::from_millis(5);
         let (stopper, stopped) = stop(&self.env, "reader");
@@ -196,11 +222,11 @@ impl<B: Backend> Suite<B> {
         }
         stopper.stop();
         let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-        same(heard, vec![1, 3, 4], "what the reader has done")?;
-        same(self.parked(&reader).await?, vec![positions[1]], "what is parked")?;
+        same(heard, vec![1, 4], "what the reader has done")?;
+        same(self.parked(&reader).await?, positions[1..3].to_vec(), "what is parked")?;
         let parked = self.bus.parked(reader.name, None).await.map_err(text)?;
-        let declined = parked.iter().all(|one| one.why == "declined");
-        ensure(declined, || "the reader's reason is lost".to_owned())?;
+        let whys: Vec<&str> = parked.iter().map(|one| one.why.as_str()).collect();
+        same(whys, vec!["declined", "it cannot be read: it is no number"], "the reasons")?;
         self.end(reader).await
     }
 }

@@ -146,10 +146,13 @@ impl Work<'_> {
                 self.settle()?;
                 return Ok(Ok((Tell::Ok, None)));
             }
-            Ask::Failed(_, _, why) if why.len() > TEXT_MAX => return Ok(Err(Refused::TooLarge)),
+            Ask::Failed(_, _, why) | Ask::Park(_, _, why) if why.len() > TEXT_MAX => {
+                return Ok(Err(Refused::TooLarge));
+            }
             Ask::Fetch { name, .. }
             | Ask::Done(name, _)
             | Ask::Failed(name, ..)
+            | Ask::Park(name, ..)
             | Ask::Parked(name, _)
             | Ask::Replay(name, _)
             | Ask::Drop(name, _)
@@ -160,7 +163,8 @@ impl Work<'_> {
         }
         match ask {
             Ask::Done(_, position) => self.done(name, *position),
-            Ask::Failed(_, position, why) => self.failed(name, *position, why),
+            Ask::Failed(_, position, why) => self.failed(name, (*position, false), why),
+            Ask::Park(_, position, why) => self.failed(name, (*position, true), why),
             Ask::Replay(_, position) => self.replay(name, *position),
             Ask::Drop(_, position) => {
                 let dropped = self.tables.execute(
@@ -385,13 +389,14 @@ impl Work<'_> {
         Ok(Ok((Tell::Ok, lives.then(|| name.to_owned()))))
     }
 
-    fn failed(&self, name: &str, position: u64, why: &str) -> Answer {
+    /// The post at a position has failed, perhaps for good.
+    fn failed(&self, name: &str, (position, for_good): (u64, bool), why: &str) -> Answer {
         let Next { given, tries } = self.next(name)?;
         let Some(first) = given.first().filter(|first| first.position == position) else {
             return Ok(Ok((Tell::Ok, None)));
         };
         self.change_first(name, first, ("why = ?3", Some(why)))?;
-        if tries >= self.config.attempts_max {
+        if for_good || tries >= self.config.attempts_max {
             self.park(name, first)?;
         }
         Ok(Ok((Tell::Ok, Some(name.to_owned()))))

@@ -56,13 +56,18 @@ fn steps_that_make_no_definition_are_refused() {
 fn a_saga_keeps_the_definition_that_it_began_with() {
     let second = Definition::of("order", 2).compensatable("create", &[]).build().unwrap();
     let all = Definitions::new([order(), second.clone()]);
-    assert_eq!(all.newest("order"), Ok(&second));
-    assert_eq!(all.newest("other"), Err(NotDefined::Name("other".to_owned())));
+    assert_eq!(all.current("order"), Ok(&second));
+    assert_eq!(all.current("other"), Err(NotDefined::Name("other".to_owned())));
     let begun = order();
     assert_eq!(all.pinned("order", 1, begun.fingerprint()), Ok(&begun));
     let name = "order".to_owned();
-    let absent = Err(NotDefined::Version { name: name.clone(), version: 3 });
-    assert_eq!(all.pinned("order", 3, 0), absent);
+    let absent = NotDefined::Version { name: name.clone(), version: 3 };
+    assert_eq!(all.pinned("order", 3, 0), Err(absent.clone()));
+    // A new version waits until every node knows it.
+    assert_eq!(all.clone().beginning_with("order", 3).unwrap_err(), absent);
+    let waits = all.beginning_with("order", 1).unwrap();
+    assert_eq!(waits.current("order"), Ok(&begun));
+    assert_eq!(waits.pinned("order", 2, second.fingerprint()), Ok(&second));
     // Somebody has changed the steps and left the version as it was.
     let changed = Definition::of("order", 1).compensatable("create", &[]).build().unwrap();
     let changed = Definitions::new([changed]);

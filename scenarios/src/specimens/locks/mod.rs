@@ -1,16 +1,18 @@
 //! Locks as tutorials have them, on a server like Redis, and the same done right.
 
 mod fenced;
+mod holder;
 mod redlock;
 mod tutorial;
 
 pub use fenced::{OnRedis, fenced, on_raft};
+pub use holder::gateways;
 pub use redlock::{redlock, stays_out};
 pub use tutorial::{Flaw, tutorial};
 
 use crate::lock::account::{Deposits, counts};
 use crate::lock::{ONE, SUM};
-use squall::{Fault, Most, Scenario, Tolerance};
+use squall::{FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::BindError;
 use squall_env::request::{CallError, Caller, Responder};
 use squall_env::{Address, Env, Port, Shown, View};
@@ -24,7 +26,11 @@ pub fn specimens() -> Vec<Scenario> {
         tutorial(Flaw::NoOwner).breaks(ONE),
         tutorial(Flaw::IgnoresRenewals).breaks(ONE),
         tutorial(Flaw::BacksOff).breaks(ONE),
+        tutorial(Flaw::RenewerDies).breaks(ONE),
+        tutorial(Flaw::RenewsOn).breaks(FINISHES),
+        tutorial(Flaw::Shared).breaks(ONE),
         tutorial(Flaw::Failover).breaks(ONE),
+        gateways::<false>().breaks(FINISHES),
         redlock(Fault::WallForward).breaks(ONE),
         redlock(Fault::Crash).breaks(ONE),
     ]

@@ -8,6 +8,8 @@ use squall_env::platform::BindError;
 use squall_env::{Env, Instant, Shown, Task};
 use squall_protocols::lock::{AcquisitionId, Belief, Beliefs, Token};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// What of the lock is wrong, beside that.
@@ -22,6 +24,14 @@ pub enum Flaw {
     /// A renewal that is not answered is tried again after so long that the key is gone by then,
     /// and until then the holder believes that it has the lock.
     BacksOff,
+    /// The first renewal that is not answered is the last: the thread ends with an error that
+    /// nobody sees, and the holder believes until it is done.
+    RenewerDies,
+    /// The key is deleted before the renewal is stopped. Where that is not answered, the error goes
+    /// past the rest, and the lock is renewed for as long as the process lives.
+    RenewsOn,
+    /// Two threads share the lock and with it its flag: who did not get it looks whether it is up.
+    Shared,
     /// The server has a replica that may not have the key yet when it takes over.
     Failover,
     /// None, as far as beliefs go: the holder stops believing when its time is over.
@@ -34,6 +44,9 @@ const EXPIRE: Duration = Duration::from_millis(300);
 /// How long a command is waited for.
 const CALL_MAX: Duration = Duration::from_millis(80);
 
+/// Longer than any run.
+const FOREVER: Duration = Duration::from_secs(3_600);
+
 /// How many deposits each client tries.
 const OPERATIONS: u64 = 16;
 
@@ -44,13 +57,18 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
         Flaw::NoOwner => "specimen/lock-deletes-whatever-is-there",
         Flaw::IgnoresRenewals => "specimen/lock-ignores-renewals",
         Flaw::BacksOff => "specimen/lock-backs-off-for-too-long",
+        Flaw::RenewerDies => "specimen/lock-renewer-dies-unseen",
+        Flaw::RenewsOn => "specimen/lock-deletes-before-it-stops-renewing",
+        Flaw::Shared => "specimen/lock-shared-by-threads",
         Flaw::Failover => "specimen/lock-lost-by-failover",
         Flaw::None => "locks/owner-checked",
     };
     let (role, most, faults): (_, _, &[Fault]) = match flaw {
         Flaw::Failover => ("redis", Most::Nodes(1), &[Fault::Crash]),
         // Nobody stands still: an answer that is lost is enough.
-        Flaw::BacksOff => ("client", Most::Any, &[Fault::Loss]),
+        Flaw::BacksOff | Flaw::RenewerDies | Flaw::RenewsOn => {
+            ("client", Most::Any, &[Fault::Loss])
+        }
         _ => ("client", Most::Any, &[Fault::Pause]),
     };
     let servers = if flaw == Flaw::Failover { 2 } else { 1 };
@@ -71,27 +89,32 @@ async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
 }
 
 /// The lock as the tutorial has it.
+#[derive(Clone)]
 struct DistributedLock {
     env: Env,
     redis: Arc<Redis>,
     key: String,
     owner: u64,
     flaw: Flaw,
-    number: u64,
+    /// How often it was acquired.
+    number: Arc<AtomicU64>,
+    acquired: Arc<AtomicBool>,
     beliefs: Shown<Beliefs>,
 }
 
 impl DistributedLock {
-    async fn acquire(&mut self) -> Option<Task<()>> {
+    async fn acquire(&self, limit: Duration) -> Option<Task<()>> {
         let asked = self.env.now();
         let (key, value) = (self.key.clone(), self.owner.to_string());
         let px_ms = EXPIRE.as_millis() as u64;
         let set = Command::SetNxPx { key, value, px_ms };
-        if !matches!(self.redis.call(set, CALL_MAX).await, Ok(Reply::Ok)) {
+        if matches!(self.redis.call(set, limit).await, Ok(Reply::Ok)) {
+            self.acquired.store(true, Relaxed);
+        } else if self.flaw != Flaw::Shared || !self.acquired.load(Relaxed) {
             return None;
         }
-        self.number += 1;
-        let id = AcquisitionId { owner: self.owner, number: self.number };
+        let number = self.number.fetch_add(1, Relaxed) + 1;
+        let id = AcquisitionId { owner: self.owner, number };
         believe(&self.env, &self.beliefs, id, asked);
         let renewal = renew(
             self.env.clone(),
@@ -105,7 +128,9 @@ impl DistributedLock {
     }
 
     async fn release(&self, renewal: Task<()>) {
-        renewal.cancel();
+        if self.flaw != Flaw::RenewsOn {
+            renewal.cancel();
+        }
         self.beliefs.update(&self.env, |beliefs| beliefs.holds.clear());
         let (key, value) = (self.key.clone(), self.owner.to_string());
         let delete = match self.flaw {
@@ -113,13 +138,32 @@ impl DistributedLock {
             _ => Command::CompareAndDelete { key, value },
         };
         // It goes by itself, too.
-        let _ = self.redis.call(delete, CALL_MAX).await;
+        let deleted = self.redis.call(delete, CALL_MAX).await;
+        if deleted.is_ok() {
+            renewal.cancel();
+        }
+        self.acquired.store(false, Relaxed);
+    }
+
+    /// Waits until the lock is free.
+    async fn acquire_once(&self) {
+        loop {
+            // Some links are slow for ever.
+            if let Some(renewal) = self.acquire(FOREVER).await {
+                return self.release(renewal).await;
+            }
+            self.env.sleep(EXPIRE / 10).await;
+        }
     }
 }
 
 /// The holder believes for as long as the key is there, but for the grain of the server's expiry.
 fn believe(env: &Env, beliefs: &Shown<Beliefs>, id: AcquisitionId, asked: Instant) {
-    let left = (asked + EXPIRE.saturating_sub(Duration::from_millis(2))) - env.now();
+    let until = asked + EXPIRE.saturating_sub(Duration::from_millis(2));
+    believe_for(env, beliefs, id, until - env.now());
+}
+
+fn believe_for(env: &Env, beliefs: &Shown<Beliefs>, id: AcquisitionId, left: Duration) {
     // The lock has no token; the number of the acquisition stands for it.
     let token = Token(id.number);
     let belief = Belief { name: "account".to_owned(), token, at: env.now(), left };
@@ -146,6 +190,8 @@ async fn renew(
         };
         if renewed {
             believe(&env, &beliefs, id, asked);
+        } else if flaw == Flaw::RenewerDies && told.is_err() {
+            return believe_for(&env, &beliefs, id, FOREVER);
         } else if flaw == Flaw::BacksOff && told.is_err() {
             for _ in 0..20 {
                 believe(&env, &beliefs, id, env.now());
@@ -157,21 +203,36 @@ async fn renew(
 
 async fn load(client: Client, flaw: Flaw) -> Result<(), BindError> {
     let env = client.env().clone();
-    let account = Depositor::open(&env)?;
+    let account = Arc::new(Depositor::open(&env)?);
     let redis = Arc::new(Redis::open(&env, &env.peers("redis"))?);
     let beliefs = env.show("locks", Beliefs::default());
     let (key, owner) = ("account_lock".to_owned(), env.random());
-    let mut lock =
-        DistributedLock { env: env.clone(), redis, key, owner, flaw, number: 0, beliefs };
+    let (number, acquired) = <(Arc<AtomicU64>, Arc<AtomicBool>)>::default();
+    let lock =
+        DistributedLock { env: env.clone(), redis, key, owner, flaw, number, acquired, beliefs };
     while let Some(operation) = client.next_operation(OPERATIONS) {
         env.sleep(Duration::from_micros(operation.draw(0, 100_000))).await;
-        if let Some(renewal) = lock.acquire().await {
-            let work = Duration::from_micros(operation.draw(1, 250_000));
-            // Whether it is done is on show.
-            let _ = account.deposit(work).await;
-            lock.release(renewal).await;
+        let time = Duration::from_micros(operation.draw(1, 250_000));
+        let other = (flaw == Flaw::Shared)
+            .then(|| env.spawn("other", work(lock.clone(), Arc::clone(&account), time)));
+        work(lock.clone(), Arc::clone(&account), time).await;
+        if let Some(other) = other {
+            // It may have been cancelled with the node.
+            let _ = other.await;
         }
     }
     client.after_heal().await;
+    if matches!(flaw, Flaw::RenewsOn | Flaw::None) {
+        lock.acquire_once().await;
+    }
     Ok(())
+}
+
+/// Deposits if the lock is free.
+async fn work(lock: DistributedLock, account: Arc<Depositor>, time: Duration) {
+    if let Some(renewal) = lock.acquire(CALL_MAX).await {
+        // Whether it is done is on show.
+        let _ = account.deposit(time).await;
+        lock.release(renewal).await;
+    }
 }

@@ -5,7 +5,7 @@
 mod tutorial;
 
 use crate::queue::ledger::{self, Books, Entry};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::{Env, View};
 use squall_protocols::queue::{
     Backend, Broker, Message, MessageId, QueueClient, QueueConfig, serve,
@@ -14,8 +14,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tutorial::{Order, Reviewed};
 
-/// What the simulator checks of every client.
-const FINISHES: &str = "every client finishes";
 /// The property of effects.
 const ONCE: &str = "an order is booked once";
 /// The property of reviews.

@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::events;
 use crate::failure::{Class, Failure};
 use crate::plan::{Matched, Plan, Reroll};
-use crate::scenario::{Exit, Scenario, Start};
+use crate::scenario::{Exit, FINISHES, Scenario, Start};
 use crate::table::{Counter, Fault, FaultSet};
 use crate::trace::{Caused, Log};
 pub use crate::world::Combined;
@@ -364,7 +364,7 @@ impl Run<'_> {
             _ => {
                 with(|world| {
                     if !world.clients_finished() {
-                        world.stuck(Class::Property, "every client finishes");
+                        world.stuck(Class::Property, FINISHES);
                     }
                 });
             }
@@ -375,7 +375,7 @@ impl Run<'_> {
     fn idle(&self) {
         let late = self.properties.first_unreached();
         with(|world| match late {
-            _ if !world.clients_finished() => world.stuck(Class::Deadlock, "every client finishes"),
+            _ if !world.clients_finished() => world.stuck(Class::Deadlock, FINISHES),
             Some(goal) => world.stuck(Class::Deadlock, goal),
             None => {}
         });

@@ -4,7 +4,7 @@ use super::Watch;
 use super::shown::Shows;
 use crate::choice::{Choices, Entity};
 use crate::failure::{Class, Failure};
-use crate::scenario::{AbstractionFn, AuditFn, CheckFn, GoalFn, LeaderFn, Scenario};
+use crate::scenario::{AbstractionFn, AuditFn, CheckFn, GoalFn, LeaderFn, RECOVERY, Scenario};
 use crate::world::{self, World, with};
 use squall_env::shown::{AuditMoment, AuditView, Image, Place};
 use squall_env::{NodeId, Roster, View};
@@ -45,9 +45,6 @@ struct Goal {
     check: GoalFn,
     reached: bool,
 }
-
-/// The engine's own audit.
-const RECOVERY: &str = "recovery equals the live state";
 
 /// A node's files as a crash could leave them, sorted by path.
 struct Files<'a>(Vec<world::Left<'a>>);
