@@ -32,6 +32,7 @@ mod raft_journal; // Journals of earlier versions still open.
 mod raft_lab; // The limits that labs of Raft have: messages, time and bytes.
 mod raft_story; // Exact scenarios: known bugs of Raft, told step by step.
 mod raft_tested; // The table of what is tested is true.
+mod redis_model; // A model of a server beside the real one.
 mod register; // The atomic register under every fault that it survives, and its mutants.
 mod register_story; // Exact scenarios: known bugs of the register, told step by step.
 mod resilience; // Breakers, limiters, bulkheads and retries, by hand.

@@ -33,7 +33,7 @@ mod snapshots;
 
 pub use given::{Given, Outcome};
 pub use repository::{Attempt, Handled, Loaded, Repository, RepositoryError, Settings};
-pub use snapshots::{FileSnapshots, MemorySnapshots, Snapshot, Snapshots};
+pub use snapshots::{FileSnapshots, Snapshot, Snapshots};
 
 use crate::event_store::Event;
 use std::fmt::Debug;

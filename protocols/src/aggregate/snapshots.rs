@@ -4,8 +4,6 @@ use crate::event_store::EventStoreError;
 use serde::{Deserialize, Serialize};
 use squall_env::Env;
 use squall_env::platform::BoxFuture;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The state of an aggregate after one of its events.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,23 +31,6 @@ pub(super) fn schema_hash(holds: &str) -> u64 {
     holds.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-/// Snapshots in memory.
-#[derive(Clone, Default)]
-pub struct MemorySnapshots(Arc<Mutex<BTreeMap<String, Snapshot>>>);
-
-impl Snapshots for MemorySnapshots {
-    fn load(&self, stream: &str) -> BoxFuture<'_, Result<Option<Snapshot>, EventStoreError>> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned();
-        Box::pin(async move { Ok(found) })
-    }
-
-    fn save(&self, stream: &str, snapshot: Snapshot) -> BoxFuture<'_, Result<(), EventStoreError>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(stream.to_owned(), snapshot);
-        Box::pin(async { Ok(()) })
-    }
 }
 
 /// Snapshots in files of this node, one for each stream. A file that is damaged, or is that of

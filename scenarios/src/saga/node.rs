@@ -47,25 +47,21 @@ const PATIENCE: Patience = Patience {
 
 /// An order: created, then reserved while the credit is looked at, paid, and sent.
 pub(super) fn order() -> Definition {
-    Definition::of(ORDER, 1)
-        .compensatable("create", &[])
-        .compensatable("reserve", &["create"])
-        .compensatable("credit", &["create"])
-        .pivot("charge")
-        .retriable("ship", &[])
-        .within(Duration::from_millis(250))
-        .retriable("notify", &["ship"])
-        .patience(PATIENCE)
-        .build()
-        .expect("the steps make sense")
+    order_of(1, [("reserve", "create"), ("credit", "create")])
 }
 
 /// The same, where nothing is reserved before somebody has looked at the credit.
 fn second_order() -> Definition {
-    Definition::of(ORDER, 2)
-        .compensatable("create", &[])
-        .compensatable("credit", &["create"])
-        .compensatable("reserve", &["credit"])
+    order_of(2, [("credit", "create"), ("reserve", "credit")])
+}
+
+/// An order of this version, with the steps between its creation and its payment, each after
+/// another.
+fn order_of(version: u32, between: [(&str, &str); 2]) -> Definition {
+    let created = Definition::of(ORDER, version).compensatable("create", &[]);
+    between
+        .into_iter()
+        .fold(created, |order, (step, after)| order.compensatable(step, &[after]))
         .pivot("charge")
         .retriable("ship", &[])
         .within(Duration::from_millis(250))

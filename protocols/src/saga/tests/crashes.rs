@@ -139,6 +139,32 @@ fn a_saga_that_cannot_be_undone_at_first_is_undone_wherever_its_owner_crashes() 
 }
 
 #[test]
+fn a_saga_needs_no_pivot_and_nothing_but_one() {
+    let of = || Definition::of("mix", 1).patience(patience());
+    let mixes = [
+        of().compensatable("create", &[]).compensatable("reserve", &["create"]),
+        of().compensatable("create", &[]).retriable("ship", &[]).retriable("notify", &["ship"]),
+        of().retriable("ship", &[]).retriable("notify", &[]),
+        of().pivot("charge"),
+    ];
+    for mix in mixes {
+        let definition = mix.build().unwrap();
+        let (mut done, mut undone) = (0, 0);
+        for trouble in troubles() {
+            let mut world = World::started(&definition);
+            world.trouble.extend(trouble.map(|(name, trouble)| (name.to_owned(), trouble)));
+            crash_everywhere(&world, &definition);
+            match finish(&mut world, &definition) {
+                Ending::Done { .. } => done += 1,
+                Ending::Undone { .. } => undone += 1,
+            }
+        }
+        let turns_back = definition.steps().any(|s| definition.kind_of(s) != Kind::Retriable);
+        assert!(done > 0 && (undone > 0) == turns_back, "{done} done, {undone} undone");
+    }
+}
+
+#[test]
 fn two_troubles_at_once_are_no_more_than_one() {
     let definition = Definition::of("pair", 1)
         .compensatable("reserve", &[])

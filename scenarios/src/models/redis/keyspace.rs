@@ -143,7 +143,7 @@ impl Step<'_> {
             Command::SetNxPx { key, value, px_ms } => match self.get(key) {
                 Some(_) => Reply::Nil,
                 None => {
-                    self.set(key, value, Some(*px_ms));
+                    self.set(key, value, *px_ms);
                     Reply::Ok
                 }
             },
@@ -155,17 +155,17 @@ impl Step<'_> {
             Command::CompareAndPexpire { key, value, px_ms } => {
                 let has = self.has(key, value);
                 if has {
-                    self.set(key, value, Some(*px_ms));
+                    self.set(key, value, *px_ms);
                 }
                 Reply::Integer(i64::from(has))
             }
             Command::AcquireFenced { key, value, px_ms, counter } => match self.get(key) {
                 None => {
-                    self.set(key, value, Some(*px_ms));
+                    self.set(key, value, *px_ms);
                     self.increase(counter)
                 }
                 Some(there) if there == value => {
-                    self.set(key, value, Some(*px_ms));
+                    self.set(key, value, *px_ms);
                     self.number(counter)
                 }
                 Some(_) => Reply::Nil,
@@ -195,14 +195,16 @@ impl Step<'_> {
     fn increase(&mut self, key: &str) -> Reply {
         let Reply::Integer(number) = self.number(key) else { return Reply::NoInteger };
         let Some(next) = number.checked_add(1) else { return Reply::NoInteger };
-        self.set(key, &next.to_string(), None);
+        // It goes when the number before it would have gone.
+        let there = self.keys.0.get(key).filter(|_| self.get(key).is_some());
+        let until_ms = there.and_then(|entry| entry.until_ms);
+        self.change(Effect::Set(key.to_owned(), Entry { value: next.to_string(), until_ms }));
         Reply::Integer(next)
     }
 
-    fn set(&mut self, key: &str, value: &str, px_ms: Option<u64>) {
-        let later = |px_ms: u64| self.now_ms.saturating_add_unsigned(px_ms);
-        let entry = Entry { value: value.to_owned(), until_ms: px_ms.map(later) };
-        self.change(Effect::Set(key.to_owned(), entry));
+    fn set(&mut self, key: &str, value: &str, px_ms: u64) {
+        let until_ms = Some(self.now_ms.saturating_add_unsigned(px_ms));
+        self.change(Effect::Set(key.to_owned(), Entry { value: value.to_owned(), until_ms }));
     }
 
     fn delete_if(&mut self, wanted: bool, key: &str) -> i64 {

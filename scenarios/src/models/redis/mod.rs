@@ -19,6 +19,9 @@
 //!   replica decides that here; with a real server sentinels do.)
 //! * A primary that starts anew with nothing makes its replica forget everything.
 //!
+//! A test has a real server do the same commands as the model, and asks it again after it was
+//! killed.
+//!
 //! Deliberately absent: transactions, other types than strings, eviction, clusters.
 
 mod client;
