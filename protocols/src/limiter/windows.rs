@@ -81,7 +81,9 @@ impl FixedWindow {
     }
 }
 
-/// So many hits in any window of this length, exactly: it remembers when each of them came.
+/// So many hits in any window of this length, exactly: it remembers when each of them came. A hit
+/// that comes before the last one counts as if it came with that: of times that are told in another
+/// order than they were taken in, more than so many may lie within a window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlidingLog {
     limit: u32,

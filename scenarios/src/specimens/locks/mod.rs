@@ -28,6 +28,7 @@ pub fn specimens() -> Vec<Scenario> {
         tutorial(Flaw::BacksOff).breaks(ONE),
         tutorial(Flaw::RenewerDies).breaks(ONE),
         tutorial(Flaw::RenewsOn).breaks(FINISHES),
+        tutorial(Flaw::WaitsForItself).breaks(tutorial::OTHERS),
         tutorial(Flaw::Shared).breaks(ONE),
         tutorial(Flaw::Failover).breaks(ONE),
         gateways::<false>().breaks(FINISHES),

@@ -5,12 +5,15 @@ use super::{Depositor, deposits_count, exclusive, only};
 use crate::models::redis::{self, Command, Persistence, Redis, Reply};
 use squall::{Client, Fault, Most, Scenario};
 use squall_env::platform::BindError;
-use squall_env::{Env, Instant, Shown, Task};
+use squall_env::{Env, Instant, Shown, Task, View};
 use squall_protocols::lock::{AcquisitionId, Belief, Beliefs, Token};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
+
+/// Nobody waits for a lock that he has.
+pub(super) const OTHERS: &str = "who waits for a lock waits for somebody else";
 
 /// What of the lock is wrong, beside that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +33,9 @@ pub enum Flaw {
     /// The key is deleted before the renewal is stopped. Where that is not answered, the error goes
     /// past the rest, and the lock is renewed for as long as the process lives.
     RenewsOn,
+    /// The answer to the first try is lost, and the second is told that somebody has the lock: it
+    /// is the first one that does.
+    WaitsForItself,
     /// Two threads share the lock and with it its flag: who did not get it looks whether it is up.
     Shared,
     /// The server has a replica that may not have the key yet when it takes over.
@@ -59,6 +65,7 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
         Flaw::BacksOff => "specimen/lock-backs-off-for-too-long",
         Flaw::RenewerDies => "specimen/lock-renewer-dies-unseen",
         Flaw::RenewsOn => "specimen/lock-deletes-before-it-stops-renewing",
+        Flaw::WaitsForItself => "specimen/lock-waits-for-itself",
         Flaw::Shared => "specimen/lock-shared-by-threads",
         Flaw::Failover => "specimen/lock-lost-by-failover",
         Flaw::None => "locks/owner-checked",
@@ -66,7 +73,7 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
     let (role, most, faults): (_, _, &[Fault]) = match flaw {
         Flaw::Failover => ("redis", Most::Nodes(1), &[Fault::Crash]),
         // Nobody stands still: an answer that is lost is enough.
-        Flaw::BacksOff | Flaw::RenewerDies | Flaw::RenewsOn => {
+        Flaw::BacksOff | Flaw::RenewerDies | Flaw::RenewsOn | Flaw::WaitsForItself => {
             ("client", Most::Any, &[Fault::Loss])
         }
         _ => ("client", Most::Any, &[Fault::Pause]),
@@ -78,6 +85,7 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
         .tolerates(only(role, most, faults));
     match flaw {
         Flaw::NoFence => deposits_count(scenario),
+        Flaw::WaitsForItself => exclusive(scenario).always(OTHERS, || for_somebody_else),
         _ => exclusive(scenario),
     }
 }
@@ -100,6 +108,18 @@ struct DistributedLock {
     number: Arc<AtomicU64>,
     acquired: Arc<AtomicBool>,
     beliefs: Shown<Beliefs>,
+    waits: Shown<Waits>,
+}
+
+/// Whether somebody was told to wait for a key of his own.
+#[derive(Default)]
+struct Waits(bool);
+
+fn for_somebody_else(view: &View<'_>) -> Result<(), String> {
+    match view.changed::<Waits>().find(|waits| waits.0) {
+        None => Ok(()),
+        Some(waits) => Err(format!("{:?} has the lock that it waits for", waits.node)),
+    }
 }
 
 impl DistributedLock {
@@ -108,10 +128,10 @@ impl DistributedLock {
         let (key, value) = (self.key.clone(), self.owner.to_string());
         let px_ms = EXPIRE.as_millis() as u64;
         let set = Command::SetNxPx { key, value, px_ms };
-        if matches!(self.redis.call(set, limit).await, Ok(Reply::Ok)) {
-            self.acquired.store(true, Relaxed);
-        } else if self.flaw != Flaw::Shared || !self.acquired.load(Relaxed) {
-            return None;
+        match self.redis.call(set, limit).await {
+            Ok(Reply::Ok) => self.acquired.store(true, Relaxed),
+            Ok(Reply::Nil) if self.has_it_already(limit).await => {}
+            _ => return None,
         }
         let number = self.number.fetch_add(1, Relaxed) + 1;
         let id = AcquisitionId { owner: self.owner, number };
@@ -125,6 +145,17 @@ impl DistributedLock {
             id,
         );
         Some(self.env.spawn("renewal", renewal))
+    }
+
+    /// Whether it may go on though the key was there.
+    async fn has_it_already(&self, limit: Duration) -> bool {
+        if self.flaw == Flaw::WaitsForItself {
+            // The tutorial does not look; the property does.
+            let there = self.redis.call(Command::Get(self.key.clone()), limit).await;
+            let is_own = there == Ok(Reply::Value(self.owner.to_string()));
+            self.waits.update(&self.env, |waits| waits.0 |= is_own);
+        }
+        self.flaw == Flaw::Shared && self.acquired.load(Relaxed)
     }
 
     async fn release(&self, renewal: Task<()>) {
@@ -208,8 +239,18 @@ async fn load(client: Client, flaw: Flaw) -> Result<(), BindError> {
     let beliefs = env.show("locks", Beliefs::default());
     let (key, owner) = ("account_lock".to_owned(), env.random());
     let (number, acquired) = <(Arc<AtomicU64>, Arc<AtomicBool>)>::default();
-    let lock =
-        DistributedLock { env: env.clone(), redis, key, owner, flaw, number, acquired, beliefs };
+    let waits = env.show("waits", Waits::default());
+    let lock = DistributedLock {
+        env: env.clone(),
+        redis,
+        key,
+        owner,
+        flaw,
+        number,
+        acquired,
+        beliefs,
+        waits,
+    };
     while let Some(operation) = client.next_operation(OPERATIONS) {
         env.sleep(Duration::from_micros(operation.draw(0, 100_000))).await;
         let time = Duration::from_micros(operation.draw(1, 250_000));
