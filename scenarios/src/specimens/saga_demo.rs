@@ -6,6 +6,7 @@
 //! pieces says that it releases them and does not; or all orders share one orchestrator, and with
 //! it the list of what was completed: an order that fails undoes those before it.
 
+use super::recovery::text;
 use squall::{Client, Scenario};
 use squall_env::platform::BindError;
 use squall_env::request::{Caller, Responder};
@@ -160,8 +161,7 @@ impl Shop {
 }
 
 async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
-    let mut asked =
-        Responder::<(u64, Vec<u8>), bool>::open(&env, PORT).map_err(|error| error.to_string())?;
+    let mut asked = Responder::<(u64, Vec<u8>), bool>::open(&env, PORT).map_err(text)?;
     let shop = Shop {
         flaw,
         shelf: ITEMS,
@@ -173,7 +173,7 @@ async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
     let shop = env.show("shop", shop);
     env.ready();
     loop {
-        let ((order, pieces), back) = asked.receive().await.map_err(|error| error.to_string())?;
+        let ((order, pieces), back) = asked.receive().await.map_err(text)?;
         let is_confirmed = shop.update(&env, |shop| shop.execute(order, pieces));
         env.sometimes(if is_confirmed { "an order was confirmed" } else { "an order was refused" });
         back.reply(is_confirmed);

@@ -5,6 +5,7 @@
 //! pull request 19755).
 
 use super::{Depositor, account, only};
+use crate::specimens::recovery::text;
 use squall::{Client, Fault, Most, Scenario};
 use squall_env::platform::BindError;
 use squall_env::request::{Caller, Responder};
@@ -43,10 +44,10 @@ pub fn gateways<const GIVES_UP: bool>() -> Scenario {
 }
 
 async fn gateway<const GIVES_UP: bool>(env: Env) -> Result<(), String> {
-    let locks = Single::open(&env, env.peers("lock")[0]).map_err(|error| error.to_string())?;
+    let locks = Single::open(&env, env.peers("lock")[0]).map_err(text)?;
     let locks = LockClient::new(&env, Arc::new(locks), Config::default());
-    let account = Depositor::open(&env).map_err(|error| error.to_string())?;
-    let mut asked = Responder::<(), bool>::open(&env, PORT).map_err(|error| error.to_string())?;
+    let account = Depositor::open(&env).map_err(text)?;
+    let mut asked = Responder::<(), bool>::open(&env, PORT).map_err(text)?;
     env.ready();
     let mut ttl = TTL;
     loop {
@@ -78,7 +79,7 @@ async fn hold<const GIVES_UP: bool>(
             Either::Left(_) => return Ok(()),
             Either::Right(received) => received,
         };
-        let ((), back) = received.map_err(|error| error.to_string())?;
+        let ((), back) = received.map_err(text)?;
         if is_cut_off {
             env.sometimes("who cannot serve holds the lock");
         }
