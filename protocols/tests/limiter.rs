@@ -153,6 +153,12 @@ fn sliding_windows_tell_when_to_come_again() {
     assert!(log.check(ms(0)).is_allowed() && log.check(ms(300)).is_allowed());
     assert_eq!(log.check(ms(999)), Decision::Limited { retry_at: ms(1_000) });
     assert!(log.check(ms(1_000)).is_allowed());
+    assert_eq!(log.check(ms(299)), Decision::Limited { retry_at: ms(1_300) });
+    let mut log = SlidingLog::new(2, SECOND);
+    assert!(log.check(ms(5_000)).is_allowed());
+    let oldest = ms(4_000) + Duration::from_nanos(1);
+    assert_eq!(log.check(ms(9)), Decision::Limited { retry_at: oldest }, "it is too old");
+    assert!(log.check(oldest).is_allowed() && !log.check(ms(4_500)).is_allowed());
     let mut counter = SlidingCounter::new(4, SECOND);
     for _ in 0..4 {
         assert!(counter.check(ms(500)).is_allowed());
@@ -231,20 +237,41 @@ proptest! {
     }
 
     #[test]
-    fn a_log_lets_no_window_have_more_than_its_limit(
-        (limit, steps) in (1u32..20, steps())
+    fn a_log_lets_no_window_have_more_than_its_limit_and_refuses_nobody_else(
+        (limit, steps) in (1usize..20, steps())
     ) {
-        let (mut log, mut clock, mut latest) = (SlidingLog::new(limit, SECOND), 0i64, 0u64);
-        let mut through: Vec<u64> = Vec::new();
+        let (mut log, mut clock) = (SlidingLog::new(limit as u32, SECOND), 0i64);
+        // By the latest that the clock has shown, and by what it showed.
+        let (mut shown, mut told): (Vec<u64>, Vec<u64>) = (vec![0], Vec::new());
+        let second = SECOND.as_nanos() as u64;
+        let mut latest = 0u64;
+        let is_full = |told: &[u64], at: u64| {
+            let mut with = [told, &[at]].concat();
+            with.sort_unstable();
+            with.windows(limit + 1).any(|window| window[limit] - window[0] < second)
+        };
         for step in steps {
             clock = (clock + step).max(0);
-            latest = latest.max(clock as u64);
-            if log.check(Instant::from_nanos(clock as u64)).is_allowed() {
-                through.push(latest);
+            let now = clock as u64;
+            latest = latest.max(now);
+            match log.check(Instant::from_nanos(now)) {
+                Decision::Allowed => {
+                    prop_assert!(!is_full(&told, now));
+                    shown.push(latest);
+                    told.push(now);
+                }
+                Decision::Limited { retry_at } => {
+                    let is_old = told.iter().any(|hit| now + second <= *hit);
+                    prop_assert!(is_old || is_full(&told, now));
+                    let retry_at = retry_at.as_nanos();
+                    let mut later = log.clone();
+                    prop_assert!(!later.check(Instant::from_nanos(retry_at - 1)).is_allowed());
+                    prop_assert!(later.check(Instant::from_nanos(retry_at)).is_allowed());
+                }
             }
         }
-        for window in through.windows(limit as usize + 1) {
-            prop_assert!(window[limit as usize] - window[0] >= SECOND.as_nanos() as u64);
+        for window in shown[1..].windows(limit + 1) {
+            prop_assert!(window[limit] - window[0] >= second);
         }
     }
 }

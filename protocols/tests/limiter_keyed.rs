@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use squall_env::Instant;
 use squall_protocols::limiter::{
-    FixedWindow, Gcra, Keyed, Limiter, Quota, Sharded, SlidingCounter, SlidingLog,
+    AtomicGcra, Decision, FixedWindow, Gcra, Keyed, LimitError, Limiter, Quota, Sharded,
+    SlidingCounter, SlidingLog,
 };
 use std::cmp::Ordering;
 use std::fmt::Debug;
@@ -65,12 +66,12 @@ fn to_have_been_forgotten_is_no_way_round_a_window_for_who_comes_with_an_older_t
         let old = through(&mut keyed, 0, &[100; 9]);
         assert_eq!(through(&mut keyed, 1, &[100]), 1);
         assert_eq!(through(&mut keyed, 2, &[2_100]), 1, "the others are idle, and forgotten");
-        // It counts as if it were the time at which they were.
         [old, through(&mut keyed, 0, &[100; 9]), through(&mut keyed, 0, &[2_150; 9])]
     }
+    // It counts as if it were the time at which they were.
     assert_eq!(figures(FixedWindow::new(4, SECOND)), [4, 4, 0]);
-    assert_eq!(figures(SlidingLog::new(4, SECOND)), [4, 4, 0]);
     assert_eq!(figures(SlidingCounter::new(4, SECOND)), [4, 4, 0]);
+    assert_eq!(figures(SlidingLog::new(4, SECOND)), [4, 0, 4], "nobody knows what came then");
 }
 
 #[test]
@@ -90,6 +91,27 @@ fn twenty_threads_at_once_take_of_each_key_what_it_has_and_nothing_more() {
     };
     assert_eq!([all_at(ms(0)), all_at(ms(1)), all_at(ms(1_000))], [160, 0, 160]);
     assert_eq!(sharded.len(), 8);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "threads are what is tested")]
+fn threads_that_share_one_number_take_what_one_of_them_could_and_nothing_more() {
+    let quota = Quota::per(SECOND, 1_000).unwrap();
+    let (shared, start) = (AtomicGcra::new(quota), Barrier::new(8));
+    let taken = |thread: u32| {
+        start.wait();
+        let cells = (0..500).map(|nth| 1 + (thread + nth) % 3);
+        let taken = cells.filter(|cells| shared.check_all(*cells, ms(5)).unwrap().is_allowed());
+        taken.sum::<u32>()
+    };
+    let sum: u32 = std::thread::scope(|scope| {
+        let taken = &taken;
+        let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || taken(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((sum, shared.remaining(ms(5))), (1_000, 0));
+    assert_eq!(shared.check(ms(5)), Decision::Limited { retry_at: ms(6) });
+    assert_eq!(shared.check_all(1_001, ms(5)), Err(LimitError::Capacity { burst: 1_000 }));
 }
 
 /// A key that, once its shard is locked, says so and holds it until it is told to go on.
@@ -187,6 +209,18 @@ fn idle_is_new<L: Limiter + Debug>(new: &L, steps: &[u64]) -> Result<(), TestCas
 }
 
 proptest! {
+    #[test]
+    fn a_shared_number_decides_as_one_of_a_single_thread(
+        asked in proptest::collection::vec((1u32..4, 0u64..3_000), 1..60)
+    ) {
+        let quota = Quota::per(SECOND, 3).unwrap();
+        let (shared, mut own) = (AtomicGcra::new(quota), Gcra::new(quota));
+        for (cells, at) in asked {
+            prop_assert_eq!(shared.check_all(cells, ms(at)), own.check_all(cells, ms(at)));
+            prop_assert_eq!(shared.remaining(ms(at)), own.remaining(ms(at)));
+        }
+    }
+
     #[test]
     fn who_is_idle_is_as_good_as_new(
         (limit, steps) in (1u32..6, proptest::collection::vec(

@@ -40,7 +40,14 @@ pub fn scenarios() -> Vec<Scenario> {
         vec![raft::membership(), raft::corruption(), raft::formats()],
         vec![config::store(), config::leases(), config::http()],
         vec![register::atomic(), breaker::calls(), http::http1(), http::http2(), kv::kv()],
-        vec![breaker::fallback(), limiter::keyed(), bulkhead::partitions(), retry::overload()],
+        vec![
+            breaker::fallback(),
+            breaker::herd(),
+            limiter::keyed(),
+            limiter::sliding_log(),
+            bulkhead::partitions(),
+            retry::overload(),
+        ],
         vec![limiter::leased(), retry::two_hops()],
         vec![lock::single(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
@@ -55,10 +62,12 @@ pub fn scenarios() -> Vec<Scenario> {
 /// are compiled in.
 pub fn specimens() -> Vec<Scenario> {
     let stories = [raft::stories::standing_still(true), kv::specimen()];
-    let overload = [limiter::fixed_window(), retry::storm(), breaker::tutorial()];
-    let breakers = [breaker::tutorial_counts_late(), breaker::tutorial_sticks()];
+    let overload = [retry::storm(), breaker::tutorial()];
+    let breakers =
+        [breaker::tutorial_counts_late(), breaker::tutorial_sticks(), breaker::herd_at_once()];
     let engine = specimens::engine::specimens().into_iter();
     let all = engine.chain(mutants()).chain(stories).chain(specimens::of_patterns());
+    let overload = limiter::specimens().into_iter().chain(overload);
     all.chain(overload).chain(breakers).chain(weather::specimens()).collect()
 }
 

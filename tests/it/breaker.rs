@@ -1,6 +1,6 @@
 use crate::assert_found;
 use squall_scenarios::breaker::{
-    calls, fallback, mutants, tutorial, tutorial_counts_late, tutorial_sticks,
+    calls, fallback, herd, herd_at_once, mutants, tutorial, tutorial_counts_late, tutorial_sticks,
 };
 
 #[test]
@@ -21,4 +21,10 @@ fn what_a_shop_says_is_queued_is_paid_and_paid_once() {
 #[test]
 fn a_breaker_as_tutorials_have_it_breaks_the_same_properties() {
     assert_found(vec![tutorial(), tutorial_counts_late(), tutorial_sticks()], 300);
+}
+
+#[test]
+fn breakers_that_open_together_probe_one_after_the_other_by_chance_alone() {
+    herd().seeds(0..60).run();
+    assert_found(vec![herd_at_once()], 100);
 }

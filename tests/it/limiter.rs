@@ -2,12 +2,13 @@ use crate::assert_found;
 use crate::resilience::in_world;
 use squall_env::Instant;
 use squall_protocols::limiter::{Keyed, SharedLimiter, SlidingLog};
-use squall_scenarios::limiter::{fixed_window, keyed, leased, leased_mutants, mutants};
+use squall_scenarios::limiter::{keyed, leased, leased_mutants, mutants, sliding_log, specimens};
 use std::time::Duration;
 
 #[test]
 fn a_limiter_lets_no_more_through_than_it_may_and_locks_nobody_out() {
     keyed().seeds(0..150).run();
+    sliding_log().seeds(0..150).run();
 }
 
 #[test]
@@ -18,7 +19,7 @@ fn gates_that_share_a_limit_let_no_more_through_than_one_would() {
 #[test]
 fn every_mutant_of_the_limiter_breaks_the_property_that_it_names() {
     assert_found(mutants(), 300);
-    assert_found(vec![fixed_window()], 300);
+    assert_found(specimens(), 300);
 }
 
 #[test]

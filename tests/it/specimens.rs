@@ -3,7 +3,7 @@
 use crate::assert_found;
 use squall::Scenario;
 use squall_scenarios::specimens::{
-    gaps, locks, microservices, recovery, repair, revision, saga_demo, truncation,
+    gaps, handlers, live, locks, microservices, recovery, repair, revision, saga_demo, truncation,
 };
 
 /// No run breaks anything, and what the specimen stumbles over does happen.
@@ -31,6 +31,18 @@ fn a_log_that_is_truncated_from_the_back_has_no_hole() {
 fn subscribers_that_guess_about_gaps_are_found_and_one_that_asks_is_right() {
     assert_found(gaps::specimens(), 100);
     gaps::settled().seeds(0..300).run();
+}
+
+#[test]
+fn a_view_that_reads_on_from_its_checkpoint_misses_nothing_and_handlers_that_are_called_do() {
+    assert_found(handlers::specimens(), 300);
+    handlers::account(handlers::Flaw::None).seeds(0..300).run();
+}
+
+#[test]
+fn a_repository_of_copies_takes_back_what_was_not_committed() {
+    assert_found(vec![live::hands_out()], 100);
+    live::copies().seeds(0..300).run();
 }
 
 #[test]

@@ -7,7 +7,9 @@
 //! [`Config::lost_after`] and whether their callers have given them up or not. *Needs* somebody who
 //! tells it the time of a monotonic clock. *Breaks* if permits are kept by hand and forgotten while
 //! it is closed: then their calls are not counted. The scenario `breaker/calls` shows it, for
-//! windows of calls and of time, and for calls that fail, are slow, or never come back.
+//! windows of calls and of time, and for calls that fail, are slow, or never come back. Many
+//! breakers of one service open together when it fails, and all try it again at the same moment
+//! unless chance has a part in their [`Wait`], as in the scenario `breaker/herd`.
 //!
 //! With a [`Fallback`] what is refused is put off. It *promises* that a call which it says is
 //! queued is made, also if the node crashes, and that it is made under the same key however often.

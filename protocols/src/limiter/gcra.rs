@@ -69,7 +69,16 @@ impl Gcra {
 
     /// One through which cells may have come until then, and nobody knows how many.
     pub(super) fn unknown_until(quota: Quota, then: Instant) -> Gcra {
-        Gcra { quota, next_ns: then.as_nanos() }
+        Gcra::at(quota, then.as_nanos())
+    }
+
+    /// One whose next cell would come then.
+    pub(super) fn at(quota: Quota, next_ns: u64) -> Gcra {
+        Gcra { quota, next_ns }
+    }
+
+    pub(super) fn next_ns(&self) -> u64 {
+        self.next_ns
     }
 
     /// Its quota.

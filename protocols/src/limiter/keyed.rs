@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 /// them changes nothing. If none is idle, a new key is refused: were another forgotten, whoever
 /// uses many keys would get round the limit of all of them.
 ///
-/// Times may come in any order, as for a [`Gcra`]. A time so old that its key may have been
-/// forgotten since counts as if as much had come as might have; of limiters that count in windows,
-/// as if it were the time at which keys were forgotten last.
+/// Times may come in any order, as for a [`Gcra`] or a [`SlidingLog`](super::SlidingLog). A time so
+/// old that its key may have been forgotten since counts as if as much had come as might have; of
+/// the other limiters that count in windows, as if it were the time at which keys were forgotten
+/// last.
 #[derive(Clone, Debug)]
 pub struct Keyed<K, L = Gcra> {
     /// A limiter through which nothing came yet.

@@ -2,16 +2,16 @@
 //!
 //! *Promise*, as [`Gcra`] (a token bucket in one number), that in any time at most the burst and
 //! what the rate makes of that time goes through, in whatever order the times come that they are
-//! told. [`SlidingLog`] promises so many in any window, exactly, and takes a time before the last
-//! one for the last; [`SlidingCounter`] promises about as many, with two counts; [`FixedWindow`]
-//! only so many from each first hit on. [`Keyed`] has one of them for each of many keys,
-//! [`Sharded`] lets threads that ask for different keys not wait for each other, and
+//! told. [`SlidingLog`] promises so many in any window, exactly, in whatever order as well;
+//! [`SlidingCounter`] promises about as many, with two counts; [`FixedWindow`] only so many from
+//! each first hit on. [`AtomicGcra`] is for threads that share one; [`Keyed`] has one for each of
+//! many keys, [`Sharded`] lets threads that ask for different keys not wait for each other, and
 //! [`SharedLimiter`] has them for the tasks of a node. *Need* somebody who tells them the time of a
 //! monotonic clock. *Break* if there are several processes and each has one of its own: then so
 //! many times the rate goes through, and what is [`leased`] from one of them helps; and if they are
 //! told the time of a clock that is set: when it is put forward a burst more goes through, and when
-//! it is put back nothing does until it is where it was. The scenario `limiter/keyed` shows it of
-//! [`Gcra`].
+//! it is put back nothing does until it is where it was. The scenarios `limiter/keyed` and
+//! `limiter/sliding-log` show it of the first two.
 //!
 //! ```
 //! use squall_env::Instant;
@@ -28,6 +28,7 @@
 //! # Ok::<(), squall_protocols::limiter::LimitError>(())
 //! ```
 
+mod atomic;
 mod flaws;
 mod gcra;
 mod keyed;
@@ -35,14 +36,17 @@ mod kind;
 pub mod leased;
 mod sharded;
 mod shared;
+mod sliding_log;
 mod windows;
 
+pub use atomic::AtomicGcra;
 pub use gcra::{Gcra, Quota};
 pub use keyed::Keyed;
 pub use kind::Limiter;
 pub use sharded::Sharded;
 pub use shared::{Limited, SharedLimiter};
-pub use windows::{FixedWindow, SlidingCounter, SlidingLog};
+pub use sliding_log::SlidingLog;
+pub use windows::{FixedWindow, SlidingCounter};
 
 use squall_env::Instant;
 

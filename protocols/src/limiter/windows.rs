@@ -2,7 +2,6 @@
 
 use super::Decision;
 use squall_env::Instant;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// So many hits in a window that begins with the first hit, and the next one with the first after
@@ -78,57 +77,6 @@ impl FixedWindow {
     /// Forgets what came.
     pub fn reset(&mut self) {
         self.current = None;
-    }
-}
-
-/// So many hits in any window of this length, exactly: it remembers when each of them came. A hit
-/// that comes before the last one counts as if it came with that: of times that are told in another
-/// order than they were taken in, more than so many may lie within a window.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SlidingLog {
-    limit: u32,
-    length: Duration,
-    hits: VecDeque<Instant>,
-    /// What comes before counts as if it came then.
-    from: Instant,
-}
-
-impl SlidingLog {
-    /// So many hits in any time of this length. It remembers as many times.
-    pub fn new(limit: u32, length: Duration) -> SlidingLog {
-        SlidingLog { limit, length, hits: VecDeque::new(), from: Instant::ORIGIN }
-    }
-
-    /// One that has forgotten what came until then, when nothing of it counted any more.
-    pub(super) fn unknown_until(&self, then: Instant) -> SlidingLog {
-        SlidingLog { from: then, ..SlidingLog::new(self.limit, self.length) }
-    }
-
-    /// Whether nothing that came counts any more.
-    pub fn is_idle(&self, now: Instant) -> bool {
-        self.hits.back().is_none_or(|last| *last + self.length <= now)
-    }
-
-    /// How many hits there are in a time of its length.
-    pub fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    /// How long that is.
-    pub fn length(&self) -> Duration {
-        self.length
-    }
-
-    /// Whether a hit is within the limit; if so, it counts.
-    pub fn check(&mut self, now: Instant) -> Decision {
-        let now = now.max(*self.hits.back().unwrap_or(&self.from));
-        while self.hits.pop_front_if(|hit| *hit + self.length <= now).is_some() {}
-        if self.hits.len() < self.limit as usize {
-            self.hits.push_back(now);
-            return Decision::Allowed;
-        }
-        let oldest = self.hits.front().map(|hit| *hit + self.length);
-        Decision::Limited { retry_at: oldest.unwrap_or(Instant::NEVER) }
     }
 }
 

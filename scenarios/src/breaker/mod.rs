@@ -3,9 +3,11 @@
 mod bank;
 mod fallback;
 mod guard;
+mod herd;
 mod watched;
 
 pub use fallback::fallback;
+pub use herd::{herd, herd_at_once};
 
 pub(crate) use guard::Guard;
 pub(crate) use watched::Watched;

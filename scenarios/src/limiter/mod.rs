@@ -2,18 +2,19 @@
 
 mod leased;
 mod oracle;
+mod tutorial;
 
 pub use leased::{leased, mutants as leased_mutants};
 
-use oracle::{Decided, Gate, Oracle, Wrong};
+use oracle::{Decided, Gate, Oracle, Promise, Wrong};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{Caller, ReplyTo, Responder};
 use squall_env::{Either, Env, Instant, Port, Shown, View, race};
-use squall_protocols::limiter::{FixedWindow, Limited, Quota, SharedLimiter};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use squall_protocols::limiter::{Keyed, Limited, Limiter, Quota, SharedLimiter, SlidingLog};
+use std::sync::Arc;
 use std::time::Duration;
+use tutorial::{Tutorial, Window};
 
 const RATE: &str = "of each key no more comes through than its burst and its rate";
 const OWN: &str = "nobody who comes no faster than the rate is refused while there is room";
@@ -27,6 +28,9 @@ const BURST: u32 = 4;
 
 /// How many keys are remembered.
 const MOST: usize = 8;
+
+/// A time in which as many may come as at once.
+const WINDOW: Duration = Duration::from_nanos(INTERVAL.as_nanos() as u64 * BURST as u64);
 
 /// How long a caller waits for an answer: longer than any link is slow.
 const CALL_MAX: Duration = Duration::from_secs(2);
@@ -43,16 +47,44 @@ type Answer = Option<u64>;
 
 /// Callers of one service with a limiter.
 pub fn keyed() -> Scenario {
-    scenario("limiter/keyed", serve::<false>)
+    scenario("limiter/keyed", Promise::Pace, |env| async move {
+        let quota = quota()?;
+        let limiter = SharedLimiter::new(&env, quota, MOST);
+        serve(env, limiter).await
+    })
 }
 
-/// The same service with a window that begins with the first hit and then with the first after its
-/// end, as many gateways come with.
-pub fn fixed_window() -> Scenario {
-    scenario("specimen/limiter-fixed-window", serve::<true>).breaks(RATE)
+/// The same with a limiter that remembers when each request came.
+pub fn sliding_log() -> Scenario {
+    scenario("limiter/sliding-log", Promise::Windows, |env| async move {
+        let log = SlidingLog::new(BURST, WINDOW);
+        let limiter = SharedLimiter::of(&env, Keyed::of(log, MOST));
+        serve(env, limiter).await
+    })
 }
 
-fn scenario<F, Fut>(name: &str, serve: F) -> Scenario
+/// The same service with limiters as tutorials have them.
+pub fn specimens() -> Vec<Scenario> {
+    let specimen = |name, promise, window| {
+        scenario(name, promise, move |env| async move {
+            let limiter = Tutorial::new(&env, window);
+            serve(env, limiter).await
+        })
+    };
+    vec![
+        specimen("specimen/limiter-fixed-window", Promise::Pace, Window::Fixed).breaks(RATE),
+        specimen("specimen/limiter-log-of-arrivals", Promise::Windows, Window::Arrivals)
+            .breaks(RATE),
+        specimen("specimen/limiter-log-counts-what-it-refuses", Promise::Windows, Window::Attempts)
+            .breaks(OWN),
+    ]
+}
+
+fn quota() -> Result<Quota, String> {
+    Quota::per(WINDOW, BURST).map_err(|error| error.to_string())
+}
+
+fn scenario<F, Fut>(name: &str, promise: Promise, serve: F) -> Scenario
 where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Result<(), String>> + Send + 'static,
@@ -71,17 +103,20 @@ where
         .clients("caller", 2..=4, load)
         .tolerates(tolerance)
         .heals_after(Duration::from_secs(2))
-        .always(RATE, || holds(|wrong| matches!(wrong, Wrong::TooMany { .. })))
-        .always(OWN, || holds(|wrong| matches!(wrong, Wrong::LockedOut { .. })))
-        .always(KEYS, || holds(|wrong| matches!(wrong, Wrong::Keys { .. })))
+        .always(RATE, move || holds(promise, |wrong| matches!(wrong, Wrong::TooMany { .. })))
+        .always(OWN, move || holds(promise, |wrong| matches!(wrong, Wrong::LockedOut { .. })))
+        .always(KEYS, move || holds(promise, |wrong| matches!(wrong, Wrong::Keys { .. })))
         .sometimes("a request came too fast")
         .sometimes("a new key found no room")
         .sometimes("a request was overtaken on its way to the limiter")
         .finishes_within(Duration::from_secs(20))
 }
 
-fn holds(is_meant: fn(&Wrong) -> bool) -> impl FnMut(&View<'_>) -> Result<(), String> {
-    let mut oracle = Oracle::default();
+fn holds(
+    promise: Promise,
+    is_meant: fn(&Wrong) -> bool,
+) -> impl FnMut(&View<'_>) -> Result<(), String> {
+    let mut oracle = Oracle::new(promise);
     move |view| {
         // A process that starts anew has forgotten what came: its promise begins anew as well.
         for gate in view.changed::<Gate>() {
@@ -95,42 +130,31 @@ fn holds(is_meant: fn(&Wrong) -> bool) -> impl FnMut(&View<'_>) -> Result<(), St
 }
 
 /// What decides.
-#[derive(Clone)]
-enum Limiter {
-    Keyed(SharedLimiter<Key>),
-    Fixed(Arc<Mutex<BTreeMap<Key, FixedWindow>>>),
+trait Decides: Clone + Send + 'static {
+    fn check(&self, key: Key, came: Instant) -> Result<(), Limited>;
+
+    /// How many keys it remembers.
+    fn keys(&self) -> usize;
+
+    /// The clock by which it tells the time.
+    fn now(&self) -> Instant;
 }
 
-impl Limiter {
+impl<L: Limiter + Send + 'static> Decides for SharedLimiter<Key, L> {
     fn check(&self, key: Key, came: Instant) -> Result<(), Limited> {
-        let windows = match self {
-            Limiter::Keyed(limiter) => return limiter.check_at(&key, came),
-            Limiter::Fixed(windows) => windows,
-        };
-        let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|_, window| window.hits(came) > 0);
-        let new = || FixedWindow::new(BURST, INTERVAL * BURST);
-        match windows.entry(key).or_insert_with(new).check(came).is_allowed() {
-            true => Ok(()),
-            false => Err(Limited { retry_after: INTERVAL * BURST }),
-        }
+        self.check_at(&key, came)
     }
 
     fn keys(&self) -> usize {
-        match self {
-            Limiter::Keyed(limiter) => limiter.keys(),
-            Limiter::Fixed(_) => 0,
-        }
+        SharedLimiter::keys(self)
+    }
+
+    fn now(&self) -> Instant {
+        SharedLimiter::now(self)
     }
 }
 
-async fn serve<const FIXED: bool>(env: Env) -> Result<(), String> {
-    let quota = Quota::per(INTERVAL * BURST, BURST).map_err(|error| error.to_string())?;
-    let keyed = SharedLimiter::new(&env, quota, MOST);
-    let limiter = match FIXED {
-        true => Limiter::Fixed(Arc::default()),
-        false => Limiter::Keyed(keyed.clone()),
-    };
+async fn serve(env: Env, limiter: impl Decides) -> Result<(), String> {
     let responder = Responder::<Key, Answer>::open(&env, Port::named("gate"));
     let mut responder = responder.map_err(|error| error.to_string())?;
     let gate = Arc::new(env.show("gate", Gate::default()));
@@ -138,7 +162,7 @@ async fn serve<const FIXED: bool>(env: Env) -> Result<(), String> {
     loop {
         let received: Result<_, Closed> = responder.receive().await;
         let (key, reply) = received.map_err(|error| error.to_string())?;
-        let (came, own) = (keyed.now(), env.now());
+        let (came, own) = (limiter.now(), env.now());
         let nth = gate.update(&env, |gate| {
             gate.came += 1;
             gate.came - 1

@@ -1,9 +1,10 @@
 //! What a gate let through, judged by when it came: nothing of it is asked of the limiter but how
 //! many keys it remembers.
 
-use super::{BURST, INTERVAL, Key, MOST};
+use super::{BURST, INTERVAL, Key, MOST, WINDOW};
 use squall_env::{Instant, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Clocks of the weather are off by so much at most, in parts per million.
 const CLOCK_PPM: u128 = 20_000;
@@ -32,6 +33,15 @@ pub(super) struct Decided {
     pub(super) admitted: bool,
 }
 
+/// What a limiter promises of each key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// In any time the burst and what the rate makes of it.
+    Pace,
+    /// In any window the burst.
+    Windows,
+}
+
 /// What must not be.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Wrong {
@@ -44,8 +54,8 @@ pub(super) enum Wrong {
 }
 
 /// One gate as it is seen from outside, by a clock that is right.
-#[derive(Default)]
 pub(super) struct Oracle {
+    promise: Promise,
     boot: u64,
     /// When requests came, in nanoseconds of the run.
     came: Vec<u64>,
@@ -54,16 +64,28 @@ pub(super) struct Oracle {
     /// Of each key what was let through: when it came, in nanoseconds of the run.
     through: BTreeMap<Key, Vec<u64>>,
     /// When what was let through had come, by the node's own clock.
-    own: BTreeMap<Instant, BTreeSet<Key>>,
+    own: BTreeMap<Instant, Vec<Key>>,
     /// The latest time of which the limiter was told.
     latest: Instant,
 }
 
 impl Oracle {
+    pub(super) fn new(promise: Promise) -> Oracle {
+        Oracle {
+            promise,
+            boot: 0,
+            came: Vec::new(),
+            seen: 0,
+            through: BTreeMap::new(),
+            own: BTreeMap::new(),
+            latest: Instant::ORIGIN,
+        }
+    }
+
     /// Whether something new is wrong.
     pub(super) fn look(&mut self, boot: u64, gate: &Gate, now_ns: u64) -> Option<Wrong> {
         if boot != self.boot {
-            *self = Oracle { boot, ..Oracle::default() };
+            *self = Oracle { boot, ..Oracle::new(self.promise) };
         }
         self.came.resize(gate.came.max(self.came.len()), now_ns);
         let new = &gate.decided[self.seen..];
@@ -78,32 +100,70 @@ impl Oracle {
     }
 
     fn admitted(&mut self, decided: &Decided) -> Option<Wrong> {
-        self.own.entry(decided.own).or_default().insert(decided.key);
+        self.own.entry(decided.own).or_default().push(decided.key);
         let through = self.through.entry(decided.key).or_default();
         through.push(self.came[decided.nth]);
         through.sort_unstable();
-        most_within(through).map(|(count, within_ns)| Wrong::TooMany {
-            key: decided.key,
-            count,
-            within_ns,
-        })
+        let too_many = match self.promise {
+            Promise::Pace => most_within(through),
+            Promise::Windows => most_in_a_window(through),
+        };
+        let key = decided.key;
+        too_many.map(|(count, within_ns)| Wrong::TooMany { key, count, within_ns })
     }
 
-    /// Refused is rightly who comes so soon after another of its key came through, or when there
-    /// may be so many keys which are not forgotten yet, or who came so long ago that its key may
-    /// have been forgotten since.
+    /// Whether somebody was refused who was not too fast.
     fn refused(&self, decided: &Decided) -> Option<Wrong> {
-        if decided.own + INTERVAL * (BURST - 1) < self.latest {
-            return None;
-        }
-        let since = |ago: u32| self.own.range(decided.own - INTERVAL * ago..);
-        let mut recent = since(1).filter(|(came, _)| **came + INTERVAL > decided.own);
-        if recent.any(|(_, keys)| keys.contains(&decided.key)) {
-            return None;
-        }
-        let busy: BTreeSet<&Key> = since(BURST + 1).flat_map(|(_, keys)| keys).collect();
-        (busy.len() < MOST).then_some(Wrong::LockedOut { key: decided.key })
+        let is_rightly = match self.promise {
+            Promise::Pace => self.is_too_fast(decided) || self.is_full(decided, WINDOW + INTERVAL),
+            Promise::Windows => {
+                self.is_one_too_many(decided) || self.is_full(decided, WINDOW * 2 + INTERVAL)
+            }
+        };
+        (!is_rightly).then_some(Wrong::LockedOut { key: decided.key })
     }
+
+    /// Whether there may be so many keys which are not forgotten yet.
+    fn is_full(&self, decided: &Decided, kept: Duration) -> bool {
+        let recent = self.own.range(decided.own - kept..);
+        let busy: BTreeSet<&Key> = recent.flat_map(|(_, keys)| keys).collect();
+        busy.len() >= MOST
+    }
+
+    /// Whether it came so soon after another of its key, or so long ago that its key may have been
+    /// forgotten since.
+    fn is_too_fast(&self, decided: &Decided) -> bool {
+        let mut recent = self.own.range(decided.own - INTERVAL..);
+        decided.own + INTERVAL * (BURST - 1) < self.latest
+            || recent
+                .any(|(came, keys)| *came + INTERVAL > decided.own && keys.contains(&decided.key))
+    }
+
+    /// Whether it is one more than may be in a window, or came a whole window ago.
+    fn is_one_too_many(&self, decided: &Decided) -> bool {
+        let around = self.own.range(decided.own - WINDOW..decided.own + WINDOW);
+        let mut times: Vec<Instant> = around
+            .flat_map(|(came, keys)| keys.iter().map(move |key| (*came, *key)))
+            .filter_map(|(came, key)| (key == decided.key).then_some(came))
+            .chain([decided.own])
+            .collect();
+        times.sort_unstable();
+        let most = BURST as usize;
+        decided.own + WINDOW <= self.latest
+            || times.windows(most + 1).any(|times| times[most] < times[0] + WINDOW)
+    }
+}
+
+/// Whether more came in a window than may, by a clock that may run as fast as any; and then how
+/// many, and in how long a time. The times are in order.
+fn most_in_a_window(through: &[u64]) -> Option<(i128, i128)> {
+    let most = BURST as usize;
+    let took = through.windows(most + 1).map(|times| u128::from(times[most] - times[0]));
+    // A few nanoseconds are lost where times of two clocks are rounded.
+    let is_short =
+        |took: &u128| took * (1_000_000 + CLOCK_PPM) / 1_000_000 + 100 < WINDOW.as_nanos();
+    let took = took.min().filter(is_short)?;
+    Some((i128::from(BURST) + 1, i128::try_from(took).unwrap_or(i128::MAX)))
 }
 
 /// Whether in any time more came than the burst and the rate allow, by a clock that may run as fast
@@ -141,6 +201,15 @@ mod tests {
         assert_eq!(most_within(&through), None);
         through.insert(20, through[20]);
         assert!(most_within(&through).is_some_and(|(count, _)| count > 4));
+    }
+
+    #[test]
+    fn a_window_has_room_for_its_limit_and_not_for_one_more() {
+        let times = [0, 50, 50, 199, 205, 250, 255];
+        let mut through = times.map(|ms| ms * MS).to_vec();
+        assert_eq!(most_in_a_window(&through), None);
+        through.insert(5, 245 * MS);
+        assert_eq!(most_in_a_window(&through), Some((5, 195 * 1_000_000)));
     }
 
     #[test]

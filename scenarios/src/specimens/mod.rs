@@ -6,6 +6,8 @@ pub mod dirty_list;
 pub mod dual_write;
 pub mod engine;
 pub mod gaps;
+pub mod handlers;
+pub mod live;
 pub mod locks;
 pub mod microservices;
 pub mod outbox;
@@ -33,13 +35,14 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         dirty_list::dirty_list(),
         dual_write::dual_write(),
         dual_write::inserts_twice(),
+        live::hands_out(),
         saga::in_memory(),
         sequence::skips(),
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
     ];
     let small = small.into_iter();
-    let small = small.chain(gaps::specimens());
+    let small = small.chain(gaps::specimens()).chain(handlers::specimens());
     let small = small.chain(saga_demo::specimens()).chain(microservices::specimens());
     small.chain(locks::specimens()).chain(queue::specimens()).chain(outbox::specimens())
 }

@@ -4,7 +4,7 @@
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use squall_env::{Env, Roster};
 use squall_protocols::breaker::{self, SharedBreaker, Verdict};
-use squall_protocols::limiter::{self, Gcra, SharedLimiter};
+use squall_protocols::limiter::{self, AtomicGcra, Gcra, SharedLimiter};
 use squall_protocols::tower::{BreakerLayer, LimiterLayer};
 use squall_real::{Config, Node};
 use std::error::Error;
@@ -141,6 +141,7 @@ fn limiters(env: &Env) -> Result<Vec<Subject>, Box<dyn Error>> {
             (0..calls).for_each(|call| assert!(limiter.check(&(call % keys)).is_ok()));
         })
     };
+    let number = (env.clone(), Arc::new(AtomicGcra::new(ours)));
     let window = RateLimiterLayer::builder()
         .limit_for_period(CELLS as usize)
         .refresh_period(Duration::from_secs(1))
@@ -156,6 +157,17 @@ fn limiters(env: &Env) -> Result<Vec<Subject>, Box<dyn Error>> {
         subject("limiter of one key: squall", Some(of_one), shared(env), move |limiter| {
             one(limiter, 1)
         }),
+        subject(
+            "limiter of one key: squall, one number",
+            Some(of_one),
+            number,
+            |(env, limiter)| {
+                let (env, limiter) = (env.clone(), Arc::clone(limiter));
+                Box::new(move |calls| {
+                    (0..calls).for_each(|_| assert!(limiter.check(env.now()).is_allowed()));
+                })
+            },
+        ),
         subject(of_many, None, keyed, |limiter| {
             let limiter = Arc::clone(limiter);
             Box::new(move |calls| {
