@@ -94,6 +94,31 @@ fn twenty_threads_at_once_take_of_each_key_what_it_has_and_nothing_more() {
 }
 
 #[test]
+fn of_each_address_a_hundred_come_through_in_a_quarter_of_an_hour() {
+    let minutes = |minutes: u64| ms(minutes * 60_000);
+    let quarter = Duration::from_secs(15 * 60);
+    let mut keyed = Keyed::of(FixedWindow::new(100, quarter), 1_000);
+    let hundred = |keyed: &mut Keyed<_, _>, address: &'static str, at: Instant| {
+        (0..120).filter(|_| keyed.check(&address, at).is_allowed()).count()
+    };
+    assert_eq!(hundred(&mut keyed, "192.0.2.1", minutes(1)), 100);
+    assert_eq!(hundred(&mut keyed, "192.0.2.2", minutes(15)), 100);
+    let retry_at = minutes(16);
+    assert_eq!(keyed.check(&"192.0.2.1", minutes(15)), Decision::Limited { retry_at });
+    assert_eq!(hundred(&mut keyed, "192.0.2.1", minutes(16)), 100);
+    // What went well need not count, if its window has not ended.
+    let window = keyed.get_mut(&"192.0.2.1").unwrap();
+    (0..21).for_each(|_| window.give_back(minutes(31), minutes(17)));
+    assert!(keyed.check(&"192.0.2.1", minutes(17)).is_allowed());
+    assert!(!keyed.check(&"192.0.2.1", minutes(17)).is_allowed());
+    keyed.reset(&"192.0.2.1");
+    assert_eq!(hundred(&mut keyed, "192.0.2.1", minutes(17)), 100);
+    assert!(!keyed.check(&"192.0.2.2", minutes(17)).is_allowed());
+    keyed.reset_all();
+    assert_eq!((hundred(&mut keyed, "192.0.2.2", minutes(17)), keyed.len()), (100, 1));
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "threads are what is tested")]
 fn threads_that_share_one_number_take_what_one_of_them_could_and_nothing_more() {
     let quota = Quota::per(SECOND, 1_000).unwrap();

@@ -49,7 +49,7 @@ pub fn scenarios() -> Vec<Scenario> {
             retry::overload(),
         ],
         vec![limiter::leased(), retry::two_hops()],
-        vec![lock::single(), lock::raft(), lock::fenced()],
+        vec![lock::single(), lock::by_two_clocks(), lock::raft(), lock::fenced()],
         vec![queue::work(), outbox::orders(), bus::subscriptions()],
         vec![unit_of_work::transfers(), cqrs::orders(), saga::orders()],
         vec![shop::orders()],
@@ -63,8 +63,12 @@ pub fn scenarios() -> Vec<Scenario> {
 pub fn specimens() -> Vec<Scenario> {
     let stories = [raft::stories::standing_still(true), kv::specimen()];
     let overload = [retry::storm(), breaker::tutorial()];
-    let breakers =
-        [breaker::tutorial_counts_late(), breaker::tutorial_sticks(), breaker::herd_at_once()];
+    let breakers = [
+        breaker::tutorial_counts_late(),
+        breaker::tutorial_stays_open(),
+        breaker::tutorial_sticks(),
+        breaker::herd_at_once(),
+    ];
     let engine = specimens::engine::specimens().into_iter();
     let all = engine.chain(mutants()).chain(stories).chain(specimens::of_patterns());
     let overload = limiter::specimens().into_iter().chain(overload);

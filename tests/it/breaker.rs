@@ -1,6 +1,7 @@
 use crate::assert_found;
 use squall_scenarios::breaker::{
-    calls, fallback, herd, herd_at_once, mutants, tutorial, tutorial_counts_late, tutorial_sticks,
+    calls, fallback, herd, herd_at_once, mutants, tutorial, tutorial_counts_late,
+    tutorial_stays_open, tutorial_sticks,
 };
 
 #[test]
@@ -20,7 +21,8 @@ fn what_a_shop_says_is_queued_is_paid_and_paid_once() {
 
 #[test]
 fn a_breaker_as_tutorials_have_it_breaks_the_same_properties() {
-    assert_found(vec![tutorial(), tutorial_counts_late(), tutorial_sticks()], 300);
+    let late = [tutorial_counts_late(), tutorial_stays_open()];
+    assert_found(late.into_iter().chain([tutorial(), tutorial_sticks()]).collect(), 300);
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn five_failures_in_a_row_open_it_for_thirty_seconds() {
         env.sleep_until(opened + SECOND * 29).await;
         let refused = call(Ok(2)).await.unwrap_err();
         let CallError::Refused(refused) = refused else { panic!("{refused:?}") };
+        assert_eq!(refused.to_string(), "service unavailable: the circuit breaker is open");
         assert_eq!((refused.state, refused.retry_at), (State::Open, Some(opened + SECOND * 30)));
         env.sleep_until(opened + SECOND * 30).await;
         assert_eq!(call(Ok(3)).await, Ok(3));
@@ -89,6 +90,7 @@ fn payments_that_fail_by_half_are_queued_and_made_when_three_calls_went_well() {
             let queued = if is_good { Accepted::Done(()) } else { Accepted::Queued };
             assert_eq!(charge(order, ends).await, Ok(queued), "payment {order}");
         }
+        let opened = breaker.lock().since();
         assert_eq!(breaker.lock().state(env.now()), State::Open);
         assert_eq!(charge(10, Ok(())).await, Ok(Accepted::Queued), "nobody was asked");
         let made = Mutex::new(Vec::new());
@@ -107,6 +109,7 @@ fn payments_that_fail_by_half_are_queued_and_made_when_three_calls_went_well() {
         let made = made.into_inner().unwrap();
         let orders: Vec<(u64, u64)> =
             made.iter().map(|(order, total, _)| (*order, *total)).collect();
+        assert!(made.iter().all(|(_, _, at)| *at >= opened + SECOND * 30));
         assert_eq!(orders, [1, 3, 5, 7, 9, 10].map(|order| (order, order * 100)));
         assert_eq!(breaker.lock().state(env.now()), State::Closed);
     });

@@ -1,5 +1,5 @@
 use crate::assert_found;
-use squall_scenarios::lock::{fenced, mutants, raft, single};
+use squall_scenarios::lock::{by_two_clocks, fenced, mutants, raft, single};
 
 #[test]
 fn a_lock_on_one_server_keeps_what_it_promises() {
@@ -14,6 +14,7 @@ fn a_lock_on_raft_keeps_it_over_changes_of_leaders() {
 #[test]
 fn tokens_keep_an_account_right_whose_depositors_never_look_whether_they_hold_the_lock() {
     fenced().seeds(0..150).run();
+    by_two_clocks().seeds(0..150).run();
 }
 
 #[test]

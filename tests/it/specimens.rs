@@ -3,7 +3,8 @@
 use crate::assert_found;
 use squall::Scenario;
 use squall_scenarios::specimens::{
-    gaps, handlers, live, locks, microservices, recovery, repair, revision, saga_demo, truncation,
+    gaps, handlers, live, locks, microservices, queue, recovery, repair, revision, saga_demo,
+    torn_tail, truncation,
 };
 
 /// No run breaks anything, and what the specimen stumbles over does happen.
@@ -20,6 +21,11 @@ fn a_store_that_empties_its_log_last_keeps_everything() {
 #[test]
 fn a_store_that_repairs_its_log_until_it_is_done_keeps_everything() {
     repair::goes_on().seeds(0..300).run();
+}
+
+#[test]
+fn a_store_that_cuts_off_what_was_cut_short_keeps_everything() {
+    holds(torn_tail::cuts_off(), torn_tail::appends_behind());
 }
 
 #[test]
@@ -43,6 +49,11 @@ fn a_view_that_reads_on_from_its_checkpoint_misses_nothing_and_handlers_that_are
 fn a_repository_of_copies_takes_back_what_was_not_committed() {
     assert_found(vec![live::hands_out()], 100);
     live::copies().seeds(0..300).run();
+}
+
+#[test]
+fn a_consumer_that_buries_what_it_cannot_read_goes_on() {
+    queue::buries_what_it_cannot_read().seeds(0..200).run();
 }
 
 #[test]
@@ -90,4 +101,21 @@ fn microservices_of_tutorials_lose_track_of_orders_and_of_money() {
 #[test]
 fn who_cannot_serve_and_gives_the_lock_up_keeps_nobody_from_serving() {
     locks::gateways::<true>().seeds(0..300).run();
+}
+
+#[test]
+fn what_the_tables_name_is_there_and_everything_of_patterns_was_looked_for() {
+    let all = squall_scenarios::specimens();
+    let is_there = |name: &str| all.iter().any(|specimen| specimen.name() == name);
+    let quoted = |table: &'static str| table.split('`').skip(1).step_by(2);
+    let named = |table| quoted(table).filter(|word| word.contains('/'));
+    let published = include_str!("../../scenarios/src/specimens/published.md");
+    let found = include_str!("../../scenarios/src/specimens/found.md");
+    for name in named(published).chain(named(found)) {
+        assert!(is_there(name), "there is no {name}");
+    }
+    let rows: Vec<&str> = named(found).collect();
+    for pattern in squall_scenarios::specimens::of_patterns() {
+        assert!(rows.contains(&pattern.name()), "{} is in no table", pattern.name());
+    }
 }

@@ -216,7 +216,9 @@ impl<A: Aggregate> Repository<A> {
                 if let Some(event) = self.schema.read(event)? {
                     loaded.state.evolve(&event);
                 }
-                loaded.last = Some(event.version);
+                if !mutant!(self.env, "aggregate/stays-at-its-version") {
+                    loaded.last = Some(event.version);
+                }
             }
             next = slice.next;
             if slice.is_end {
@@ -246,15 +248,18 @@ impl<A: Aggregate> Repository<A> {
         &self,
         commands: &[(&str, A::Command)],
     ) -> Result<Handled<A>, RepositoryError<A::Error>> {
+        let mut events = vec![Vec::new(); commands.len()];
         for _ in 0..self.settings.attempts_max.max(1) {
-            let (mut events, mut appends) = (Vec::new(), Vec::new());
-            for (id, command) in commands {
+            let mut appends = Vec::new();
+            for ((id, command), events) in commands.iter().zip(&mut events) {
                 let Loaded { state, last } = self.load(id).await?;
-                let happens = state.decide(command).map_err(RepositoryError::Rejected)?;
-                if !happens.is_empty() {
-                    appends.push(self.append(id, last, &happens));
+                if !mutant!(self.env, "aggregate/keeps-what-was-not-recorded") {
+                    events.clear();
                 }
-                events.push(happens);
+                events.extend(state.decide(command).map_err(RepositoryError::Rejected)?);
+                if !events.is_empty() {
+                    appends.push(self.append(id, last, events));
+                }
             }
             if appends.is_empty() {
                 return Ok(Handled { events, appended: Vec::new() });

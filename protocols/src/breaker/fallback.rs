@@ -156,6 +156,9 @@ impl<B: Body> Fallback<B> {
             let Told::Oldest(key, body) = self.calls.request(Ask::Oldest).await? else {
                 return Err(RequestError::Stopped);
             };
+            if mutant!(self.env, "breaker/drains-nothing") {
+                std::future::pending::<()>().await;
+            }
             let leave = match self.breaker.acquire() {
                 Ok(leave) => leave,
                 Err(refused) => {

@@ -24,6 +24,19 @@ pub enum State {
     MetricsOnly,
 }
 
+impl State {
+    fn text(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half-open",
+            State::Disabled => "disabled",
+            State::ForcedOpen => "forced open",
+            State::MetricsOnly => "only counting",
+        }
+    }
+}
+
 /// What came of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -37,7 +50,7 @@ pub enum Verdict {
 
 /// Why a call was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the circuit breaker is {state:?}")]
+#[error("service unavailable: the circuit breaker is {}", .state.text())]
 pub struct Refused {
     /// What it does with calls.
     pub state: State,

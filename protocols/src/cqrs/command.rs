@@ -337,7 +337,11 @@ impl CommandBus {
             appends.insert(0, Append::new(id.stream(), Expected::NoStream, vec![event]));
         }
         let appended = self.events.append_all(appends).await?;
-        let last = appended.iter().map(|part| part.position).max();
+        let last = if mutant!(self.env, "cqrs/answers-with-the-stream-version") {
+            appended.iter().map(|part| Position(part.versions.end)).max()
+        } else {
+            appended.iter().map(|part| part.position).max()
+        };
         let repeated = appended.iter().any(|part| part.repeated);
         let is_trusted = mutant!(self.env, "cqrs/takes-a-copy-for-its-own");
         Ok((last.unwrap_or_default(), repeated && !is_trusted))

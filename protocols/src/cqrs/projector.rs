@@ -1,6 +1,7 @@
 //! What keeps a version of a projection up to date.
 
 use super::board::Board;
+use super::command::CONCLUDED;
 use super::projection::{ApplyError, Checkpoint, Live, Parked, Phase, Projection, ViewWriter, id};
 use crate::event_store::{EventStore, EventStoreError, Filter, RecordedEvent, Refused};
 use crate::specification::field;
@@ -191,6 +192,11 @@ impl Projector {
         if let Some(upto) = upto {
             slice.events.retain(|event| event.position <= upto);
             slice.upto = slice.upto.min(upto);
+        }
+        if mutant!(self.env, "cqrs/stays-behind-what-it-does-not-handle") {
+            // No projection handles what the bus keeps for itself.
+            let handled = slice.events.iter().rfind(|event| event.kind != CONCLUDED);
+            slice.upto = handled.map_or(checkpoint.position, |event| event.position);
         }
         if slice.upto <= checkpoint.position {
             return Ok(Step::Idle(checkpoint.position));

@@ -98,6 +98,22 @@ impl<K: Ord + Clone, L: Limiter> Keyed<K, L> {
         self.swept = (self.limiters.len() >= self.most).then_some(now);
     }
 
+    /// The limiter of a key, if something came of it that is remembered: to look at it, or to take
+    /// something [back](super::FixedWindow::give_back).
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut L> {
+        self.limiters.get_mut(key)
+    }
+
+    /// Forgets what came of a key, whether that still counts or not.
+    pub fn reset(&mut self, key: &K) {
+        self.limiters.remove(key);
+    }
+
+    /// Forgets what came of every key.
+    pub fn reset_all(&mut self) {
+        *self = Keyed { check: self.check, ..self.anew(self.most) };
+    }
+
     /// How many keys are remembered.
     pub fn len(&self) -> usize {
         self.limiters.len()

@@ -51,6 +51,16 @@ impl<K: Ord + Clone, L: Limiter> Sharded<K, L> {
         self.shard(key).check(key, now)
     }
 
+    /// Forgets what came of a key, whether that still counts or not.
+    pub fn reset(&self, key: &K) {
+        self.shard(key).reset(key);
+    }
+
+    /// Forgets what came of every key.
+    pub fn reset_all(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).reset_all());
+    }
+
     /// How many keys are remembered.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()

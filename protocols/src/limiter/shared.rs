@@ -99,6 +99,16 @@ impl<K: Ord + Clone, L: Limiter> SharedLimiter<K, L> {
         }
     }
 
+    /// Forgets what came of a key, whether that still counts or not.
+    pub fn reset(&self, key: &K) {
+        self.inner.reset(key);
+    }
+
+    /// Forgets what came of every key.
+    pub fn reset_all(&self) {
+        self.inner.reset_all();
+    }
+
     /// The clock by which it tells the time.
     pub fn now(&self) -> Instant {
         if self.flaws.wall_clock {

@@ -225,7 +225,7 @@ impl Attempt {
             true => env.now(),
             false => asked,
         };
-        let until = asked + self.shared.config.term(self.ttl);
+        let until = asked + self.shared.term(self.ttl);
         if env.now() >= until {
             return None;
         }
@@ -268,6 +268,14 @@ impl Attempt {
 }
 
 impl Shared {
+    /// How long a lease is held after it was asked for.
+    pub(super) fn term(&self, ttl: Duration) -> Duration {
+        match mutant!(self.env, "lock/takes-all-clocks-for-right") {
+            true => ttl,
+            false => self.config.term(ttl),
+        }
+    }
+
     fn next_id(&self) -> AcquisitionId {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         AcquisitionId { owner: self.owner, number }

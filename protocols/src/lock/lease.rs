@@ -202,11 +202,11 @@ impl Renewer {
             }
             match renewed {
                 Ok(true) => {
-                    self.extend(asked + shared.config.term(self.ttl));
+                    self.extend(asked + shared.term(self.ttl));
                     next = asked + self.ttl / 3;
                 }
                 Ok(false) if mutant!(env, "lock/ignores-refused-renewals") => {
-                    self.extend(asked + shared.config.term(self.ttl));
+                    self.extend(asked + shared.term(self.ttl));
                     next = asked + self.ttl / 3;
                 }
                 Ok(false) => return Lost::Refused,

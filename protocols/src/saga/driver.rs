@@ -173,6 +173,9 @@ impl Driver {
         let (inner, call_max) = (Arc::clone(&self.inner), self.definition.call_max(ask.step));
         Box::pin(async move {
             inner.env.sleep(ask.pause).await;
+            if mutant!(inner.env, "saga/waits-for-ever-for-an-answer") {
+                return inner.participants.call(call).await;
+            }
             let answer = inner.env.timeout(call_max, inner.participants.call(call)).await;
             answer.unwrap_or(Answer::Unknown)
         })

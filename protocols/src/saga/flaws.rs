@@ -11,6 +11,8 @@ pub(super) struct Flaws {
     pub(super) undoes_forwards: bool,
     /// Who takes a saga over undoes everything anew.
     pub(super) undoes_again: bool,
+    /// Who takes a saga over takes what is done for what has failed.
+    pub(super) undoes_done: bool,
     /// A saga that turns back and has nothing to undo never ends.
     pub(super) never_ends_empty: bool,
     /// A step that cannot be undone counts as undone.
@@ -27,6 +29,7 @@ impl Flaws {
             leaves_unknown: mutant!(env, "saga/leaves-unknown-steps"),
             undoes_forwards: mutant!(env, "saga/undoes-in-forward-order"),
             undoes_again: mutant!(env, "saga/undoes-again-after-restart"),
+            undoes_done: mutant!(env, "saga/undoes-what-is-done-after-a-restart"),
             never_ends_empty: mutant!(env, "saga/never-ends-what-did-nothing"),
             hides_stuck: mutant!(env, "saga/hides-a-stuck-undo"),
             undoes_at_once: mutant!(env, "saga/undoes-all-at-once"),

@@ -1,7 +1,7 @@
 //! How each entry of a saga's log changes its state, and which entries follow from which.
 
 use super::definition::Step;
-use super::event::{Command, Entry, Event};
+use super::event::{Command, Entry, Event, Why};
 use super::state::{Halt, Progress, State, Unreadable};
 
 impl State {
@@ -87,6 +87,9 @@ impl State {
         }
         self.token = token;
         self.forget_calls();
+        if self.flaws.undoes_done && self.back.is_none() && self.halt.is_none() {
+            self.back = self.completed.last().map(|(step, _)| Why::Unknown { step: *step });
+        }
         if self.flaws.undoes_again {
             for (step, output) in &self.completed {
                 if self.steps.get(step) == Some(&Progress::Undone) {

@@ -73,6 +73,10 @@ impl TablesMachine {
         }
         let decided = if mutant!(turn, "unit-of-work/ignores-versions") {
             self.tables.decide(&self.blind(batch))
+        } else if mutant!(turn, "unit-of-work/adds-over-what-is-there") {
+            self.tables.decide(&self.overwriting(batch))
+        } else if mutant!(turn, "unit-of-work/updates-what-is-missing") {
+            self.tables.decide(&self.passing_over(batch))
         } else {
             self.tables.decide(batch)
         };
@@ -113,6 +117,32 @@ impl TablesMachine {
             self.persist(Record::Committed { id: batch.id, writes, messages }, turn);
         }
         Ok(self.tables.state().last_number())
+    }
+
+    /// The batch with updates of what it adds and is there already.
+    fn overwriting(&self, batch: &Batch) -> Batch {
+        let overwriting = |write: &Write| match &write.change {
+            Change::Insert { row } => {
+                let found = self.tables.version(&write.table, &write.key);
+                let update = |version| Change::Update { version, row: row.clone() };
+                let change = found.map_or(write.change.clone(), update);
+                Write { change, ..write.clone() }
+            }
+            _ => write.clone(),
+        };
+        Batch { writes: batch.writes.iter().map(overwriting).collect(), ..batch.clone() }
+    }
+
+    /// The batch without what it updates or deletes and is not there.
+    fn passing_over(&self, batch: &Batch) -> Batch {
+        let is_there = |write: &&Write| match write.change {
+            Change::Update { .. } | Change::Delete { .. } => {
+                self.tables.version(&write.table, &write.key).is_some()
+            }
+            _ => true,
+        };
+        let writes = batch.writes.iter().filter(is_there).cloned().collect();
+        Batch { writes, ..batch.clone() }
     }
 
     /// The batch with the versions that are there, whatever was read.

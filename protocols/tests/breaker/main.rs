@@ -121,6 +121,7 @@ fn it_stays_open_for_as_long_as_it_is_told() {
     assert_eq!(refused.retry_at, Some(bench.now + s(900.0)));
     bench.pass(901.0);
     assert!(!bench.is_refused());
+    assert_eq!(bench.state(), State::HalfOpen);
 }
 
 #[test]
@@ -131,11 +132,13 @@ fn each_time_it_opens_again_it_waits_longer() {
     assert!(bench.is_refused());
     bench.pass(3.0);
     assert!(!bench.is_refused());
+    assert_eq!(bench.state(), State::HalfOpen);
     bench.breaker.open(bench.now);
     bench.pass(6.0);
     assert!(bench.is_refused());
     bench.pass(5.0);
     assert!(!bench.is_refused());
+    assert_eq!(bench.state(), State::HalfOpen);
     bench.calls("oooo");
     assert_eq!(bench.state(), State::Closed);
     bench.breaker.open(bench.now);
@@ -362,10 +365,12 @@ fn what_comes_back_from_an_earlier_state_changes_nothing() {
     assert_eq!(bench.state(), State::Open);
     let before = bench.metrics();
     let permit = old.remove(0);
+    bench.pass(3.0);
     bench.breaker.record(permit, Verdict::Failure, bench.now);
     assert_eq!(bench.metrics(), before);
     assert_eq!(bench.breaker.metrics(bench.now).late, 1);
-    bench.pass(5.0);
+    bench.pass(2.0);
+    // It waits from when it opened, and not from the last failure.
     bench.calls("ooo");
     for permit in old.drain(..5) {
         bench.breaker.record(permit, Verdict::Failure, bench.now);
@@ -376,6 +381,20 @@ fn what_comes_back_from_an_earlier_state_changes_nothing() {
         bench.breaker.record(permit, Verdict::Failure, bench.now);
     }
     assert_eq!((bench.state(), bench.metrics()), (State::Closed, (-1.0, 0, 0, 0, 0)));
+}
+
+#[test]
+fn three_failures_in_a_row_open_it_for_a_minute() {
+    let mut bench = Bench::of(Config::consecutive(3, s(60.0)));
+    bench.calls("eeoee");
+    assert_eq!(bench.state(), State::Closed);
+    bench.calls("e");
+    assert_eq!(bench.state(), State::Open);
+    bench.pass(59.0);
+    assert!(bench.is_refused());
+    bench.pass(1.0);
+    bench.calls("o");
+    assert_eq!(bench.state(), State::Closed);
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub fn mutants() -> Vec<Scenario> {
     let mutant = |switch: &'static str, name: &str| bank().mutant(name, switch, BOOKS);
     vec![
         mutant("aggregate/uses-snapshot-of-old-schema", "mutant/aggregate-uses-old-snapshot"),
+        mutant("aggregate/keeps-what-was-not-recorded", "mutant/aggregate-keeps-what-was-refused"),
+        mutant("aggregate/stays-at-its-version", "mutant/aggregate-stays-at-its-version"),
         mutant("event_store/appends-without-expected-version", "mutant/aggregate-loses-updates"),
         mutant("event_store/batch-in-parts", "mutant/aggregate-moves-money-in-parts"),
     ]

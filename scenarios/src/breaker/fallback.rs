@@ -228,6 +228,7 @@ pub(super) fn mutants() -> Vec<Scenario> {
         mutant("breaker/puts-anything-off", CHOSEN),
         mutant("breaker/drains-under-another-key", ONCE),
         mutant("breaker/queues-in-memory", FINISHES),
+        mutant("breaker/drains-nothing", FINISHES),
         mutant("breaker/settles-before-the-call", FINISHES),
     ]
 }

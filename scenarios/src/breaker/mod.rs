@@ -25,6 +25,7 @@ use std::time::Duration;
 const PROBES: &str = "no more calls than allowed are under way while a breaker is half-open";
 const OPEN: &str = "no call goes through while a breaker is open";
 const LATE: &str = "what comes back late changes nothing";
+const LONG: &str = "no breaker is open for longer than its wait";
 const REASON: &str = "a breaker opens only if enough of the last calls have failed";
 /// How many tasks of a caller call at the same time.
 const WORKERS: usize = 6;
@@ -58,6 +59,12 @@ pub fn tutorial_counts_late() -> Scenario {
     scenario("specimen/breaker-tutorial-late", load::<Tutorial<false>>).breaks(LATE)
 }
 
+/// The same, found by how long it stays open: it waits from the last failure, and not from when it
+/// opened, so that calls which come back late put it off.
+pub fn tutorial_stays_open() -> Scenario {
+    scenario("specimen/breaker-tutorial-stays-open", load::<Tutorial<false>>).breaks(LONG)
+}
+
 /// The same, which lets one call through while it is half-open.
 pub fn tutorial_sticks() -> Scenario {
     scenario("specimen/breaker-tutorial-sticks", load::<Tutorial<true>>).breaks(FINISHES)
@@ -84,6 +91,7 @@ where
         .always(PROBES, || holds(|seen| seen.probes))
         .always(OPEN, || holds(|seen| seen.open))
         .always(LATE, || holds(|seen| seen.late))
+        .always(LONG, || holds(|seen| seen.long))
         .always(REASON, || holds(|seen| seen.reason))
         .sometimes("a breaker opened")
         .sometimes("a breaker opened again while it was half-open")
@@ -101,6 +109,7 @@ struct Wrong {
     probes: bool,
     open: bool,
     late: bool,
+    long: bool,
     reason: bool,
 }
 
@@ -219,7 +228,10 @@ async fn call<G: Guard>(
 ) -> bool {
     let leave = breaker.acquire();
     watched.looked();
-    let Some(leave) = leave else { return false };
+    let Some(leave) = leave else {
+        watched.refused(breaker.state().0);
+        return false;
+    };
     let (state, since) = breaker.state();
     let passed = watched.passed(state, since);
     let to = env.addresses("service", Port::named("service"))[0];

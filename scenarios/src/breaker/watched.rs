@@ -2,9 +2,10 @@
 
 use super::Wrong;
 use squall_env::{Env, Instant, Shown};
-use squall_protocols::breaker::{Config, Event, State, Verdict, Window};
+use squall_protocols::breaker::{Config, Event, State, Verdict, Wait, Window};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A call that came back while the breaker was closed.
 #[derive(Clone, Copy)]
@@ -19,6 +20,10 @@ struct Seen {
     config: Config,
     /// Since when it is open, as far as it was told.
     opened: Option<Instant>,
+    /// Until when it may be open: only if something that was recorded has opened it is known when.
+    until: Option<Instant>,
+    /// How often it has opened since it was closed.
+    times: i32,
     /// Whose calls are under way that went through while it was half-open since then.
     half_open: (Instant, u32),
     /// The last calls that came back while it was closed.
@@ -50,6 +55,13 @@ pub(super) struct Passed {
 }
 
 impl Seen {
+    /// For how long it is open at most this time, but for what is lost where times are rounded.
+    fn longest(&self) -> Duration {
+        let Wait { first, factor, most, jitter } = self.config.wait;
+        let wait = first.mul_f64(factor.powi(self.times - 1)).min(most);
+        wait.mul_f64(1.0 + jitter) + Duration::from_micros(1)
+    }
+
     /// Whether enough of the calls in the window have failed or were slow.
     fn has_reason(&mut self, now: Instant) -> bool {
         match self.config.window {
@@ -77,6 +89,8 @@ impl Watched {
         let seen = Seen {
             config,
             opened: None,
+            until: None,
+            times: 0,
             half_open: (Instant::ORIGIN, 0),
             last: VecDeque::new(),
             looked: env.now(),
@@ -119,6 +133,13 @@ impl Watched {
                 seen.wrong.reason |= !seen.has_reason(now);
             }
             seen.last.clear();
+            match to {
+                State::Open => seen.times += 1,
+                State::Closed => seen.times = 0,
+                _ => {}
+            }
+            let is_known = to == State::Open && (from == State::Closed || seen.records);
+            seen.until = is_known.then(|| now + seen.longest());
             // A breaker that nobody asks does what its time brings when it is asked again.
             let at = if from == State::HalfOpen && !seen.records { seen.looked } else { now };
             seen.opened = match to {
@@ -145,6 +166,14 @@ impl Watched {
             }
         });
         Passed { watched: self.clone(), state, since, at: now, is_over: false }
+    }
+
+    /// A call was refused, and the breaker is in this state.
+    pub(super) fn refused(&self, state: State) {
+        let now = self.env.now();
+        self.see(|seen| {
+            seen.wrong.long |= state == State::Open && seen.until.is_some_and(|until| now > until);
+        });
     }
 
     /// Somebody has had to do with the breaker.

@@ -15,6 +15,7 @@ use squall_protocols::cqrs::{
 };
 use squall_protocols::event_store::{EventId, EventStore, Expected, NewEvent, RemoteStore};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) type Answer = Result<ReadResult<OrdersAnswer>, QueryError>;
 pub(super) struct Told {
     /// Where the last event of a command stands, or that it was refused.
     pub(super) commands: BTreeMap<u128, Option<u64>>,
+    /// The commands that were done, in the order in which that was told.
+    pub(super) done: Vec<u128>,
     /// Each answer, in the order in which they came.
     pub(super) reads: Vec<Read>,
 }
@@ -60,6 +63,8 @@ pub(super) struct Told {
 pub(super) struct Read {
     pub(super) query: OrdersQuery,
     pub(super) wanted: u64,
+    /// Which of the commands that were done it has to know of.
+    pub(super) own: Range<usize>,
     pub(super) result: ReadResult<OrdersAnswer>,
 }
 
@@ -71,6 +76,8 @@ struct Shop {
     views: Address,
     told: Shown<Told>,
     session: Session,
+    /// How many commands had been done when the session began.
+    began: usize,
 }
 
 /// Gives commands and asks queries at random while there are faults, and then asks until the answer
@@ -108,13 +115,15 @@ impl Shop {
             .register::<CreateOrder>(Orders)
             .register::<UpdateOrderStatus>(Orders)
             .register::<CancelOrder>(Orders);
+        let told: Shown<Told> = client.keep("told");
         Ok(Shop {
             env: env.clone(),
             events,
             bus: Arc::new(bus),
             caller: Caller::open(env)?,
             views: Address::new(env.peers("views")[0], Port::named(QUERIES)),
-            told: client.keep("told"),
+            began: told.read(|told| told.done.len()),
+            told,
             session: Session::default(),
         })
     }
@@ -175,7 +184,10 @@ impl Shop {
             Err(CommandError::Refused(_)) => None,
             Err(_) => return,
         };
-        self.told.update(&self.env, |told| told.commands.insert(id.0, fate));
+        self.told.update(&self.env, |told| {
+            told.commands.insert(id.0, fate);
+            told.done.extend(fate.map(|_| id.0));
+        });
     }
 
     /// Appends what nobody can read, to the stream of an order.
@@ -189,6 +201,10 @@ impl Shop {
     async fn read(&mut self, query: OrdersQuery, consistency: Consistency) -> Option<bool> {
         let limit_ms = ANSWER_MAX.as_millis() as u64;
         let question = Question { query: query.clone(), consistency, limit_ms };
+        let own = match consistency {
+            Consistency::Eventual => 0..0,
+            _ => self.began..self.told.read(|told| told.done.len()),
+        };
         let answer = self.caller.call(self.views, question, PATIENCE).await;
         let result = answer.ok()?.ok()?;
         self.session.saw(&result);
@@ -196,7 +212,7 @@ impl Shop {
         if result.stale {
             self.env.sometimes("an answer was stale");
         }
-        self.told.update(&self.env, |told| told.reads.push(Read { query, wanted, result }));
+        self.told.update(&self.env, |told| told.reads.push(Read { query, wanted, own, result }));
         Some(is_new)
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod judge;
 pub(crate) mod load;
 pub(crate) mod oracle;
 pub mod orders;
+mod own;
 pub mod views;
 
 use crate::tolerance;
@@ -25,6 +26,7 @@ pub(crate) const VIEW: &str = "a view is the fold of the events up to its checkp
 pub(crate) const CHECKPOINT: &str = "no checkpoint and no live view goes back";
 const READS: &str = "an answer is that of its position, and as new as it says";
 const COMMANDS: &str = "a command is done once, as its giver was told";
+const OWN: &str = "whoever has given a command reads what it did";
 const EFFECTS: &str = "an event has its effect outside once";
 /// The name of the tables' journal.
 const TABLES: &str = "tables";
@@ -42,6 +44,7 @@ pub fn orders() -> Scenario {
         .always(VIEW, judge::views)
         .always(CHECKPOINT, judge::checkpoints)
         .always(READS, judge::reads)
+        .always(OWN, own::reads)
         .always(COMMANDS, judge::commands)
         .always(EFFECTS, judge::effects)
         .sometimes("a command was concluded by another try")
@@ -129,11 +132,13 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("cqrs/inclusive-checkpoint", FINISHES),
         mutant("cqrs/skips-to-the-end", VIEW),
         mutant("cqrs/checkpoint-ahead-of-events", VIEW),
+        mutant("cqrs/stays-behind-what-it-does-not-handle", FINISHES),
         mutant("cqrs/answers-before-the-view-has-it", READS),
         mutant("cqrs/rebuilds-in-place", CHECKPOINT),
         mutant("cqrs/poison-stops-all", FINISHES),
         mutant("cqrs/rebuild-speaks-again", EFFECTS),
         mutant("cqrs/forgets-commands", COMMANDS),
         mutant("cqrs/takes-a-copy-for-its-own", COMMANDS),
+        mutant("cqrs/answers-with-the-stream-version", OWN),
     ]
 }

@@ -3,7 +3,7 @@
 use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
 use squall_env::{Env, Instant, Shown, View, race};
 use squall_protocols::limiter::leased::{Config, LeaseError, LeasedLimiter, serve as own};
-use squall_protocols::limiter::{LimitError, Quota};
+use squall_protocols::limiter::{LimitError, Limited, Quota, SharedLimiter};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,6 +40,20 @@ const NAME: &str = "limit";
 
 /// Gates that lend what they admit from one owner.
 pub fn leased() -> Scenario {
+    scenario("limiter/leased", false)
+        .sometimes("an owner had nothing to lend")
+        .sometimes("an owner could not be reached")
+        .sometimes("a portion came before the last one was used up")
+        .sometimes("a portion ended before it was used up")
+        .sometimes("a portion was given back")
+}
+
+/// Gates that each have the whole limit for themselves, as gateways do that count in their process.
+pub fn one_each() -> Scenario {
+    scenario("specimen/limiter-of-each-process", true).breaks(TOTAL)
+}
+
+fn scenario(name: &str, one_each: bool) -> Scenario {
     let tolerance = Tolerance::nothing()
         .impaired("owner", Most::Any)
         .impaired("gate", Most::Any)
@@ -53,17 +67,12 @@ pub fn leased() -> Scenario {
         .but_not(Fault::Suspend)
         // Nobody has a disk to recover from.
         .but_not(Fault::CrashInRecovery);
-    Scenario::new("limiter/leased")
+    Scenario::new(name)
         .nodes("owner", 1..=1, serve)
-        .clients("gate", 2..=4, load)
+        .clients("gate", 2..=4, move |client| load(client, one_each))
         .tolerates(tolerance)
         .heals_after(Duration::from_secs(18))
         .always(TOTAL, total)
-        .sometimes("an owner had nothing to lend")
-        .sometimes("an owner could not be reached")
-        .sometimes("a portion came before the last one was used up")
-        .sometimes("a portion ended before it was used up")
-        .sometimes("a portion was given back")
         .finishes_within(Duration::from_secs(40))
 }
 
@@ -121,18 +130,52 @@ fn total() -> impl FnMut(&View<'_>) -> Result<(), String> {
     }
 }
 
+/// What a gate admits from.
+enum Limit {
+    Leased(LeasedLimiter),
+    Own(SharedLimiter<()>),
+}
+
+impl Limit {
+    fn check(&self) -> Result<(), Limited> {
+        match self {
+            Limit::Leased(limiter) => limiter.check(),
+            Limit::Own(limiter) => limiter.check(&()),
+        }
+    }
+
+    async fn ready(&self, until: Instant) -> Result<(), Limited> {
+        match self {
+            Limit::Leased(limiter) => limiter.ready(until).await,
+            Limit::Own(limiter) => limiter.ready(&(), until).await,
+        }
+    }
+
+    async fn give_back(&self) {
+        if let Limit::Leased(limiter) = self {
+            limiter.give_back().await;
+        }
+    }
+}
+
 /// A gate and whoever comes through it.
 struct Gate {
     env: Env,
-    limiter: LeasedLimiter,
+    limiter: Limit,
     through: Shown<Through>,
     start: Instant,
 }
 
 /// Comes in all manners while there are faults, and then as it should.
-async fn load(client: Client) -> Result<(), LeaseError> {
+async fn load(client: Client, one_each: bool) -> Result<(), LeaseError> {
     let env = client.env().clone();
-    let limiter = LeasedLimiter::open(&env, NAME, env.peers("owner")[0], config()?)?;
+    let limiter = match one_each {
+        true => Limit::Own(SharedLimiter::new(&env, config()?.quota, 1)),
+        false => {
+            let owner = env.peers("owner")[0];
+            Limit::Leased(LeasedLimiter::open(&env, NAME, owner, config()?)?)
+        }
+    };
     let through = env.show("through", Through::default());
     let start = env.now();
     let gate = Gate { env, limiter, through, start };

@@ -4,7 +4,7 @@ mod leased;
 mod oracle;
 mod tutorial;
 
-pub use leased::{leased, mutants as leased_mutants};
+pub use leased::{leased, mutants as leased_mutants, one_each};
 
 use oracle::{Decided, Gate, Oracle, Promise, Wrong};
 use squall::{Client, Fault, Most, Scenario, Tolerance};
@@ -72,6 +72,7 @@ pub fn specimens() -> Vec<Scenario> {
         })
     };
     vec![
+        one_each(),
         specimen("specimen/limiter-fixed-window", Promise::Pace, Window::Fixed).breaks(RATE),
         specimen("specimen/limiter-log-of-arrivals", Promise::Windows, Window::Arrivals)
             .breaks(RATE),

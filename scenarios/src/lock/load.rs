@@ -14,6 +14,9 @@ const OPERATIONS: u64 = 10;
 /// How long the account is waited for.
 const ACCOUNT_MAX: Duration = Duration::from_millis(600);
 
+/// How long leases last at least, but for where it is said.
+const SHORT: Duration = Duration::from_millis(150);
+
 /// Longer than a timer is late.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -72,7 +75,16 @@ pub(super) async fn on_one_server(client: Client, conduct: Conduct) -> Result<()
         Conduct::Careless => Config { drift_max_ppm: 0, margin: Duration::ZERO, ..config() },
     };
     let locks = LockClient::new(&env, Arc::new(locks), config);
-    work(client, locks, conduct, Duration::from_millis(150)).await
+    work(client, locks, conduct, SHORT).await
+}
+
+/// A client of locks on the node `lock-1` whose leases last so long that it matters how fast clocks
+/// run, and who waits for longer than one lasts.
+pub(super) async fn for_long(client: Client) -> Result<(), BindError> {
+    let env = client.env().clone();
+    let locks = Single::open(&env, env.peers("lock")[0])?;
+    let locks = LockClient::new(&env, Arc::new(locks), config());
+    work(client, locks, Conduct::Careful, Duration::from_millis(2_500)).await
 }
 
 /// A client of locks on the nodes of the role `member`.
@@ -87,7 +99,7 @@ pub(super) async fn on_a_cluster(client: Client) -> Result<(), BindError> {
 
 /// Deposits under locks that somebody else keeps, and never looks whether it holds them.
 pub(crate) async fn deposit_carelessly(client: Client, locks: LockClient) -> Result<(), BindError> {
-    work(client, locks, Conduct::Careless, Duration::from_millis(150)).await
+    work(client, locks, Conduct::Careless, SHORT).await
 }
 
 /// Deposits under the lock while there are faults, and once more when they are over.
@@ -128,7 +140,10 @@ impl Holder {
 
     async fn operate(&self, operation: Operation) {
         let ttl = self.ttl_min + Duration::from_millis(operation.draw(2, 600));
-        let deadline = self.env.now() + Duration::from_millis(100 + operation.draw(3, 2_500));
+        let patience = Duration::from_millis(100 + operation.draw(3, 2_500));
+        // Where leases last long, longer than two of them.
+        let long = self.ttl_min.saturating_sub(Duration::from_millis(500)) * 3;
+        let deadline = self.env.now() + patience.max(long);
         let name = if operation.draw(4, 4) == 0 { "another" } else { LOCK };
         let acquired = match operation.draw(5, 6) {
             0 => self.locks.try_acquire(name, ttl, deadline).await,

@@ -14,12 +14,15 @@ pub(crate) use load::deposit_carelessly;
 use load::{Conduct, Wrong};
 use squall::{Fault, Most, Scenario, Tolerance};
 use squall_env::{Env, View};
-use squall_protocols::lock::{self, Table, guard, invariants, serve, serve_on_raft};
+use squall_protocols::lock::{self, Beliefs, Table, guard, invariants, serve, serve_on_raft};
 use squall_protocols::raft::{Config, ServeError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Mutual exclusion.
 pub const ONE: &str = "no two clients believe with right that they hold a lock";
+/// The same, where what clients believe can be seen at every moment.
+const MOMENT: &str = "no two clients hold a lock at the same moment";
 /// The property of tokens.
 pub const TOKENS: &str = "later holders have greater tokens";
 const ONCE: &str = "a token is given once";
@@ -44,6 +47,34 @@ pub fn single() -> Scenario {
     within_bounds(guarded(nodes))
         .tolerates(tolerance("lock", Most::Any).but_not(Fault::Suspend))
         .sometimes("a server started anew with leases")
+}
+
+/// The same where nothing happens but that clocks run fast or slow and nodes are parted: a lease
+/// ends by two clocks, and nothing else is in the way of whoever waits for it.
+pub fn by_two_clocks() -> Scenario {
+    let none = Tolerance::nothing().impaired("lock", Most::Any).impaired("client", Most::Any);
+    let nodes = Scenario::new("lock/by-two-clocks")
+        .nodes("lock", 1..=1, serve)
+        .nodes("account", 1..=1, guard::<Account>)
+        .clients("client", 3..=4, load::for_long);
+    guarded(nodes)
+        .heals_after(Duration::from_secs(20))
+        .always(MOMENT, || at_this_moment)
+        .tolerates(none.fault(Fault::ClockRate).fault(Fault::Partition))
+        .finishes_within(Duration::from_secs(60))
+}
+
+/// Nobody stands still here, so that who has ceased to believe has said so.
+fn at_this_moment(view: &View<'_>) -> Result<(), String> {
+    let mut holders = BTreeMap::new();
+    for beliefs in view.up::<Beliefs>() {
+        for belief in beliefs.holds.values() {
+            if let Some(other) = holders.insert(belief.name.clone(), beliefs.node) {
+                return Err(format!("{other:?} and {:?} hold {:?}", beliefs.node, belief.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Locks on a cluster of which a minority at a time fails.
@@ -137,6 +168,7 @@ pub fn mutants() -> Vec<Scenario> {
     vec![
         mutant("lock/reuses-tokens-after-a-restart", TOKENS),
         mutant(HANDS_ON, TOKENS),
+        mutant_of(by_two_clocks(), "lock/takes-all-clocks-for-right", MOMENT),
         mutant("lock/releases-whoever-holds", ONE),
         mutant("lock/forgets-leases-in-a-restart", ONE),
         mutant("lock/shortens-leases-in-a-restart", ONE),

@@ -6,6 +6,7 @@ use squall_env::platform::BindError;
 use squall_env::request::{CallError, Caller, Responder};
 use squall_env::{Address, Either, Env, Machine, Never, Port, Turn, View, mutant, open, race};
 use squall_protocols::queue::{Inbox, MessageId};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const NAME: &str = "ledger";
@@ -29,6 +30,8 @@ pub(crate) struct Ledger {
     /// What was booked, in order.
     booked: Vec<Effect>,
     since_snapshot: u32,
+    /// What an inbox knows that is not kept with the effects: nothing, if all is right.
+    remembered: BTreeSet<MessageId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +73,7 @@ impl Machine for Ledger {
 
     fn restore((): &(), snapshot: Option<Self::Snapshot>) -> Ledger {
         let (inbox, booked) = snapshot.unwrap_or((Inbox::new(HORIZON), Vec::new()));
-        Ledger { inbox, booked, since_snapshot: 0 }
+        Ledger { inbox, booked, since_snapshot: 0, remembered: BTreeSet::new() }
     }
 
     fn apply(&mut self, record: &Record) {
@@ -93,6 +96,10 @@ impl Machine for Ledger {
         let record = match entry {
             Entry::Book(..) if mutant!(turn, "queue/books-without-an-inbox") => {
                 Some(Record::BookedAlone(effect))
+            }
+            Entry::Book(message, _) if mutant!(turn, "queue/keeps-its-inbox-in-memory") => {
+                let is_new = self.remembered.insert(message);
+                is_new.then_some(Record::BookedAlone(effect))
             }
             Entry::Book(message, _) if self.inbox.has(CONSUMER, message) => {
                 turn.sometimes("an inbox knew a message");

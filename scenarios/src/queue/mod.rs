@@ -289,5 +289,6 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("queue/lists-and-discards", DEAD_STAY),
         mutant("queue/acks-before-the-work", EFFECT),
         mutant("queue/books-without-an-inbox", ONCE),
+        mutant("queue/keeps-its-inbox-in-memory", ONCE),
     ]
 }

@@ -86,6 +86,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("saga/calls-before-its-intent", AGREES),
         mutant("saga/takes-a-missing-undo-for-done", AGREES),
         mutant("saga/refunds-again-what-was-undone", CONSERVED),
+        mutant("saga/undoes-what-is-done-after-a-restart", CONSERVED),
         mutant("saga/decides-before-all-is-done", IN_ORDER),
         mutant("saga/runs-by-the-version-of-the-day", AGREES),
         mutant("saga/undoes-in-forward-order", REVERSE),
@@ -95,5 +96,6 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("saga/appends-whatever-was-before", READABLE),
         mutant("saga/stops-at-the-first-bad-saga", SETTLED),
         mutant("saga/never-ends-what-did-nothing", SETTLED),
+        mutant("saga/waits-for-ever-for-an-answer", SETTLED),
     ]
 }

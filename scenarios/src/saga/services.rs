@@ -221,7 +221,7 @@ impl Participants for Remote {
                 return Answer::Done(Vec::new());
             }
             // Whoever calls has a deadline of its own, which comes first.
-            let limit = Duration::from_secs(60);
+            let limit = Duration::from_secs(3_600);
             let answer = self.caller.call(*to, Ask::Call(call), limit).await;
             answer.unwrap_or(Answer::Unknown)
         })

@@ -1,6 +1,8 @@
 //! Specimens: code that is wrong on purpose, to show that the tester says so.
 //!
 #![doc = include_str!("found.md")]
+//!
+#![doc = include_str!("published.md")]
 
 pub mod dirty_list;
 pub mod dual_write;
@@ -18,6 +20,7 @@ pub mod revision;
 pub mod saga;
 pub mod saga_demo;
 pub mod sequence;
+pub mod torn_tail;
 pub mod truncation;
 pub mod tutorial_events;
 
@@ -26,11 +29,12 @@ pub(crate) mod breaker;
 use squall::Scenario;
 
 /// Those that stand beside a pattern.
-pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
+pub fn of_patterns() -> impl Iterator<Item = Scenario> {
     let small = [
         recovery::forgets(),
         repair::gives_up(),
         revision::goes_back(),
+        torn_tail::appends_behind(),
         truncation::from_the_front(),
         dirty_list::dirty_list(),
         dual_write::dual_write(),
@@ -40,6 +44,7 @@ pub(crate) fn of_patterns() -> impl Iterator<Item = Scenario> {
         sequence::skips(),
         tutorial_events::overdraws(),
         tutorial_events::forgets(),
+        tutorial_events::numbers_anew(),
     ];
     let small = small.into_iter();
     let small = small.chain(gaps::specimens()).chain(handlers::specimens());

@@ -1,6 +1,8 @@
 //! The event store as it stands in many a tutorial: events are kept in a list in memory and then
 //! written to a file, their number is how many there are, and nobody says what they expect. Two who
-//! decide on the same balance both succeed, and a crash forgets what was acknowledged.
+//! decide on the same balance both succeed, and a crash forgets what was acknowledged. Another one
+//! begins with an empty list when it starts anew, numbers events by that, and is refused by its
+//! table, where each number is there once.
 
 use super::recovery::text;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub const OVERDRAWN: &str = "no account is overdrawn";
 /// The property that breaks in a crash.
 pub const KEPT: &str = "what is acknowledged is kept";
+/// The property that breaks when a store that starts anew goes on.
+pub const LEVEL: &str = "what is in memory is what is in the table";
 
 /// How often each client withdraws.
 const OPERATIONS: u64 = 8;
@@ -38,42 +42,62 @@ enum Request {
 #[derive(Clone, Default)]
 struct Store(Vec<Event>);
 
+/// How many events are in memory and in the table, when nobody appends.
+#[derive(Default)]
+struct Level(usize, usize);
+
 /// How many events a client knows to be there.
 struct Acknowledged(usize);
 
 /// Two customers of one account, and no faults but latency.
 pub fn overdraws() -> Scenario {
-    scenario("specimen/event-store-without-expected-version", Tolerance::nothing(), OVERDRAWN)
+    let nothing = Tolerance::nothing();
+    scenario("specimen/event-store-without-expected-version", nothing, false).breaks(OVERDRAWN)
 }
 
 /// The same store, whose power is lost.
 pub fn forgets() -> Scenario {
     let crashes = Tolerance::nothing().impaired("store", Most::Any);
     let crashes = crashes.fault(Fault::Crash).fault(Fault::LostWrites);
-    scenario("specimen/event-store-in-memory-first", crashes, KEPT)
+    scenario("specimen/event-store-in-memory-first", crashes, false).breaks(KEPT)
 }
 
-fn scenario(name: &str, tolerance: Tolerance, breaks: &'static str) -> Scenario {
-    Scenario::new(name)
-        .nodes("store", 1..=1, serve)
-        .clients("customer", 2..=2, withdraw)
+/// A store that numbers events by what it has in memory, and reads none of them when it starts.
+pub fn numbers_anew() -> Scenario {
+    let crashes = Tolerance::nothing().impaired("store", Most::Any).fault(Fault::Crash);
+    scenario("specimen/event-store-numbers-anew", crashes, true).breaks(LEVEL)
+}
+
+fn scenario(name: &str, tolerance: Tolerance, numbers_anew: bool) -> Scenario {
+    let scenario = Scenario::new(name)
+        .nodes("store", 1..=1, move |env| serve(env, numbers_anew))
+        .clients("customer", 2..=2, move |client| work(client, numbers_anew))
         .tolerates(tolerance)
         .always(OVERDRAWN, || {
             |view: &View<'_>| match view.up::<Store>().find(|store| balance(&store.0).is_none()) {
                 None => Ok(()),
                 Some(store) => Err(format!("{:?}", store.0)),
             }
-        })
-        .always(KEPT, || {
-            |view: &View<'_>| {
-                let told = view.up::<Acknowledged>().map(|told| told.0).max().unwrap_or_default();
-                match view.up::<Store>().find(|store| store.0.len() < told) {
-                    None => Ok(()),
-                    Some(store) => Err(format!("of {told} events there are {}", store.0.len())),
-                }
-            }
-        })
-        .breaks(breaks)
+        });
+    match numbers_anew {
+        true => scenario.always(LEVEL, || level),
+        false => scenario.always(KEPT, || kept),
+    }
+}
+
+fn level(view: &View<'_>) -> Result<(), String> {
+    match view.up::<Level>().find(|level| level.0 != level.1) {
+        None => Ok(()),
+        Some(level) => Err(format!("{} are in memory, {} in the table", level.0, level.1)),
+    }
+}
+
+fn kept(view: &View<'_>) -> Result<(), String> {
+    let told = view.up::<Acknowledged>().map(|told| told.0).max().unwrap_or_default();
+    match view.up::<Store>().find(|store| store.0.len() < told) {
+        None => Ok(()),
+        Some(store) => Err(format!("of {told} events there are {}", store.0.len())),
+    }
 }
 
 /// What is left; `None` if more was withdrawn than there was.
@@ -84,16 +108,21 @@ fn balance(events: &[Event]) -> Option<u64> {
     })
 }
 
-async fn serve(env: Env) -> Result<(), String> {
+async fn serve(env: Env, numbers_anew: bool) -> Result<(), String> {
     let bytes = env.read_file("events").await.map_err(text)?.unwrap_or_default();
     let events = super::recovery::numbers(&bytes).map(|number| match number >> 32 {
         0 => Event::Withdrawn(number),
         _ => Event::Opened(number & 0xffff_ffff),
     });
-    let events: Vec<Event> = events.collect();
+    let mut events: Vec<Event> = events.collect();
+    let mut rows = events.len();
+    if numbers_anew {
+        events.clear();
+    }
     let mut file = env.open_file("events", true).await.map_err(text)?;
     env.sync_directory("").await.map_err(text)?;
     let store = env.show("store", Store(events));
+    let level = env.show("level", Level::default());
     let mut responder =
         Responder::<Request, Vec<Event>>::open(&env, Port::named("store")).map_err(text)?;
     env.ready();
@@ -104,19 +133,28 @@ async fn serve(env: Env) -> Result<(), String> {
             continue;
         };
         // Memory first, then those who listen, and then the disk.
-        store.update(&env, |store| store.0.push(event));
+        let number = store.update(&env, |store| {
+            store.0.push(event);
+            store.0.len() - 1
+        });
         reply.reply(store.read(|store| store.0.clone()));
-        let number = match event {
+        let row = match event {
             Event::Opened(amount) => 1 << 32 | amount,
             Event::Withdrawn(amount) => amount,
         };
-        file.append(number.to_le_bytes().to_vec()).await.map_err(text)?;
-        file.sync().await.map_err(text)?;
+        // The table takes no number twice, and nobody looks at what it says.
+        if number >= rows {
+            file.append(row.to_le_bytes().to_vec()).await.map_err(text)?;
+            file.sync().await.map_err(text)?;
+            rows += 1;
+        }
+        let count = number + 1;
+        level.update(&env, |level| *level = Level(count, rows));
     }
 }
 
-/// Withdraws as long as there is enough.
-async fn withdraw(client: Client) -> Result<(), String> {
+/// Withdraws as long as there is enough; or pays in, which can always be done.
+async fn work(client: Client, pays_in: bool) -> Result<(), String> {
     let env = client.env().clone();
     let told = env.show("acknowledged", Acknowledged(0));
     let caller = Caller::<Request, Vec<Event>>::open(&env).map_err(text)?;
@@ -129,11 +167,12 @@ async fn withdraw(client: Client) -> Result<(), String> {
         env.sleep(Duration::from_micros(operation.draw(0, 300_000))).await;
         let Ok(events) = caller.call(store, Request::Load, ANSWER_MAX).await else { continue };
         let amount = 5 + operation.draw(1, 20);
-        if balance(&events).is_none_or(|balance| balance < amount) {
+        let is_enough = balance(&events).is_some_and(|balance| balance >= amount);
+        if !is_enough && !pays_in {
             continue;
         }
-        let withdrawn = Request::Append(Event::Withdrawn(amount));
-        if let Ok(events) = caller.call(store, withdrawn, ANSWER_MAX).await {
+        let event = if pays_in { Event::Opened(amount) } else { Event::Withdrawn(amount) };
+        if let Ok(events) = caller.call(store, Request::Append(event), ANSWER_MAX).await {
             told.update(&env, |told| told.0 = told.0.max(events.len()));
         }
     }

@@ -16,6 +16,12 @@ pub enum Call {
     Transfer(u8, u8, i64),
     /// What is on all accounts?
     Balances,
+    /// Open the guest's account with so much on it.
+    Open(i64),
+    /// Pay so much into the guest's account.
+    Pay(i64),
+    /// Close the guest's account, and pay out what is on it.
+    Close,
 }
 
 /// What a client is told.
@@ -27,6 +33,23 @@ pub enum Told {
     Insufficient(i64),
     /// This is on the accounts.
     Balances(Vec<i64>),
+    /// The account was opened by this very operation.
+    Opened,
+    /// It is open already.
+    Exists,
+    /// There is so much on it now.
+    Paid(i64),
+    /// So much was on it, and was paid out.
+    Closed(i64),
+    /// There is no such account.
+    Missing,
+}
+
+/// What is on the accounts, and on the guest's while it is open.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Balances {
+    accounts: Vec<i64>,
+    guest: Option<i64>,
 }
 
 /// The model.
@@ -34,26 +57,41 @@ pub enum Told {
 pub struct Bank;
 
 impl Model for Bank {
-    type State = Vec<i64>;
+    type State = Balances;
     type Input = Call;
     type Output = Told;
 
-    fn initial(&self) -> Vec<i64> {
-        vec![BALANCE; ACCOUNTS]
+    fn initial(&self) -> Balances {
+        Balances { accounts: vec![BALANCE; ACCOUNTS], guest: None }
     }
 
-    fn step(&self, state: &Vec<i64>, call: &Call, told: Option<&Told>) -> Option<Vec<i64>> {
-        let (next, expected) = match *call {
-            Call::Balances => (state.clone(), Told::Balances(state.clone())),
-            Call::Transfer(from, to, amount) => {
-                let (from, to, mut next) = (usize::from(from), usize::from(to), state.clone());
-                if state[from] < amount {
-                    (next, Told::Insufficient(state[from]))
+    fn step(&self, state: &Balances, call: &Call, told: Option<&Told>) -> Option<Balances> {
+        let mut next = state.clone();
+        let expected = match (*call, state.guest) {
+            (Call::Balances, _) => Told::Balances(state.accounts.clone()),
+            (Call::Transfer(from, to, amount), _) => {
+                let (from, to) = (usize::from(from), usize::from(to));
+                if state.accounts[from] < amount {
+                    Told::Insufficient(state.accounts[from])
                 } else {
-                    next[from] -= amount;
-                    next[to] += amount;
-                    (next, Told::Transferred)
+                    next.accounts[from] -= amount;
+                    next.accounts[to] += amount;
+                    Told::Transferred
                 }
+            }
+            (Call::Open(_), Some(_)) => Told::Exists,
+            (Call::Open(amount), None) => {
+                next.guest = Some(amount);
+                Told::Opened
+            }
+            (Call::Pay(_) | Call::Close, None) => Told::Missing,
+            (Call::Pay(amount), Some(balance)) => {
+                next.guest = Some(balance + amount);
+                Told::Paid(balance + amount)
+            }
+            (Call::Close, Some(balance)) => {
+                next.guest = None;
+                Told::Closed(balance)
             }
         };
         told.is_none_or(|told| *told == expected).then_some(next)
@@ -63,6 +101,9 @@ impl Model for Bank {
         let call = match call {
             Call::Transfer(from, to, amount) => format!("transfers {amount} from {from} to {to}"),
             Call::Balances => "reads all balances".to_owned(),
+            Call::Open(amount) => format!("opens the guest's account with {amount}"),
+            Call::Pay(amount) => format!("pays {amount} into the guest's account"),
+            Call::Close => "closes the guest's account".to_owned(),
         };
         match told {
             Some(told) => format!("{call} and is told {told:?}"),

@@ -1,7 +1,8 @@
 //! What the bank's clients do.
 
 use super::bank::{ACCOUNTS, BALANCE, Transferred};
-use super::{Call, Told, perform};
+use super::guest::GUEST;
+use super::{Call, Told, guest, perform};
 use squall::{Client, Operation};
 use squall_env::{Env, HasOutcome, Instant, Outcome, Shown};
 use squall_protocols::specification::field;
@@ -15,7 +16,7 @@ use std::time::Duration;
 const OPERATIONS: u64 = 12;
 
 /// How long a client goes on with an operation.
-const OPERATION_MAX: Duration = Duration::from_millis(2_500);
+pub(super) const OPERATION_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long it waits for one answer: longer than any link is slow.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_millis(2_000);
@@ -57,7 +58,9 @@ pub(super) async fn workload(client: Client) -> Result<(), String> {
     while let Some(operation) = client.next_operation(OPERATIONS) {
         let pause_max = if operation.draw(0, 4) == 0 { 400_000 } else { 20_000 };
         env.sleep(Duration::from_micros(operation.draw(4, pause_max))).await;
-        if operation.draw(5, 4) == 0 {
+        if operation.draw(7, 3) == 0 {
+            guest::operate(&client, &mut unit, operation).await;
+        } else if operation.draw(5, 4) == 0 {
             // What came of it is recorded.
             let _ = read(&client, &mut unit, operation.draw(6, 2) == 0).await;
         } else {
@@ -158,6 +161,7 @@ async fn read_once(unit: &mut UnitOfWork, found: bool) -> Result<Told, UnitError
     let mut accounts: Vec<Account> = Vec::new();
     if found {
         accounts = unit.find(&field("balance").at_least(0)).await?;
+        accounts.retain(|account| account.id != GUEST);
     } else {
         for number in 0..ACCOUNTS as u8 {
             accounts.extend(unit.get::<Account>(&key(number)).await?);

@@ -1,9 +1,10 @@
 //! Transfers between accounts by several clients at once, on a store that crashes.
 
 mod bank;
+mod guest;
 pub(crate) mod load;
 
-pub use bank::{Bank, Call, Told};
+pub use bank::{Balances, Bank, Call, Told};
 
 use crate::tolerance;
 use bank::{ACCOUNTS, BALANCE, Transferred};
@@ -27,14 +28,17 @@ const DURABLE: &str = "what is done is on the disk, whole";
 /// The tables of the bank.
 pub(crate) const SCHEMA: &[Table] = &[Account::TABLE];
 
-/// Clients that transfer money between accounts and read all balances, on one store that crashes,
-/// loses what it has not synced, and cannot be reached now and then.
+/// Clients that transfer money between accounts, read all balances, and open, use and close the
+/// account of a guest, on one store that crashes, loses what it has not synced, and cannot be
+/// reached now and then.
 pub fn transfers() -> Scenario {
     scenario(Scenario::new("unit_of_work/transfers").clients("client", 2..=4, load::workload))
         .sometimes("a batch came again")
         .sometimes("a commit was refused because of what others did")
         .sometimes("a commit in doubt was asked for again")
         .sometimes("a transfer was rolled back")
+        .sometimes("an account was open already")
+        .sometimes("an account was closed while somebody used it")
 }
 
 /// The store, what it survives, and what must hold of it, whoever its clients are.
@@ -71,8 +75,10 @@ fn concluded(view: &View<'_>) -> BTreeMap<u64, bool> {
 fn balances(tables: &Tables) -> Result<Vec<i64>, String> {
     let found = tables.find(Account::TABLE.name, &Specification::everything());
     let found = found.map_err(|error| error.to_string())?;
+    // What is on the guest's account is nobody's transfer.
+    let found = found.iter().filter(|(key, _)| key != guest::GUEST);
     let account = |(key, stored): &(String, Stored)| Account::from_row(key, &stored.row);
-    let balances: Option<Vec<i64>> = found.iter().map(|row| Some(account(row)?.balance)).collect();
+    let balances: Option<Vec<i64>> = found.map(|row| Some(account(row)?.balance)).collect();
     balances.ok_or_else(|| "a row is no account".to_owned())
 }
 
@@ -142,5 +148,7 @@ pub fn mutants() -> Vec<Scenario> {
         mutant("unit-of-work/commits-to-memory", DURABLE),
         mutant("unit-of-work/keeps-what-it-read-after-a-conflict", MONEY),
         mutant("unit-of-work/rollback-leaves-part", MONEY),
+        mutant("unit-of-work/adds-over-what-is-there", LINEARIZABLE),
+        mutant("unit-of-work/updates-what-is-missing", LINEARIZABLE),
     ]
 }

@@ -43,6 +43,7 @@ fn a_replay_of_the_game_shows_the_score_after_each_event() {
     in_both_worlds(1, |env: Env| async move {
         let store = open(&env).await?;
         let players = Repository::<Player>::new(&env, Arc::clone(&store), "player");
+        let began = env.wall();
         let earn = |points| game::Command::Earn { points };
         let collect = |name: &str| game::Command::Collect { power_up: name.to_owned() };
         let demo = [
@@ -57,10 +58,16 @@ fn a_replay_of_the_game_shows_the_score_after_each_event() {
             players.handle("player-1", command).await.map_err(text)?;
         }
         let slice = store.read("player-player-1", 0, 100).await.map_err(text)?;
+        let mut walls = slice.events.iter().map(|event| event.metadata.wall);
+        ensure(walls.all(|wall| began <= wall && wall <= env.wall()), "it is of another time")?;
         let (mut player, mut scores) = (Player::default(), Vec::new());
         for event in &slice.events {
             let event = Schema::<game::Event>::new().read(event).map_err(text)?;
             player.evolve(&event.ok_or("an event of the store's own")?);
+            let is_first = scores.is_empty();
+            let is_begun = player.level() == 1 && player.achievements() == ["First Steps"];
+            ensure(!is_first || is_begun, "it has not begun as games do")?;
+            ensure(player.status() == game::Status::Playing, "it is not under way")?;
             scores.push(player.score());
         }
         ensure(scores == [0, 50, 50, 125, 125, 225], &format!("the scores are {scores:?}"))?;

@@ -31,6 +31,7 @@ fn the_stores_of_tutorials_lose_updates_and_events() {
     let tutorials = vec![
         specimens::tutorial_events::overdraws(),
         specimens::tutorial_events::forgets(),
+        specimens::tutorial_events::numbers_anew(),
         specimens::sequence::skips(),
     ];
     assert_found(tutorials, 200);

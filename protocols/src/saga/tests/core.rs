@@ -1,8 +1,8 @@
 //! What follows from what a saga's log says.
 
 use super::super::*;
-use super::order;
-use super::world::{Stopped, Trouble, World};
+use super::world::{Deed, Stopped, Trouble, World};
+use super::{order, patience};
 
 fn entry(token: u64, event: Event) -> Entry {
     Entry { token, event }
@@ -88,6 +88,51 @@ fn what_completed_is_undone_in_reverse_and_what_is_unknown_before_it() {
     }
     // The pivot was refused, so there is nothing to undo.
     assert_eq!(order_of_undo, [1, 2, 0]);
+}
+
+/// What is said of a saga after each entry of its log, as often as that changes.
+fn statuses(log: &[Vec<u8>], definition: &Definition) -> Vec<String> {
+    let said = |most| {
+        let state = State::read(&log[..most]).expect("the log makes sense");
+        Report::of(&state, definition).status.to_string()
+    };
+    let mut all: Vec<String> = (1..=log.len()).map(said).collect();
+    all.dedup();
+    all
+}
+
+#[test]
+fn four_steps_behind_which_one_fails_are_undone_from_the_last_to_the_first() {
+    let definition = Definition::of("delivery", 1)
+        .compensatable("create", &[])
+        .compensatable("reserve", &["create"])
+        .compensatable("charge", &["reserve"])
+        .compensatable("ship", &["charge"])
+        .compensatable("confirm", &["ship"])
+        .patience(patience())
+        .build()
+        .expect("the steps make sense");
+    let mut world = World::started(&definition);
+    world.trouble.insert("confirm".to_owned(), Trouble::Refuses);
+    let why = Why::Refused { step: Step(4), reason: "no room".to_owned() };
+    let undone = Ending::Undone { why, left: Vec::new() };
+    assert_eq!(world.work(&definition, 1, usize::MAX), Stopped::Over(undone));
+
+    let forward = ["create", "reserve", "charge", "ship"].map(|step| (step.to_owned(), false));
+    let back = ["ship", "charge", "reserve", "create"].map(|step| (step.to_owned(), true));
+    assert_eq!(world.deeds, [forward, back.clone()].concat());
+    let asked = world.calls.iter().filter(|call| call.is_undo);
+    let asked: Vec<Deed> = asked.map(|call| (call.step.clone(), true)).collect();
+    assert_eq!(asked, back, "each undo is asked for once");
+
+    let expected = ["PENDING", "RUNNING", "COMPENSATING", "FAILED"];
+    assert_eq!(statuses(&world.log, &definition), expected);
+    let report = Report::of(&world.state(), &definition);
+    let cause = Cause::Refused { step: "confirm".to_owned(), reason: "no room".to_owned() };
+    assert_eq!(report.status, Status::Failed { cause, left: Vec::new() });
+    let steps: Vec<StepStatus> = report.steps.iter().map(|step| step.status).collect();
+    let compensated = [StepStatus::Compensated; 4];
+    assert_eq!(steps, [&compensated[..], &[StepStatus::Failed]].concat());
 }
 
 #[test]

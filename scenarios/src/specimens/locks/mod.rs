@@ -30,6 +30,8 @@ pub fn specimens() -> Vec<Scenario> {
         tutorial(Flaw::RenewsOn).breaks(FINISHES),
         tutorial(Flaw::WaitsForItself).breaks(tutorial::OTHERS),
         tutorial(Flaw::Shared).breaks(ONE),
+        tutorial(Flaw::Unchecked).breaks(ONE),
+        tutorial(Flaw::SyncsLate).breaks(ONE),
         tutorial(Flaw::Failover).breaks(ONE),
         gateways::<false>().breaks(FINISHES),
         redlock(Fault::WallForward).breaks(ONE),

@@ -38,6 +38,11 @@ pub enum Flaw {
     WaitsForItself,
     /// Two threads share the lock and with it its flag: who did not get it looks whether it is up.
     Shared,
+    /// Nobody looks whether the lock was acquired before the work that it is for.
+    Unchecked,
+    /// The server syncs its log about every second, as is its default: what it acknowledged since
+    /// then is gone with the power.
+    SyncsLate,
     /// The server has a replica that may not have the key yet when it takes over.
     Failover,
     /// None, as far as beliefs go: the holder stops believing when its time is over.
@@ -67,11 +72,15 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
         Flaw::RenewsOn => "specimen/lock-deletes-before-it-stops-renewing",
         Flaw::WaitsForItself => "specimen/lock-waits-for-itself",
         Flaw::Shared => "specimen/lock-shared-by-threads",
+        Flaw::Unchecked => "specimen/lock-not-looked-at",
+        Flaw::SyncsLate => "specimen/lock-synced-every-second",
         Flaw::Failover => "specimen/lock-lost-by-failover",
         Flaw::None => "locks/owner-checked",
     };
     let (role, most, faults): (_, _, &[Fault]) = match flaw {
         Flaw::Failover => ("redis", Most::Nodes(1), &[Fault::Crash]),
+        Flaw::SyncsLate => ("redis", Most::Any, &[Fault::Crash, Fault::LostWrites]),
+        Flaw::Unchecked => ("client", Most::Any, &[]),
         // Nobody stands still: an answer that is lost is enough.
         Flaw::BacksOff | Flaw::RenewerDies | Flaw::RenewsOn | Flaw::WaitsForItself => {
             ("client", Most::Any, &[Fault::Loss])
@@ -92,7 +101,11 @@ pub fn tutorial(flaw: Flaw) -> Scenario {
 
 async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
     let failover = (flaw == Flaw::Failover).then_some(Duration::from_millis(100));
-    let config = redis::Config { failover, ..redis::Config::alone(Persistence::Always) };
+    let persistence = match flaw {
+        Flaw::SyncsLate => Persistence::EverySecond,
+        _ => Persistence::Always,
+    };
+    let config = redis::Config { failover, ..redis::Config::alone(persistence) };
     redis::serve(env, config).await
 }
 
@@ -155,7 +168,11 @@ impl DistributedLock {
             let is_own = there == Ok(Reply::Value(self.owner.to_string()));
             self.waits.update(&self.env, |waits| waits.0 |= is_own);
         }
-        self.flaw == Flaw::Shared && self.acquired.load(Relaxed)
+        match self.flaw {
+            Flaw::Shared => self.acquired.load(Relaxed),
+            Flaw::Unchecked => true,
+            _ => false,
+        }
     }
 
     async fn release(&self, renewal: Task<()>) {
