@@ -32,3 +32,18 @@ pub(crate) fn upgrade(tables: &Transaction<'_>, steps: &[&str]) -> Result<()> {
     }
     tables.pragma_update(None, "user_version", steps.len() as i64)
 }
+
+/// Fails unless what is committed through this connection is on the disk when that is said.
+#[cfg(test)]
+pub(crate) fn assert_durable(connection: &Connection) {
+    let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    assert_eq!(connection.query_row("PRAGMA journal_mode", [], mode).as_deref(), Ok("wal"));
+    let full = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    assert_eq!(connection.query_row("PRAGMA synchronous", [], full), Ok(2), "it is not FULL");
+}
+
+#[test]
+fn every_commit_is_synced() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    assert_durable(&open(&directory.path().join("file")).expect("it opens"));
+}

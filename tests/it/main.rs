@@ -38,6 +38,7 @@ mod register_story; // Exact scenarios: known bugs of the register, told step by
 mod resilience; // Breakers, limiters, bulkheads and retries, by hand.
 mod retry; // Retries before a service that has too much to do.
 mod saga; // Orders as sagas, the figures of the demo, and the mutants.
+mod services_demo; // Services over a bus, with the figures that tutorials have.
 mod shop; // All patterns together.
 mod specimens;
 mod stories; // What is said of runs, in the words of their protocols.

@@ -471,3 +471,10 @@ fn read_all(
     };
     Ok(Slice { events, upto, head })
 }
+
+#[test]
+fn every_commit_is_synced() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let connection = connect(&directory.path().join("file")).expect("it opens");
+    crate::sqlite::assert_durable(&connection);
+}

@@ -44,6 +44,16 @@ fn premium_customers_and_recent_ones_of_high_value_get_the_discount() {
 }
 
 #[test]
+fn who_has_enough_has_credit() {
+    const ACCOUNTS: Table = Table { name: "accounts", fields: &[Field::integer("balance")] };
+    let credit = |balance_min: i64| field("balance").at_least(balance_min).bind(&ACCOUNTS).unwrap();
+    let account = |balance: i64| vec![Some(balance.into())];
+    let has = |balance_min, balance| credit(balance_min).is_satisfied_by(&account(balance));
+    assert_eq!([has(10_000, 10_000), has(10_000, 9_999), has(0, -1)], [true, false, false]);
+    assert_eq!(credit(5).to_sql().condition, r#""balance">=?"#);
+}
+
+#[test]
 fn a_misspelt_field_is_an_error_and_no_zero() {
     let misspelt = field("order_total").at_least(100).bind(&CUSTOMERS);
     assert_eq!(misspelt.unwrap_err(), SpecificationError::UnknownField("order_total".into()));

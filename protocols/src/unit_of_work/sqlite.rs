@@ -316,3 +316,11 @@ impl TableStore for SqliteTables {
         Box::pin(async move { self.with(work).await?.map(drop).map_err(unanswered) })
     }
 }
+
+#[test]
+fn every_commit_is_synced() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let connection = Connection::open(directory.path().join("file")).expect("it opens");
+    prepare(&connection, &[]).expect("it has no tables yet");
+    crate::sqlite::assert_durable(&connection);
+}
