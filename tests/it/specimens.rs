@@ -47,7 +47,7 @@ fn a_view_that_reads_on_from_its_checkpoint_misses_nothing_and_handlers_that_are
 
 #[test]
 fn a_repository_of_copies_takes_back_what_was_not_committed() {
-    assert_found(vec![live::hands_out()], 100);
+    assert_found(vec![live::hands_out(), live::compares()], 100);
     live::copies().seeds(0..300).run();
 }
 

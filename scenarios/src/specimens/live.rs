@@ -1,6 +1,7 @@
 //! A repository that hands out what it holds, as those in the memory of a tutorial do: to change
 //! what was loaded changes what is kept. A unit of work that is rolled back forgets its list of
-//! changes, and takes back none of them.
+//! changes, and takes back none of them. And a list of what is new that takes in nothing which it
+//! has already: of two entries that are alike, and have no number yet, it keeps one.
 
 use super::recovery::text;
 use serde::{Deserialize, Serialize};
@@ -32,17 +33,33 @@ const PORT: Port = Port::named("bank");
 
 /// A repository of what it holds.
 pub fn hands_out() -> Scenario {
-    scenario("specimen/repository-hands-out-what-it-holds", true).breaks(CONSERVED)
+    scenario("specimen/repository-hands-out-what-it-holds", Flaw::HandsOut).breaks(CONSERVED)
+}
+
+/// A list of what is new that compares.
+pub fn compares() -> Scenario {
+    scenario("specimen/unit-of-work-takes-alike-for-the-same", Flaw::Compares).breaks(CONSERVED)
 }
 
 /// A repository of copies, which keeps what is committed.
 pub fn copies() -> Scenario {
-    scenario("repository/copies", false)
+    scenario("repository/copies", Flaw::None)
 }
 
-fn scenario(name: &str, hands_out: bool) -> Scenario {
+/// What is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    /// To change what was loaded changes what is kept.
+    HandsOut,
+    /// Of two entries that are alike one is kept.
+    Compares,
+    /// Nothing.
+    None,
+}
+
+fn scenario(name: &str, flaw: Flaw) -> Scenario {
     Scenario::new(name)
-        .nodes("bank", 1..=1, move |env| serve(env, hands_out))
+        .nodes("bank", 1..=1, move |env| serve(env, flaw))
         .clients("customer", 2..=2, load)
         .tolerates(Tolerance::nothing())
         .always(CONSERVED, || conserved)
@@ -97,6 +114,14 @@ impl Repository {
 
 struct Bank {
     repository: Repository,
+    flaw: Flaw,
+}
+
+/// So much more, or less, on this account. It has a number once it is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    account: u64,
+    amount: i64,
 }
 
 /// Takes this much from that account to the other.
@@ -105,6 +130,7 @@ struct Transfer {
     from: u64,
     to: u64,
     amount: u64,
+    in_halves: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, thiserror::Error)]
@@ -120,16 +146,45 @@ enum Refused {
 /// What is to be kept of one transfer.
 #[derive(Default)]
 struct UnitOfWork {
+    new: Vec<Entry>,
     dirty: Vec<Loaded>,
 }
 
 impl UnitOfWork {
     fn commit(self, bank: &mut Bank) {
         self.dirty.into_iter().for_each(|account| bank.repository.put(account));
+        for Entry { account, amount } in self.new {
+            let Some(account) = bank.repository.accounts.get(&account) else { continue };
+            write(account, |account| {
+                account.balance = account.balance.saturating_add_signed(amount);
+            });
+        }
+    }
+
+    fn register_new(&mut self, entry: Entry, flaw: Flaw) {
+        if flaw != Flaw::Compares || !self.new.contains(&entry) {
+            self.new.push(entry);
+        }
+    }
+
+    /// The amount leaves one account as it is, and comes to the other in two halves.
+    fn in_halves(&mut self, bank: &Bank, transfer: Transfer) -> Result<(), Refused> {
+        let Transfer { from, to, amount, .. } = transfer;
+        let balance = |id| bank.repository.get(id).map(|loaded| read(&loaded).balance);
+        balance(from).ok_or(Refused::Unknown)?.checked_sub(amount).ok_or(Refused::Insufficient)?;
+        if balance(to).ok_or(Refused::Unknown)? + amount > MOST {
+            return Err(Refused::TooMuch);
+        }
+        let (first, second) = ((amount / 2) as i64, amount.div_ceil(2) as i64);
+        self.register_new(Entry { account: from, amount: -(first + second) }, bank.flaw);
+        self.register_new(Entry { account: to, amount: first }, bank.flaw);
+        self.register_new(Entry { account: to, amount: second }, bank.flaw);
+        Ok(())
     }
 
     /// What was registered is not kept.
     fn roll_back(mut self) {
+        self.new.clear();
         self.dirty.clear();
     }
 
@@ -150,18 +205,21 @@ impl UnitOfWork {
     }
 }
 
-async fn serve(env: Env, hands_out: bool) -> Result<(), String> {
+async fn serve(env: Env, flaw: Flaw) -> Result<(), String> {
     let mut asked = Responder::<Transfer, Result<(), Refused>>::open(&env, PORT).map_err(text)?;
     let account = |id| (id, Arc::new(Mutex::new(Account { id, balance: FIRST })));
     let accounts = (0..ACCOUNTS).map(account).collect();
-    let bank: Shown<Bank> =
-        env.show("bank", Bank { repository: Repository { accounts, hands_out } });
+    let repository = Repository { accounts, hands_out: flaw == Flaw::HandsOut };
+    let bank: Shown<Bank> = env.show("bank", Bank { repository, flaw });
     env.ready();
     loop {
         let (transfer, back) = asked.receive().await.map_err(text)?;
         let mut unit = UnitOfWork::default();
         let done = bank.update(&env, |bank| {
-            let done = unit.transfer(bank, transfer);
+            let done = match transfer.in_halves {
+                true => unit.in_halves(bank, transfer),
+                false => unit.transfer(bank, transfer),
+            };
             match done {
                 Ok(()) => unit.commit(bank),
                 Err(_) => unit.roll_back(),
@@ -183,7 +241,8 @@ async fn load(client: Client) -> Result<(), BindError> {
         env.sleep(Duration::from_micros(operation.draw(0, 50_000))).await;
         let from = operation.draw(1, ACCOUNTS);
         let to = (from + 1 + operation.draw(2, ACCOUNTS - 1)) % ACCOUNTS;
-        let transfer = Transfer { from, to, amount: 100 + operation.draw(3, 3_000) };
+        let (amount, in_halves) = (100 + operation.draw(3, 3_000), operation.draw(4, 2) == 0);
+        let transfer = Transfer { from, to, amount, in_halves };
         let _ = caller.call(bank, transfer, ANSWER_MAX).await;
     }
     client.after_heal().await;

@@ -40,6 +40,7 @@ pub fn of_patterns() -> impl Iterator<Item = Scenario> {
         dual_write::dual_write(),
         dual_write::inserts_twice(),
         live::hands_out(),
+        live::compares(),
         saga::in_memory(),
         sequence::skips(),
         tutorial_events::overdraws(),
