@@ -303,8 +303,11 @@ fn a_window_of_calls_slides() {
     assert_eq!(bench.metrics().0, -1.0);
     bench.calls("eeeeoooo");
     assert_eq!(bench.metrics(), (60.0, 4, 10, 6, 0));
+    let over = |event: &Event| matches!(event, Event::FailureRateExceeded(_));
+    assert_eq!(bench.told(over), 1, "it is over");
     bench.calls("ooo");
     assert_eq!(bench.metrics(), (30.0, 7, 10, 3, 0));
+    assert_eq!(bench.told(over), 1, "it is below again");
 }
 
 #[test]
