@@ -188,32 +188,43 @@ async fn demo(env: Env, events: Arc<dyn EventStore>, bus: BusClient) -> Checked 
         Service { name, number, env, events, bus }
     };
     let orders = Orders::default();
-    let listening = run_orders(service("orders", 1), Arc::clone(&orders));
-    env.spawn("orders", async move { drop(listening.await) });
-    let paying = run_payments(service("payments", 2));
-    env.spawn("payments", async move { drop(paying.await) });
-
     let own = service("orders", 1);
-    place(&own, &orders, (123, "cust-123"), &[(1_999, 3)]).await?;
-    place(&own, &orders, (456, "cust-456"), &[(29_999, 1)]).await?;
+    let services =
+        race(run_orders(own.clone(), Arc::clone(&orders)), run_payments(service("payments", 2)));
+    let customers = buy(&own, &orders);
+    match race(services, customers).await {
+        Either::Left(ended) => return Err(format!("a service has ended: {ended:?}")),
+        Either::Right(bought) => bought?,
+    }
+    let stamps = recorded(events.as_ref()).await?;
+    let mut stamps = stamps.into_iter();
+    ensure(stamps.all(|wall| began <= wall && wall <= env.wall()), "it was at another time")
+}
+
+/// The two orders, until they are decided.
+async fn buy(own: &Service, orders: &Orders) -> Checked {
+    place(own, orders, (123, "cust-123"), &[(1_999, 3)]).await?;
+    place(own, orders, (456, "cust-456"), &[(29_999, 1)]).await?;
     let of = |customer: &str| orders.lock().unwrap()[customer].clone();
     while [of("cust-123"), of("cust-456")].concat().iter().any(|shown| shown.status == "pending") {
-        env.sleep(Duration::from_millis(5)).await;
+        own.env.sleep(Duration::from_millis(5)).await;
     }
     let paid = Shown { order: 123, items: 1, total_cents: 5_997, status: "paid" };
     ensure(of("cust-123") == [paid], "it is shown otherwise")?;
     let cancelled = Shown { order: 456, items: 1, total_cents: 29_999, status: "cancelled" };
-    ensure(of("cust-456") == [cancelled], "who has 100.00 has bought for 299.99")?;
+    ensure(of("cust-456") == [cancelled], "who has 100.00 has bought for 299.99")
+}
 
-    let payments = events_of(events.as_ref(), "payments").await?;
+/// What the services have recorded, and when.
+async fn recorded(events: &dyn EventStore) -> Result<Vec<WallTime>, String> {
+    let payments = events_of(events, "payments").await?;
     let completed = PaymentCompleted { order: 123, left_cents: 44_003 };
     let failed = PaymentFailed { order: 456, reason: "Insufficient balance".to_owned() };
     let [first, second] = payments.as_slice() else { return Err(format!("{payments:?}")) };
     ensure(is(first, &completed) && is(second, &failed), &format!("{payments:?}"))?;
-    let placed = events_of(events.as_ref(), "orders").await?;
+    let placed = events_of(events, "orders").await?;
     ensure(placed.len() == 2 && placed.iter().all(|done| done.0 == "OrderPlaced"), "no orders")?;
-    let mut stamps = placed.iter().chain(&payments).map(|(_, _, wall)| *wall);
-    ensure(stamps.all(|wall| began <= wall && wall <= env.wall()), "it was at another time")
+    Ok(placed.iter().chain(&payments).map(|(_, _, wall)| *wall).collect())
 }
 
 #[test]

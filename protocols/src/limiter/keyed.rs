@@ -111,7 +111,7 @@ impl<K: Ord + Clone, L: Limiter> Keyed<K, L> {
 
     /// Forgets what came of every key.
     pub fn reset_all(&mut self) {
-        *self = Keyed { check: self.check, ..self.anew(self.most) };
+        *self = self.anew(self.most);
     }
 
     /// How many keys are remembered.

@@ -2,7 +2,8 @@
 //! together, and must not try it together again.
 
 use super::{CALL_MAX, Guard, Ours, PATIENT, Watched};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use crate::tolerance;
+use squall::{Client, Fault, Scenario};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{Caller, Responder};
 use squall_env::{Env, NodeId, Port, View, race};
@@ -42,14 +43,7 @@ pub fn herd_at_once() -> Scenario {
 }
 
 fn scenario(name: &str, wait: Wait) -> Scenario {
-    let tolerance = Tolerance::nothing()
-        .impaired("service", Most::Any)
-        .impaired("caller", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .crashes()
-        // Nobody has a disk to recover from.
-        .but_not(Fault::CrashInRecovery);
+    let tolerance = tolerance::of_volatile(&["service", "caller"]);
     Scenario::new(name)
         .nodes("service", 1..=1, serve)
         .clients("caller", CALLERS..=CALLERS, move |client| load(client, wait))

@@ -13,8 +13,9 @@ pub(crate) use guard::Guard;
 pub(crate) use watched::Watched;
 
 use crate::specimens::breaker::Tutorial;
+use crate::tolerance;
 use guard::Ours;
-use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
+use squall::{Client, FINISHES, Fault, Scenario};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{CallError, Caller, Responder};
 use squall_env::{Either, Env, Port, Task, View, race};
@@ -75,14 +76,7 @@ where
     L: Fn(Client) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<(), BindError>> + Send + 'static,
 {
-    let tolerance = Tolerance::nothing()
-        .impaired("service", Most::Any)
-        .impaired("caller", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .crashes()
-        // Nobody has a disk to recover from.
-        .but_not(Fault::CrashInRecovery);
+    let tolerance = tolerance::of_volatile(&["service", "caller"]);
     Scenario::new(name)
         .nodes("service", 1..=1, serve)
         .clients("caller", 1..=2, load)

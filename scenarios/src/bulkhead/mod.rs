@@ -2,7 +2,8 @@
 
 mod watched;
 
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use crate::tolerance;
+use squall::{Client, Fault, Scenario};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{Caller, Responder};
 use squall_env::{Env, Port, View, race};
@@ -37,14 +38,7 @@ const CONFIG: Config =
 
 /// Callers with a bulkhead each.
 pub fn partitions() -> Scenario {
-    let tolerance = Tolerance::nothing()
-        .impaired("service", Most::Any)
-        .impaired("caller", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .crashes()
-        // Nobody has a disk to recover from.
-        .but_not(Fault::CrashInRecovery)
+    let tolerance = tolerance::of_volatile(&["service", "caller"])
         .fault(Fault::ClockRate)
         .fault(Fault::LateTimers);
     Scenario::new("bulkhead/partitions")

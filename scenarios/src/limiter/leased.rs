@@ -1,6 +1,7 @@
 //! Gates that admit from portions of one limit, and the node that owns it.
 
-use squall::{Client, FINISHES, Fault, Most, Scenario, Tolerance};
+use crate::tolerance;
+use squall::{Client, FINISHES, Fault, Scenario};
 use squall_env::{Env, Instant, Shown, View, race};
 use squall_protocols::limiter::leased::{Config, LeaseError, LeasedLimiter, serve as own};
 use squall_protocols::limiter::{LimitError, Limited, Quota, SharedLimiter};
@@ -54,19 +55,12 @@ pub fn one_each() -> Scenario {
 }
 
 fn scenario(name: &str, one_each: bool) -> Scenario {
-    let tolerance = Tolerance::nothing()
-        .impaired("owner", Most::Any)
-        .impaired("gate", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
+    let tolerance = tolerance::of_volatile(&["owner", "gate"])
         .any_clock()
         // Nobody asks for the time of day.
         .but_not(Fault::WallDrift)
-        .crashes()
         // By a clock that stands still no portion ends.
-        .but_not(Fault::Suspend)
-        // Nobody has a disk to recover from.
-        .but_not(Fault::CrashInRecovery);
+        .but_not(Fault::Suspend);
     Scenario::new(name)
         .nodes("owner", 1..=1, serve)
         .clients("gate", 2..=4, move |client| load(client, one_each))

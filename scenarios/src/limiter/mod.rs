@@ -6,8 +6,9 @@ mod tutorial;
 
 pub use leased::{leased, mutants as leased_mutants, one_each};
 
+use crate::tolerance;
 use oracle::{Decided, Gate, Oracle, Promise, Wrong};
-use squall::{Client, Fault, Most, Scenario, Tolerance};
+use squall::{Client, Scenario};
 use squall_env::platform::{BindError, Closed};
 use squall_env::request::{Caller, ReplyTo, Responder};
 use squall_env::{Either, Env, Instant, Port, Shown, View, race};
@@ -48,7 +49,7 @@ type Answer = Option<u64>;
 /// Callers of one service with a limiter.
 pub fn keyed() -> Scenario {
     scenario("limiter/keyed", Promise::Pace, |env| async move {
-        let quota = quota()?;
+        let quota = Quota::per(WINDOW, BURST).map_err(|error| error.to_string())?;
         let limiter = SharedLimiter::new(&env, quota, MOST);
         serve(env, limiter).await
     })
@@ -81,24 +82,12 @@ pub fn specimens() -> Vec<Scenario> {
     ]
 }
 
-fn quota() -> Result<Quota, String> {
-    Quota::per(WINDOW, BURST).map_err(|error| error.to_string())
-}
-
 fn scenario<F, Fut>(name: &str, promise: Promise, serve: F) -> Scenario
 where
     F: Fn(Env) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = Result<(), String>> + Send + 'static,
 {
-    let tolerance = Tolerance::nothing()
-        .impaired("gate", Most::Any)
-        .impaired("caller", Most::Any)
-        .any_network()
-        .but_not(Fault::QueueOverflow)
-        .any_clock()
-        .crashes()
-        // Nobody has a disk to recover from.
-        .but_not(Fault::CrashInRecovery);
+    let tolerance = tolerance::of_volatile(&["gate", "caller"]).any_clock();
     Scenario::new(name)
         .nodes("gate", 1..=1, serve)
         .clients("caller", 2..=4, load)

@@ -14,8 +14,21 @@ const OPERATIONS: u64 = 10;
 /// How long the account is waited for.
 const ACCOUNT_MAX: Duration = Duration::from_millis(600);
 
-/// How long leases last at least, but for where it is said.
-const SHORT: Duration = Duration::from_millis(150);
+/// How long leases last, and how long they are waited for, at least.
+#[derive(Clone, Copy)]
+struct Times {
+    ttl: Duration,
+    wait: Duration,
+}
+
+/// Leases end often.
+const SHORT: Times = Times { ttl: Duration::from_millis(150), wait: Duration::ZERO };
+
+/// It matters how fast clocks run, and who waits does so for longer than a lease lasts.
+const LONG: Times = Times { ttl: Duration::from_millis(2_500), wait: Duration::from_secs(6) };
+
+/// Leases last for longer than an election, in which nobody could renew them.
+const BEYOND_ELECTIONS: Times = Times { ttl: Duration::from_millis(500), ..SHORT };
 
 /// Longer than a timer is late.
 const LATE: Duration = Duration::from_secs(2);
@@ -57,7 +70,7 @@ struct Holder {
     deposits: Shown<Deposits>,
     wrong: Shown<Wrong>,
     conduct: Conduct,
-    ttl_min: Duration,
+    times: Times,
 }
 
 /// Who waits looks often, so that nobody holds the lock unseen for long.
@@ -78,13 +91,12 @@ pub(super) async fn on_one_server(client: Client, conduct: Conduct) -> Result<()
     work(client, locks, conduct, SHORT).await
 }
 
-/// A client of locks on the node `lock-1` whose leases last so long that it matters how fast clocks
-/// run, and who waits for longer than one lasts.
+/// A client of locks on the node `lock-1` whose leases last long.
 pub(super) async fn for_long(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let locks = Single::open(&env, env.peers("lock")[0])?;
     let locks = LockClient::new(&env, Arc::new(locks), config());
-    work(client, locks, Conduct::Careful, Duration::from_millis(2_500)).await
+    work(client, locks, Conduct::Careful, LONG).await
 }
 
 /// A client of locks on the nodes of the role `member`.
@@ -92,9 +104,7 @@ pub(super) async fn on_a_cluster(client: Client) -> Result<(), BindError> {
     let env = client.env().clone();
     let locks = OnRaft::new(&env, env.peers("member"));
     let locks = LockClient::new(&env, Arc::new(locks), config());
-    // Shorter than an election nobody could renew it.
-    let ttl = Duration::from_millis(500);
-    work(client, locks, Conduct::Careful, ttl).await
+    work(client, locks, Conduct::Careful, BEYOND_ELECTIONS).await
 }
 
 /// Deposits under locks that somebody else keeps, and never looks whether it holds them.
@@ -107,13 +117,13 @@ async fn work(
     client: Client,
     locks: LockClient,
     conduct: Conduct,
-    ttl_min: Duration,
+    times: Times,
 ) -> Result<(), BindError> {
     let env = client.env().clone();
     let account = GuardedClient::open(&env, env.peers("account")[0])?;
     let deposits = env.show("deposits", Deposits::default());
     let wrong = env.show("wrong", Wrong::default());
-    let holder = Holder { client, env, locks, account, deposits, wrong, conduct, ttl_min };
+    let holder = Holder { client, env, locks, account, deposits, wrong, conduct, times };
     holder.run().await;
     Ok(())
 }
@@ -139,11 +149,9 @@ impl Holder {
     }
 
     async fn operate(&self, operation: Operation) {
-        let ttl = self.ttl_min + Duration::from_millis(operation.draw(2, 600));
+        let ttl = self.times.ttl + Duration::from_millis(operation.draw(2, 600));
         let patience = Duration::from_millis(100 + operation.draw(3, 2_500));
-        // Where leases last long, longer than two of them.
-        let long = self.ttl_min.saturating_sub(Duration::from_millis(500)) * 3;
-        let deadline = self.env.now() + patience.max(long);
+        let deadline = self.env.now() + patience.max(self.times.wait);
         let name = if operation.draw(4, 4) == 0 { "another" } else { LOCK };
         let acquired = match operation.draw(5, 6) {
             0 => self.locks.try_acquire(name, ttl, deadline).await,

@@ -8,11 +8,11 @@ use squall_env::disk::DiskError;
 use squall_env::{Env, File};
 use std::collections::BTreeSet;
 
-const CUT_SHORT: &str = "a record was cut short";
+pub(super) const CUT_SHORT: &str = "a record was cut short";
 const AGAIN: &str = "a repair was begun again";
 
 /// A record: a number, and the same once more.
-const RECORD: usize = 16;
+pub(super) const RECORD: usize = 16;
 
 /// How many numbers the client has kept.
 const NUMBERS: u64 = 25;
@@ -34,7 +34,12 @@ fn scenario(scenario: Scenario) -> Scenario {
 
 async fn serve<const TRIES: u64>(env: Env) -> Result<(), String> {
     let (kept, mut log) = recover(&env, TRIES).await.map_err(text)?;
-    let mut store = Store::open(&env, kept)?;
+    keep(&env, kept, &mut log).await
+}
+
+/// Keeps what is asked for, a record each.
+pub(super) async fn keep(env: &Env, kept: BTreeSet<u64>, log: &mut File) -> Result<(), String> {
+    let mut store = Store::open(env, kept)?;
     loop {
         let (from, number) = store.asked().await?;
         log.append(number.to_le_bytes().to_vec()).await.map_err(text)?;

@@ -2,16 +2,12 @@
 //! behind it. One crash cuts a record short; what is acknowledged after it stands where the next
 //! recovery, after a second crash, does not look any more.
 
-use super::recovery::{KEPT, Store, finish, numbers, text};
+use super::recovery::{KEPT, finish, numbers, text};
+use super::repair::{CUT_SHORT, RECORD, keep};
 use squall::{Fault, Scenario};
 use squall_env::disk::DiskError;
 use squall_env::{Env, File};
 use std::collections::BTreeSet;
-
-const CUT_SHORT: &str = "a record was cut short";
-
-/// A record: a number, and the same once more.
-const RECORD: usize = 16;
 
 /// How many numbers the client has kept.
 const NUMBERS: u64 = 12;
@@ -33,14 +29,7 @@ fn scenario(scenario: Scenario) -> Scenario {
 
 async fn serve<const CUTS: bool>(env: Env) -> Result<(), String> {
     let (kept, mut log) = recover(&env, CUTS).await.map_err(text)?;
-    let mut store = Store::open(&env, kept)?;
-    loop {
-        let (from, number) = store.asked().await?;
-        log.append(number.to_le_bytes().to_vec()).await.map_err(text)?;
-        log.append(number.to_le_bytes().to_vec()).await.map_err(text)?;
-        log.sync().await.map_err(text)?;
-        store.keep(from, number);
-    }
+    keep(&env, kept, &mut log).await
 }
 
 /// The numbers of all records up to the first that is not whole.
